@@ -1,0 +1,186 @@
+"""What the checks say of one run: plain, frozen, written to ``run.json`` and read by the reports.
+
+Seconds are relative to the first measured message's intended time (``t0``); warm-up is negative. ``None`` means *not
+known*, never zero.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Verdict = Literal["passed", "failed", "no-data", "not-judged"]
+"""``no-data`` fails (METHOD rule 14); ``not-judged``: a performance threshold on an emulated target (rule 16)."""
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Offender(_Result):
+    """One message that broke a promise, by its identity."""
+
+    kind: str  # lost, duplicate, reordered, corrupt, unexpected …
+    publisher: int | None
+    sequence: int | None
+    key: int | None = None
+    key_sequence: int | None = None
+    at_s: float | None = None
+    detail: str = ""
+
+
+class ChannelLedger(_Result):
+    """Outcomes of all sends of one channel, warm-up included (METHOD rule 5)."""
+
+    channel: str
+    handed_over: int  # taken by the client library
+    acknowledged: int
+    rejected: int
+    unknown: int
+    sent: int  # the class offers no acknowledgement
+    unscheduled: int  # intended by the schedule and never handed over (the client stayed blocked to the end)
+    contradictions: int = 0  # a second, different outcome for the same sequence, or an outcome without a send
+    rejection_reasons: dict[str, int] = {}
+
+
+class ReaderLedger(_Result):
+    """What one logical reader should have received, and did. Counts are messages unless said."""
+
+    channel: str
+    reader: str
+    share: str
+    delivery: str
+    members: int
+    expected: int  # handed over, not rejected, and selected by the reader's filter
+    received: int  # distinct expected messages that came
+    lost: int
+    pending: int  # acknowledged and missing while the drain had not ended clean
+    missing_allowed: int  # missing where the guarantee allows it (at-most-once, or sent without acknowledgement)
+    missing_unknown: int  # outcome unknown and not received: neither lost nor delivered
+    unknown_received: int  # outcome unknown, but it came
+    rejected_received: int  # the broker refused it, and still it came
+    duplicates_flagged: int  # extra receipts with the broker's redelivered flag
+    duplicates_unflagged: int
+    duplicates_flag_not_offered: int
+    reordered: int
+    reordered_allowed: int
+    corrupt: int
+    foreign: int  # of another run
+    unexpected: int  # never sent, or not selected by the filter
+    receipts: int  # all receipts, duplicates included
+    members_receipts: tuple[int, ...] = ()
+    offenders: tuple[Offender, ...] = ()  # the first few of each kind
+
+
+class LatencySummary(_Result):
+    """Percentiles of a whole merged histogram over the measured phase, milliseconds; absent where samples are too few.
+
+    A percentile needs 10 samples beyond it (METHOD rule 4).
+    """
+
+    metric: str  # latency | service | acknowledge | lateness
+    where: str  # channel.reader, or channel for the publishing side
+    samples: int
+    non_positive: int
+    percentiles_ms: dict[str, float | None]  # "50", "90", "99", "99.9", "99.99"
+    mean_ms: float | None
+    max_ms: float | None
+
+
+class Throughput(_Result):
+    """Mean rates over the measured phase, messages per second."""
+
+    channel: str
+    intended_per_s: float
+    sent_per_s: float
+    acknowledged_per_s: float
+    received_per_s: dict[str, float]  # reader → distinct and doubled receipts
+
+
+class Outage(_Result):
+    """METHOD rule 13: the longest silence per key in which sends were intended, less the control run's longest."""
+
+    where: str  # channel (acknowledgements) or channel.reader (receipts)
+    longest_s: float  # maximum over the keys, before the control is taken off
+    control_s: float | None  # longest of the no-fault control run
+    outage_s: float | None  # longest − control, never below 0; None without a control run
+    keys_hit: float  # share of keys whose own longest silence exceeds the control's longest
+    from_s: float
+    to_s: float
+
+
+class FaultResult(_Result):
+    """One injected fault and what it cost."""
+
+    index: int
+    action: str
+    node: str | None
+    declared_s: float
+    injected_s: float | None
+    confirmed_s: float | None  # the probe saw the broker gone
+    heal_started_s: float | None
+    healed_s: float | None  # the probe saw it answer again
+    detected_s: float | None  # seconds from injection until a publisher first reported or lost an acknowledgement
+    publish: Outage | None
+    receive: tuple[Outage, ...] = ()
+    recovered_s: float | None  # METHOD rule 13: first second from which all holds for 5 s
+    time_to_recover_s: float | None  # recovered − injected
+    not_recovered_because: str | None = None
+    baseline: str = ""  # where the baseline is from and how long it is
+    cost: dict[str, int] = {}  # lost, duplicates, reordered, unknown among messages intended in [injected, recovered]
+
+
+class ExpectationResult(_Result):
+    """One line of ``expect:`` judged."""
+
+    text: str
+    metric: str
+    kind: Literal["functional", "performance"]
+    verdict: Verdict
+    value: float | None
+    unit: str
+    threshold: float
+    operator: str
+    samples: int | None
+    reason: str = ""
+    evidences: tuple[str, ...] = ()
+
+
+class Rule(_Result):
+    """One rule of the method that makes the run valid or not (lateness, drain, fault confirmed, clock …)."""
+
+    name: str
+    holds: bool
+    text: str
+
+
+class Drain(_Result):
+    """How the drain ended."""
+
+    clean: bool  # the broker's own backlog was 0 and nothing came for 3 s
+    reason: str
+    backlog: dict[str, int | None]  # channel.reader → as the broker said last
+    duration_s: float
+
+
+class RunResults(_Result):
+    """All verdicts of one run; recomputable from the run folder."""
+
+    rules: tuple[Rule, ...]
+    channels: tuple[ChannelLedger, ...]
+    readers: tuple[ReaderLedger, ...]
+    latencies: tuple[LatencySummary, ...]
+    throughput: tuple[Throughput, ...]
+    faults: tuple[FaultResult, ...]
+    expectations: tuple[ExpectationResult, ...]
+
+    @property
+    def valid(self) -> bool:
+        """No rule is broken."""
+        return all(rule.holds for rule in self.rules)
+
+    @property
+    def passed(self) -> bool:
+        """Every expectation that was judged holds."""
+        return all(e.verdict in ("passed", "not-judged") for e in self.expectations)

@@ -1,0 +1,139 @@
+"""``run.json``: one run's identity, provenance and verdicts (METHOD rule 14). Never a secret.
+
+Times named ``*_s`` are seconds relative to ``t0`` (first measured message's intended time).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from crep.harness.checks.results import Drain, RunResults
+
+SCHEMA = "crep-run/1"
+Status = Literal["running", "complete", "interrupted", "failed"]
+"""``running`` in a folder whose process is gone means *incomplete*: it was killed."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Host(_Part):
+    """The machine that ran clients (and local brokers)."""
+
+    system: str
+    kernel: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    python: str
+
+
+class Harness(_Part):
+    """Which crep measured."""
+
+    version: str
+    commit: str | None  # None outside a git checkout
+    modified: bool | None  # uncommitted changes
+
+
+class ScenarioPart(_Part):
+    """The scenario as it was run."""
+
+    name: str
+    file: str  # file name only, never a path of the machine
+    text: str
+    sha256: str
+    params: dict[str, str]
+    evidences: tuple[str, ...]
+    seed: int
+
+
+class SitePart(_Part):
+    """One broker: who it is, how it was set up, how the scenario was mapped onto it."""
+
+    target: str
+    system: str
+    source: str
+    profile: str
+    genuineness: Literal["genuine", "emulated", "mock"]
+    facts: dict[str, Any]
+    mapping: dict[str, Any]  # name, version, summary, and the rules
+    durability: dict[str, Any]  # channel → copies, sync, known
+    objects: dict[str, Any]
+    deployment: dict[str, Any]
+
+
+class ClientPart(_Part):
+    """One publishing or receiving client."""
+
+    name: str
+    role: Literal["publisher", "subscriber"]
+    channel: str
+    reader: str | None
+    publisher: int | None
+    member: int | None
+    settings: dict[str, str]
+
+
+class Phase(_Part):
+    """A phase of the run and when it was."""
+
+    name: str
+    start_s: float
+    end_s: float | None
+
+
+class FaultEvent(_Part):
+    """What the timeline did, as measured (seconds relative to t0)."""
+
+    index: int
+    action: str
+    site: str
+    node: str | None
+    declared_s: float
+    injected_s: float | None = None
+    confirmed_s: float | None = None
+    heal_started_s: float | None = None
+    healed_s: float | None = None
+    error: str | None = None
+
+
+class Label(_Part):
+    """A mark that every reader of the numbers must see, e.g. ``quick-profile``, ``emulated``, ``co-located``."""
+
+    code: str
+    text: str
+
+
+class RunDocument(_Part):
+    """The whole of ``run.json``. ``results`` is None until the run has been checked."""
+
+    schema_version: str = SCHEMA
+    status: Status
+    run_id: str
+    campaign: str
+    binding: str  # site=target[,site=target]
+    repetition: int  # from 1; 0 for the control run
+    kind: Literal["measured", "control"]
+    started_utc: str
+    ended_utc: str | None = None
+    pid: int | None = None  # of the running crep, to tell running from killed
+    scenario: ScenarioPart
+    harness: Harness
+    host: Host
+    sites: dict[str, SitePart]
+    clients: tuple[ClientPart, ...] = ()
+    t0_ns: int | None = None
+    t0_utc: str | None = None
+    warm_up_s: float = 0.0
+    measured_s: float = 0.0
+    phases: tuple[Phase, ...] = ()
+    faults: tuple[FaultEvent, ...] = ()
+    drain: Drain | None = None
+    labels: tuple[Label, ...] = ()
+    control: str | None = None  # run_id of the control run that outages were compared with
+    failure: str | None = None
+    results: RunResults | None = None
