@@ -1,0 +1,64 @@
+# crep: everything a checkout needs. `make` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench soak docs lock lock-kafka wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.installed ## make .venv and install crep with its pinned requirements
+
+$(VENV)/.installed: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "crep needs Python 3.11 or later as '$(PYTHON)'. On Debian: apt-get install python3 python3-venv"; \
+	  echo "Another interpreter: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 3; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing python3-venv"; apt-get install -y -q python3-venv >/dev/null || { apt-get update -q && apt-get install -y -q python3-venv; }; \
+	  else echo "this Python cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 3; fi; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned requirements into $(VENV) (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install ## run the demo scenario on Apache Kafka and the Solace emulator; leaves results/demo/report.pdf
+	@$(BIN)/crep demo --out results/demo
+
+check: install ## ruff, formatting, mypy --strict, import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: check ## all checks and tests
+	$(BIN)/python -m pytest
+
+bench: install ## throughput of the engines as ratios to a bare client loop (under 20 minutes)
+	$(BIN)/python -m bench
+
+soak: install ## the full counts, resumable; writes docs/soak.md
+	$(BIN)/python -m soak
+
+docs: install ## generate what is generated under docs/
+	$(BIN)/python -m crep.harness.scenario.reference > docs/scenario.md
+
+lock: install ## upgrade every pinned requirement (then: make install test)
+	$(BIN)/uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --no-emit-index-url -o requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --no-emit-index-url --extra dev -o requirements-dev.txt pyproject.toml
+
+lock-kafka: install ## renew the lock of Kafka's jars (needs mvn)
+	$(BIN)/python -m crep.harness.deployment.kafka.lock
+
+wheel: install ## build the wheel into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+clean: ## remove what make and crep made here, results excepted
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,126 @@
+"""The timeline: each event at its declared time, every step stamped as it was observed.
+
+One thread per event, so that a slow recovery of one fault never delays the next::
+
+    wait until at ──► inject ──► probe until confirmed ──► wait restart_after ──► heal ──► probe until healed
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from crep.harness.config.errors import CrepError
+from crep.harness.faults.contract import Fault
+
+CONFIRM_WITHIN_S = 10.0
+HEAL_WITHIN_S = 120.0
+PROBE_EVERY_S = 0.05
+
+Announce = Callable[["Injection"], None]
+
+
+@dataclass(frozen=True)
+class Injection:
+    """One event of the timeline as it went; times are CLOCK_MONOTONIC nanoseconds, None while not reached."""
+
+    index: int
+    action: str
+    site: str
+    node: str
+    declared_s: float
+    step: str = "declared"  # injected, confirmed, healing, healed, failed
+    injected_ns: int | None = None
+    confirmed_ns: int | None = None
+    heal_started_ns: int | None = None
+    healed_ns: int | None = None
+    error: str | None = None
+
+
+@dataclass
+class Scheduled:
+    """A fault ready to be injected, with what the record calls it."""
+
+    injection: Injection
+    fault: Fault
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Timeline:
+    """Runs scheduled faults in the background. ``announce`` is called after each step, from the event's own thread."""
+
+    def __init__(self, events: Sequence[Scheduled], announce: Announce) -> None:
+        self._events = tuple(events)
+        self._announce = announce
+        self._cancelled = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def start(self, t0_ns: int) -> None:
+        """Begin; declared times count from ``t0_ns``, the first measured message's intended time."""
+        for event in self._events:
+            thread = threading.Thread(target=self._run, args=(event, t0_ns), name=f"fault-{event.injection.index}")
+            thread.start()
+            self._threads.append(thread)
+
+    @property
+    def finished(self) -> bool:
+        """Every event is healed, failed or was cancelled."""
+        return all(event.done.is_set() for event in self._events)
+
+    def injections(self) -> tuple[Injection, ...]:
+        """The record so far, in declared order."""
+        with self._lock:
+            return tuple(event.injection for event in self._events)
+
+    def cancel(self, timeout_s: float = HEAL_WITHIN_S) -> None:
+        """Inject nothing more; what is injected is healed at once, so that a kept broker is left running."""
+        self._cancelled.set()
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self, event: Scheduled, t0_ns: int) -> None:
+        try:
+            self._steps(event, t0_ns)
+        except CrepError as error:
+            self._note(event, step="failed", error=str(error))
+        finally:
+            event.done.set()
+
+    def _steps(self, event: Scheduled, t0_ns: int) -> None:
+        fault = event.fault
+        self._sleep_until(t0_ns + round(event.injection.declared_s * 1e9))
+        if self._cancelled.is_set():
+            return
+        injected = fault.inject()
+        self._note(event, step="injected", injected_ns=injected)
+        if self._probe(fault.confirmed, min(CONFIRM_WITHIN_S, max(0.5, fault.heal_after_s))):
+            self._note(event, step="confirmed", confirmed_ns=time.monotonic_ns())
+        self._sleep_until(injected + round(fault.heal_after_s * 1e9))
+        heal_started = time.monotonic_ns()
+        fault.heal()
+        self._note(event, step="healing", heal_started_ns=heal_started)
+        if self._probe(fault.healed, HEAL_WITHIN_S):
+            self._note(event, step="healed", healed_ns=time.monotonic_ns())
+        else:
+            self._note(event, step="failed", error=f"no answer within {HEAL_WITHIN_S:.0f} s after healing started")
+
+    def _sleep_until(self, at_ns: int) -> None:
+        self._cancelled.wait(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+
+    @staticmethod
+    def _probe(holds: Callable[[], bool], within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if holds():
+                return True
+            time.sleep(PROBE_EVERY_S)
+        return False
+
+    def _note(self, event: Scheduled, **changes: object) -> None:
+        with self._lock:
+            event.injection = replace(event.injection, **changes)  # type: ignore[arg-type]  # names are Injection's
+        self._announce(event.injection)
