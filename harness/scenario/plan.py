@@ -1,0 +1,155 @@
+"""The plan: all that a run needs to know of a scenario, resolved and checked; plain, frozen data.
+
+``plan(scenario)`` makes it. What belongs to one publisher is a ``PublisherPlan``, which travels to its engine as JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crep.harness.brokers.contract import ChannelSpec, ReaderSpec
+from crep.harness.scenario.assignment import Assignment
+from crep.harness.scenario.expectation import Expectation
+from crep.harness.scenario.profile import Profile, Segment
+from crep.harness.scenario.sizes import Sizes
+from crep.harness.scenario.topics import selection
+
+Carrier = Literal["payload", "property"]
+
+CONTROL_AT_LEAST_S = 10.0  # METHOD rule 13: a baseline is at least 10 s long
+CONTROL_AT_MOST_S = 12.0
+
+
+@dataclass(frozen=True)
+class PublisherPlan:
+    """One publisher: message *i* of it (``sequence`` *i*, from 0) is number ``i·of + index`` of its load entry."""
+
+    publisher: int  # unique in the run, fits 16 bits
+    site: str
+    channel: str
+    load: int  # index of the load entry
+    index: int  # among the load entry's publishers
+    of: int  # how many the load entry has
+    guaranteed: bool
+    seed: int
+    profile: Profile  # of the whole load entry
+    assignment: Assignment  # knows the publisher's place among all publishers of the channel
+    sizes: Sizes
+
+    @property
+    def count(self) -> int:
+        """Messages of this publisher, warm-up included."""
+        return -(-(self.profile.count - self.index) // self.of)
+
+    @property
+    def warm_up_count(self) -> int:
+        """Messages of this publisher with a negative intended time."""
+        return -(-(self.profile.warm_up_count - self.index) // self.of)
+
+    @property
+    def channel_index(self) -> int:
+        """Place among all publishers of the channel."""
+        return self.assignment.publisher
+
+    @property
+    def channel_publishers(self) -> int:
+        """All publishers of the channel."""
+        return self.assignment.publishers
+
+    def intended_ns(self, sequences: ArrayLike) -> NDArray[np.int64]:
+        """Intended send times, nanoseconds relative to t0; same shape."""
+        return self.profile.intended_ns(np.asarray(sequences, dtype=np.int64) * self.of + self.index)
+
+    def size_of(self, sequences: ArrayLike) -> NDArray[np.uint32]:
+        """Payload bytes, stamp included; 1-d, same length."""
+        return self.sizes.of(self.seed, self.publisher, sequences)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data (``json.dumps`` writes it) for ``from_json``."""
+        plain = ("publisher", "site", "channel", "load", "index", "of", "guaranteed", "seed")
+        return {name: getattr(self, name) for name in plain} | {
+            "profile": self.profile.to_json(),
+            "assignment": self.assignment.to_json(),
+            "sizes": self.sizes.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PublisherPlan:
+        """The publisher that ``to_json`` described."""
+        return cls(
+            **data
+            | {
+                "profile": Profile.from_json(data["profile"]),
+                "assignment": Assignment.from_json(data["assignment"]),
+                "sizes": Sizes.from_json(data["sizes"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class TimelineEvent:
+    """Something that is done at a declared time (seconds relative to t0).
+
+    The node is given by name, as the leader of a channel, or not at all (the site's only node).
+    """
+
+    index: int
+    at_s: float
+    action: str
+    site: str
+    node: str | None = None
+    leader_of: str | None = None
+    restart_after_s: float | None = None
+
+    @property
+    def ends_s(self) -> float:
+        """When the event is over, as declared."""
+        return self.at_s + (self.restart_after_s or 0.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. ``channels`` is keyed by site; readers with ``share: all`` are expanded into their members."""
+
+    scenario: str
+    channels: dict[str, tuple[ChannelSpec, ...]]
+    publishers: tuple[PublisherPlan, ...]
+    timeline: tuple[TimelineEvent, ...]
+    expectations: tuple[Expectation, ...]
+    warm_up_s: float
+    measured_s: float
+    drain_s: float
+    lateness_s: float
+    reconnect_s: float
+    carrier: Carrier
+    seed: int
+    repeat: int
+
+    def publishers_of(self, channel: str) -> tuple[PublisherPlan, ...]:
+        """The channel's publishers, by their place in it."""
+        mine = [publisher for publisher in self.publishers if publisher.channel == channel]
+        return tuple(sorted(mine, key=lambda publisher: publisher.channel_index))
+
+
+def selected(reader: ReaderSpec, topics: tuple[str, ...]) -> NDArray[np.bool_]:
+    """For each topic of the channel whether the reader's filter selects it."""
+    return selection(reader.topic_filter, topics)
+
+
+def without_faults(original: Plan) -> Plan:
+    """The control run: the same channels and publishers at their first rate, no timeline, nothing expected.
+
+    It is measured for 10 to 12 s: enough for a baseline (METHOD rule 13), no longer than the run itself where that lies
+    between.
+    """
+    measured_s = max(CONTROL_AT_LEAST_S, min(original.measured_s, CONTROL_AT_MOST_S))
+
+    def held(profile: Profile) -> Profile:
+        return Profile((Segment(profile.first_rate, profile.first_rate, measured_s),), profile.warm_up_s)
+
+    publishers = tuple(replace(publisher, profile=held(publisher.profile)) for publisher in original.publishers)
+    return replace(original, publishers=publishers, timeline=(), expectations=(), measured_s=measured_s)

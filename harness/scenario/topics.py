@@ -1,0 +1,87 @@
+"""Neutral topics: what a template stands for, and which topics a filter selects.
+
+A topic is a path of levels: ``orders/eu/new``. A template gives values for levels: ``orders/{region:eu,us}/{type:new}``.
+A filter has ``*`` for exactly one level and ``>`` at the end for one or more; adapters translate it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_TOPICS = 10_000
+LONGEST_TOPIC = 200  # bytes: the systems stop at 249 or 250, and adapters put the run's name in front
+_LEVEL = re.compile(r"[A-Za-z0-9_.-]+")
+_VALUES = re.compile(r"\{([a-z][a-z0-9_-]*):([^{}]*)\}")
+
+
+def expand(template: str) -> tuple[str, ...]:
+    """Every concrete topic of a template, the last level changing fastest.
+
+    Raises:
+        ValueError: a level is empty or has a character that is not a letter, digit, ``_``, ``-`` or ``.``; a level has
+            the same value twice; a topic is too long; there are too many topics.
+    """
+    choices = [_choices(level, template) for level in template.split("/")]
+    number = int(np.prod([len(values) for values in choices], dtype=object))
+    if number > MOST_TOPICS:
+        raise ValueError(f"{template!r} stands for {number:,} topics; at most {MOST_TOPICS:,} are allowed")
+    topics = tuple("/".join(levels) for levels in product(*choices))
+    longest = max(topics, key=len)
+    if len(longest) > LONGEST_TOPIC:
+        raise ValueError(f"topic {longest[:40]}… has {len(longest)} characters; at most {LONGEST_TOPIC} are allowed")
+    return topics
+
+
+def _choices(level: str, template: str) -> list[str]:
+    named = _VALUES.fullmatch(level)
+    values = [value.strip() for value in named[2].split(",")] if named else [level]
+    for value in values:
+        if not _LEVEL.fullmatch(value):
+            raise ValueError(
+                f"level {level!r} of topic {template!r} is not understood; write letters, digits, '_', '-', '.', "
+                "or values as {name:first,second}"
+            )
+    if len(set(values)) < len(values):
+        raise ValueError(f"level {level!r} of topic {template!r} has the same value twice")
+    return values
+
+
+def check_filter(pattern: str) -> str:
+    """The pattern itself.
+
+    Raises:
+        ValueError: ``*`` is not a whole level, ``>`` is not the whole last level, or a level is empty or malformed.
+    """
+    *before, last = pattern.split("/")
+    for level in before:
+        if level == ">":
+            raise ValueError(f"filter {pattern!r}: '>' stands for all further levels, so it can only be the last one")
+    for level in (*before, last):
+        if level not in ("*", ">") and not _LEVEL.fullmatch(level):
+            raise ValueError(
+                f"filter {pattern!r}: level {level!r} must be a value, '*' (any one level) or a final '>' (all further)"
+            )
+    return pattern
+
+
+def matches(pattern: str | None, topic: str) -> bool:
+    """Whether the filter selects the topic; None selects every topic."""
+    if pattern is None:
+        return True
+    wanted, levels = pattern.split("/"), topic.split("/")
+    if wanted[-1] == ">":
+        wanted = wanted[:-1]
+        if len(levels) <= len(wanted):
+            return False
+        levels = levels[: len(wanted)]
+    return len(wanted) == len(levels) and all(w in ("*", level) for w, level in zip(wanted, levels, strict=True))
+
+
+def selection(pattern: str | None, topics: Sequence[str]) -> NDArray[np.bool_]:
+    """For each topic whether the filter selects it."""
+    return np.array([matches(pattern, topic) for topic in topics], dtype=np.bool_)
