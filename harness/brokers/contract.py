@@ -29,6 +29,7 @@ Json = dict[str, Any]
 Share = Literal["all", "group", "exclusive"]
 Guarantee = Literal["at-least-once", "at-most-once"]
 Sync = Literal["none", "memory", "disk"]
+Order = Literal["none", "per-key"]
 Genuineness = Literal["genuine", "emulated", "mock"]
 
 
@@ -76,6 +77,7 @@ class ReaderSpec:
     delivery: Guarantee
     topic_filter: str | None = None  # neutral pattern: levels by "/", "*" one level, ">" one or more at the end
     dead_letters_after: int | None = None  # deliveries
+    order: Order = "none"  # what the scenario asks for: per publisher and key, or nothing
 
 
 @dataclass(frozen=True)

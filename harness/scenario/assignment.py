@@ -60,7 +60,8 @@ class Assignment:
 
     def topic_of(self, keys: ArrayLike) -> NDArray[np.uint32]:
         """Index into the channel's topics for each key. The same for all publishers of the channel."""
-        return self._topic_by_key[np.asarray(keys)]
+        topics: NDArray[np.uint32] = self._topic_by_key[np.asarray(keys)]
+        return topics
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``from_json``."""

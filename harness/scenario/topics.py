@@ -1,6 +1,6 @@
 """Neutral topics: what a template stands for, and which topics a filter selects.
 
-A topic is a path of levels: ``orders/eu/new``. A template gives values for levels: ``orders/{region:eu,us}/{type:new}``.
+A topic is a path of levels: ``orders/eu/new``. A template gives values for levels: ``orders/{region:eu,us}/{n:1,2}``.
 A filter has ``*`` for exactly one level and ``>`` at the end for one or more; adapters translate it.
 """
 
