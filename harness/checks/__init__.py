@@ -1,0 +1,6 @@
+"""Pure checks over what a run left: delivery ledger, order, outage, recovery, latency, expectations, statistics.
+
+Imports ``scenario``, the broker contract's words and ``metrics``; never ``runs``: the caller hands in plain arrays.
+``results`` is what the checks say. Start reading at ``ledger``, whose docstring is its specification, then
+``evaluate``, which joins all of them.
+"""

@@ -1,0 +1,256 @@
+"""The delivery ledger: a pure function over a channel's history that says what became of every message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crep.harness.brokers.contract import REDELIVERED_NO, REDELIVERED_NOT_OFFERED, REDELIVERED_YES, Outcome
+from crep.harness.checks.history import (
+    NEVER,
+    ChannelHistory,
+    ReaderHistory,
+    Receipts,
+    Sends,
+    collect_receipts,
+    collect_sends,
+    selected_sends,
+)
+from crep.harness.checks.order import overtaken
+from crep.harness.checks.results import ChannelLedger, Offender, ReaderLedger
+from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT
+
+Mask = NDArray[np.bool_]
+
+MISSING = ("lost", "pending", "missing-allowed", "missing-unknown")
+RECEIVED_KINDS = (
+    "duplicate-flagged",
+    "duplicate-unflagged",
+    "duplicate-flag-not-offered",
+    "reordered",
+    "reordered-allowed",
+    "unknown-received",
+    "rejected-received",
+    "corrupt",
+    "foreign",
+    "unexpected",
+)
+
+
+def ledger(
+    history: ChannelHistory,
+    *,
+    drain_clean: bool,
+    t0_ns: int,
+    rejection_reasons: Mapping[str, int] | None = None,
+    offenders: int = 5,
+) -> tuple[ChannelLedger, tuple[ReaderLedger, ...]]:
+    """Account for every message of a channel: outcomes of all sends, and per logical reader what came of them.
+
+    A logical reader is all its members together, receipts merged by time. A receipt is *located* when it is intact, of
+    this run, and its publisher, sequence, key and key sequence are those of a message that was sent to this channel and
+    that the reader's filter selects. The first located receipt of a message delivers it; every further one is a
+    *duplicate*. Each message selected by the filter, and each receipt, is counted in exactly one place::
+
+        selected and not rejected = expected = received + lost + pending + missing_allowed + missing_unknown
+        receipts = received + rejected_received + duplicates_* + corrupt + foreign + unexpected
+
+    ======================  ================================================================================
+    lost                    acknowledged, not received, reader at-least-once, and the drain ended clean
+    pending                 the same, but the drain had not ended clean: it may still be on its way
+    missing_allowed         not received where it may be: sent without acknowledgement, or reader at-most-once
+    missing_unknown         no outcome known and not received: neither lost nor delivered
+    unknown_received        no outcome known, and it came (part of ``received``): no duplicate, no fault
+    rejected_received       the broker refused it and delivered it all the same
+    duplicates_flagged      further receipts that the broker marked as redelivered
+    duplicates_unflagged    further receipts that it did not mark, though it offers the mark
+    duplicates_flag_…       further receipts where it has no such mark (classic Kafka)
+    reordered               first receipts overtaken by a later message of their key (see ``order.overtaken``)
+    reordered_allowed       the same where order is not promised (``ReaderHistory.ordered`` false, at-most-once),
+                            or where the broker marked the late receipt as redelivered
+    corrupt                 receipts whose check sum does not match; whose they were is not known
+    foreign                 intact receipts of another run
+    unexpected              intact receipts of this run that are not located: never sent to this channel, sent
+                            under another key, or not selected by the filter
+    ======================  ================================================================================
+
+    Args:
+        history: sends, outcomes and receipts as recorded.
+        drain_clean: the broker's own backlog was 0 and nothing came for 3 s.
+        t0_ns: the instant that ``Offender.at_s`` counts from.
+        rejection_reasons: how often the client library gave which reason.
+        offenders: identities kept per kind, the earliest first.
+    """
+    sends = collect_sends(history.publishers)
+    readers = tuple(
+        read_ledger(
+            history.channel,
+            sends,
+            reader,
+            collect_receipts(sends, reader),
+            drain_clean=drain_clean,
+            t0_ns=t0_ns,
+            offenders=offenders,
+        )
+        for reader in history.readers
+    )
+    return send_ledger(history, sends, rejection_reasons or {}), readers
+
+
+def send_ledger(history: ChannelHistory, sends: Sends, rejection_reasons: Mapping[str, int]) -> ChannelLedger:
+    """Count the outcomes of all sends of a channel."""
+    count = np.bincount(sends.outcome, minlength=len(Outcome))
+    return ChannelLedger(
+        channel=history.channel,
+        handed_over=len(sends),
+        acknowledged=int(count[Outcome.ACKNOWLEDGED]),
+        rejected=int(count[Outcome.REJECTED]),
+        unknown=int(count[Outcome.UNKNOWN]),
+        sent=int(count[Outcome.SENT]),
+        unscheduled=sum(len(publisher.unscheduled) for publisher in history.publishers),
+        contradictions=sends.contradictions,
+        rejection_reasons=dict(rejection_reasons),
+    )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Masks per kind: ``missing`` (and ``received``) over the rows of ``Sends``, ``receipts`` over the receipts."""
+
+    expected: Mask
+    received: Mask
+    missing: dict[str, Mask]
+    receipts: dict[str, Mask]
+
+
+def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: bool) -> Findings:
+    """Put every selected message and every receipt of one reader in its place (definitions: ``ledger``)."""
+    rejected = sends.outcome == Outcome.REJECTED
+    expected = selected_sends(sends, reader) & ~rejected
+    came = receipts.received_ns != NEVER
+    absent = expected & ~came
+    at_most_once = reader.spec.delivery == "at-most-once"
+    unknown = sends.outcome == Outcome.UNKNOWN
+    owed = absent & (sends.outcome == Outcome.ACKNOWLEDGED) & (not at_most_once)
+    records, located = receipts.records, receipts.row >= 0
+    outcome = np.full(len(records), 255, np.uint8)  # of the message; 255: not located
+    outcome[located] = sends.outcome[receipts.row[located]]
+    again = located & ~receipts.first
+    late = overtaken(sends, receipts)
+    excused = receipts.flagged | (not reader.ordered) | at_most_once
+    return Findings(
+        expected=expected,
+        received=expected & came,
+        missing={
+            "lost": owed & drain_clean,
+            "pending": owed & (not drain_clean),
+            "missing-allowed": absent & ~unknown & ~owed,
+            "missing-unknown": absent & unknown,
+        },
+        receipts={
+            "duplicate-flagged": again & (records["redelivered"] == REDELIVERED_YES),
+            "duplicate-unflagged": again & (records["redelivered"] == REDELIVERED_NO),
+            "duplicate-flag-not-offered": again & (records["redelivered"] == REDELIVERED_NOT_OFFERED),
+            "reordered": late & ~excused,
+            "reordered-allowed": late & excused,
+            "unknown-received": receipts.first & (outcome == Outcome.UNKNOWN),
+            "rejected-received": receipts.first & (outcome == Outcome.REJECTED),
+            "corrupt": records["fault"] == CORRUPT,
+            "foreign": records["fault"] == FOREIGN,
+            "unexpected": (records["fault"] == INTACT) & ~located,
+        },
+    )
+
+
+def read_ledger(
+    channel: str,
+    sends: Sends,
+    reader: ReaderHistory,
+    receipts: Receipts,
+    *,
+    drain_clean: bool,
+    t0_ns: int,
+    offenders: int = 5,
+) -> ReaderLedger:
+    """The ledger of one logical reader; ``ledger`` has the definitions."""
+    found = find(sends, reader, receipts, drain_clean)
+    count = {kind: int(np.count_nonzero(mask)) for kind, mask in (found.missing | found.receipts).items()}
+    return ReaderLedger(
+        channel=channel,
+        reader=reader.spec.name,
+        share=reader.spec.share,
+        delivery=reader.spec.delivery,
+        members=len(reader.members),
+        expected=int(np.count_nonzero(found.expected)),
+        received=int(np.count_nonzero(found.received)),
+        lost=count["lost"],
+        pending=count["pending"],
+        missing_allowed=count["missing-allowed"],
+        missing_unknown=count["missing-unknown"],
+        unknown_received=count["unknown-received"],
+        rejected_received=count["rejected-received"],
+        duplicates_flagged=count["duplicate-flagged"],
+        duplicates_unflagged=count["duplicate-unflagged"],
+        duplicates_flag_not_offered=count["duplicate-flag-not-offered"],
+        reordered=count["reordered"],
+        reordered_allowed=count["reordered-allowed"],
+        corrupt=count["corrupt"],
+        foreign=count["foreign"],
+        unexpected=count["unexpected"],
+        receipts=len(receipts.row),
+        members_receipts=tuple(len(part) for part in reader.members),
+        offenders=tuple(_offenders(sends, receipts, found, t0_ns, offenders)),
+    )
+
+
+def _offenders(sends: Sends, receipts: Receipts, found: Findings, t0_ns: int, limit: int) -> Iterable[Offender]:
+    """The earliest ``limit`` of each kind: what is missing by intended time, receipts by time of receipt."""
+    for kind in MISSING:
+        rows = np.flatnonzero(found.missing[kind])
+        if len(rows) > limit:
+            rows = rows[np.argpartition(sends.intended_ns[rows], limit)[:limit]]
+        for row in rows[np.argsort(sends.intended_ns[rows], kind="stable")]:
+            yield Offender(
+                kind=kind,
+                publisher=int(sends.publisher[row]),
+                sequence=int(sends.sequence[row]),
+                key=int(sends.key[row]),
+                key_sequence=int(sends.key_sequence[row]),
+                at_s=(int(sends.intended_ns[row]) - t0_ns) / 1e9,
+                detail=f"outcome {Outcome(int(sends.outcome[row])).name.lower()}",
+            )
+    for kind in RECEIVED_KINDS:
+        for place in np.flatnonzero(found.receipts[kind])[:limit]:
+            yield _received_offender(kind, sends, receipts, int(place), t0_ns)
+
+
+def _received_offender(kind: str, sends: Sends, receipts: Receipts, place: int, t0_ns: int) -> Offender:
+    record = receipts.records[place]
+    known = kind != "corrupt"  # a corrupt stamp names nobody
+    return Offender(
+        kind=kind,
+        publisher=int(record["publisher"]) if known else None,
+        sequence=int(record["sequence"]) if known else None,
+        key=int(record["key"]) if known else None,
+        key_sequence=int(record["key_sequence"]) if known else None,
+        at_s=(int(record["received_ns"]) - t0_ns) / 1e9,
+        detail=f"member {int(receipts.member[place])}" + _detail(kind, sends, receipts, place),
+    )
+
+
+def _detail(kind: str, sends: Sends, receipts: Receipts, place: int) -> str:
+    record = receipts.records[place]
+    if kind.startswith("duplicate"):
+        first = int(receipts.received_ns[receipts.row[place]])
+        return f", {(int(record['received_ns']) - first) / 1e6:.1f} ms after the first receipt"
+    if kind != "unexpected":
+        return ""
+    row = int(sends.locate(record["publisher"].reshape(1), record["sequence"].reshape(1))[0])
+    if row < 0:
+        return ", never sent to this channel"
+    if int(sends.key[row]) != int(record["key"]) or int(sends.key_sequence[row]) != int(record["key_sequence"]):
+        return f", sent under key {int(sends.key[row])} with key sequence {int(sends.key_sequence[row])}"
+    return ", not selected by the reader's filter"
