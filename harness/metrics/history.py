@@ -65,7 +65,7 @@ class RecordFile:
         """
         if records.dtype != self.layout:
             raise TypeError(f"{self.path.name} holds {self.layout}, not {records.dtype}")
-        data = memoryview(np.ascontiguousarray(records)).cast("B")
+        data = np.ascontiguousarray(records).view(np.uint8).data
         while data:
             data = data[self._file.write(data) :]
 

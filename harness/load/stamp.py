@@ -1,0 +1,154 @@
+"""The stamp that travels with each message: who sent it, as which one of which key, and when it was *due*.
+
+======  ====  ============  =========================================================================================
+offset  type  field         meaning
+======  ====  ============  =========================================================================================
+0       u32   run           number of the run; a message of another run is foreign
+4       u16   publisher     unique in the run
+6       u16   version       1
+8       u64   sequence      per publisher, from 0; a resend carries its old one
+16      i64   intended_ns   absolute CLOCK_MONOTONIC time at which the schedule wanted it sent
+24      u32   key           number of the key
+28      u32   key_sequence  per key, from 0
+32      u32   copy          0 as published; a bridge or a replay writes its stage
+36      u32   crc           CRC-32 of the payload that follows the stamp, then of the 36 bytes before
+======  ====  ============  =========================================================================================
+
+Little-endian, 40 bytes. With carrier ``payload`` the stamp stands before the payload's other bytes; with ``property``
+it is a header or user property of 40 bytes and the payload is left whole. The check sum runs over the payload *first*,
+so that a sender adds only 36 bytes to a sum that it has computed once (METHOD rule 2).
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crep.harness.metrics.history import CORRUPT, FOREIGN, RECEIVED, Records
+
+Carrier = Literal["payload", "property"]
+
+STAMP = np.dtype(
+    [
+        ("run", "<u4"),
+        ("publisher", "<u2"),
+        ("version", "<u2"),
+        ("sequence", "<u8"),
+        ("intended_ns", "<i8"),
+        ("key", "<u4"),
+        ("key_sequence", "<u4"),
+        ("copy", "<u4"),
+        ("crc", "<u4"),
+    ]
+)
+SIZE = 40
+SUMMED = 36  # bytes of the stamp that the check sum covers
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Bodies and, with carrier ``property``, stamps of a block of messages; as ``brokers.contract.Batch`` has them."""
+
+    bodies: list[bytes]
+    stamps: list[bytes] | None
+
+
+class Renderer:
+    """Renders the messages of one publisher; filler bytes are pseudo-random by ``seed``: nothing compresses them away.
+
+    ``smallest`` is the smallest payload, in bytes, that it can render.
+    """
+
+    def __init__(self, *, run: int, publisher: int, seed: int, carrier: Carrier) -> None:
+        self._run, self._publisher, self._carrier = run, publisher, carrier
+        self._random = random.Random(f"filler {seed}")  # noqa: S311 - bytes without meaning
+        self._filler = memoryview(b"")
+        self._sums: dict[int, int] = {0: 0}  # length of filler → its CRC-32
+        self.smallest = SIZE if carrier == "payload" else 0
+
+    def render(
+        self,
+        sequence: NDArray[np.uint64],
+        intended_ns: NDArray[np.int64],
+        key: NDArray[np.uint32],
+        key_sequence: NDArray[np.uint32],
+        size: NDArray[np.uint32],
+    ) -> Rendered:
+        """Arrays of equal length, ``intended_ns`` absolute, ``size`` in bytes of the whole payload.
+
+        Raises:
+            ValueError: a size is below ``smallest``.
+        """
+        heads = np.zeros(len(sequence), STAMP)
+        heads["run"], heads["publisher"], heads["version"] = self._run, self._publisher, VERSION
+        heads["sequence"], heads["intended_ns"] = sequence, intended_ns
+        heads["key"], heads["key_sequence"] = key, key_sequence
+        lengths = [n - self.smallest for n in size.tolist()]
+        sums = [self._sum(n) for n in lengths]
+        raw = heads.tobytes()
+        starts = range(0, len(raw), SIZE)
+        heads["crc"] = [zlib.crc32(raw[at : at + SUMMED], tail) for at, tail in zip(starts, sums, strict=True)]
+        raw = heads.tobytes()
+        stamps = [raw[at : at + SIZE] for at in starts]
+        filler = self._filler
+        if self._carrier == "property":
+            return Rendered([bytes(filler[:n]) for n in lengths], stamps)
+        return Rendered([stamp + filler[:n] for stamp, n in zip(stamps, lengths, strict=True)], None)
+
+    def _sum(self, length: int) -> int:
+        known = self._sums.get(length)
+        if known is None:
+            if length < 0:
+                raise ValueError(f"a payload of {length + SIZE} B cannot hold the stamp of {SIZE} B")
+            if length > len(self._filler):
+                self._filler = memoryview(self._filler.tobytes() + self._random.randbytes(length - len(self._filler)))
+            known = self._sums[length] = zlib.crc32(self._filler[:length])
+        return known
+
+
+def parse(
+    bodies: Sequence[bytes],
+    stamps: Sequence[bytes] | None,
+    *,
+    run: int,
+    received_ns: NDArray[np.int64],
+    redelivered: NDArray[np.uint8],
+) -> Records:
+    """``RECEIVED`` records of a batch, in its order; the check sum of every message is verified.
+
+    Args:
+        bodies: whole payloads.
+        stamps: the property of each message (empty where it has none); None: the stamp is the payload's start.
+        run: number of this run.
+        received_ns: CLOCK_MONOTONIC time of each receipt.
+        redelivered: ``brokers.contract.REDELIVERED_*`` of each message.
+
+    Returns:
+        Array of ``RECEIVED``. Whose sum does not match, or who has no whole stamp, is ``CORRUPT`` and has zero fields;
+        what is intact and of another run, or of a version that we do not write, is ``FOREIGN``.
+    """
+    if stamps is None:
+        heads = [body[:SIZE] for body in bodies]
+        tail_sums = [zlib.crc32(body[SIZE:]) for body in bodies]
+    else:
+        heads = list(stamps)
+        tail_sums = [zlib.crc32(body) for body in bodies]
+    sums = [zlib.crc32(head[:SUMMED], start) for head, start in zip(heads, tail_sums, strict=True)]
+    whole = np.fromiter((len(head) == SIZE for head in heads), bool, len(heads))
+    fields: NDArray[Any] = np.frombuffer(b"".join(head[:SIZE].ljust(SIZE, b"\0") for head in heads), STAMP)
+    intact = whole & (fields["crc"] == np.array(sums, np.uint32))
+
+    records = np.zeros(len(bodies), RECEIVED)
+    for name in ("sequence", "intended_ns", "key", "key_sequence", "publisher"):
+        records[name] = np.where(intact, fields[name], 0)
+    records["received_ns"], records["redelivered"] = received_ns, redelivered
+    foreign = (fields["run"] != run) | (fields["version"] != VERSION)
+    records["fault"] = np.where(intact, np.where(foreign, FOREIGN, 0), CORRUPT)
+    return records

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crep.harness.load.stamp import SIZE, STAMP, Carrier, Rendered, Renderer, parse
+from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records
+
+RUN = 0xC0FFEE
+CARRIERS = st.sampled_from(["payload", "property"])
+MESSAGES = st.lists(
+    st.tuples(
+        st.integers(0, 2**64 - 1),
+        st.integers(-(2**63), 2**63 - 1),
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 2**32 - 1),
+        st.integers(SIZE, 300),
+    ),
+    min_size=1,
+    max_size=20,
+)
+LAYOUTS = (np.uint64, np.int64, np.uint32, np.uint32, np.uint32)
+
+
+def rendered(messages: list[tuple[int, ...]], carrier: Carrier, publisher: int = 3, run: int = RUN) -> Rendered:
+    columns: list[Any] = [np.array(c, t) for c, t in zip(zip(*messages, strict=True), LAYOUTS, strict=True)]
+    return Renderer(run=run, publisher=publisher, seed=7, carrier=carrier).render(*columns)
+
+
+def parsed(bodies: list[bytes], stamps: list[bytes] | None) -> Records:
+    count = len(bodies)
+    return parse(bodies, stamps, run=RUN, received_ns=np.arange(count), redelivered=np.zeros(count, np.uint8))
+
+
+def test_the_stamp_has_forty_bytes() -> None:
+    assert STAMP.itemsize == SIZE == 40
+
+
+@given(MESSAGES, CARRIERS, st.integers(0, 2**16 - 1))
+def test_what_was_rendered_is_parsed(messages: list[tuple[int, ...]], carrier: Carrier, publisher: int) -> None:
+    out = rendered(messages, carrier, publisher)
+    assert [len(body) for body in out.bodies] == [size for *_, size in messages]
+    records = parsed(out.bodies, out.stamps)
+    assert (records["fault"] == INTACT).all()
+    assert (records["publisher"] == publisher).all()
+    assert records["received_ns"].tolist() == list(range(len(messages)))
+    fields = ("sequence", "intended_ns", "key", "key_sequence")
+    assert list(zip(*(records[f].tolist() for f in fields), strict=True)) == [m[:4] for m in messages]
+
+
+@given(MESSAGES, CARRIERS, st.data())
+def test_a_flipped_bit_is_never_taken_for_a_message(
+    messages: list[tuple[int, ...]], carrier: Carrier, data: st.DataObject
+) -> None:
+    out = rendered(messages, carrier)
+    victim = data.draw(st.integers(0, len(messages) - 1))
+    parts = data.draw(st.sampled_from([out.bodies, out.stamps] if out.stamps else [out.bodies]))
+    bit = data.draw(st.integers(0, len(parts[victim]) * 8 - 1))
+    changed = bytearray(parts[victim])
+    changed[bit // 8] ^= 1 << bit % 8
+    parts[victim] = bytes(changed)
+    records = parsed(out.bodies, out.stamps)
+    expected = [CORRUPT if i == victim else INTACT for i in range(len(messages))]
+    assert records["fault"].tolist() == expected
+    assert records["sequence"][victim] == records["key"][victim] == records["intended_ns"][victim] == 0
+
+
+@given(st.integers(0, SIZE + 60), CARRIERS)
+def test_a_cut_message_is_corrupt(kept: int, carrier: Carrier) -> None:
+    out = rendered([(1, 2, 3, 4, SIZE + 61)], carrier)
+    assert parsed([out.bodies[0][:kept]], out.stamps)["fault"].tolist() == [CORRUPT]
+
+
+def test_a_message_without_its_property_is_corrupt() -> None:
+    assert parsed([b"a document"], [b""])["fault"].tolist() == [CORRUPT]
+
+
+def test_an_intact_message_of_another_run_is_foreign() -> None:
+    out = rendered([(1, 2, 3, 4, 100)], "payload", run=RUN + 1)
+    records = parsed(out.bodies, out.stamps)
+    assert (records["fault"].tolist(), records["sequence"].tolist()) == ([FOREIGN], [1])
+
+
+def test_an_empty_batch_has_no_records() -> None:
+    assert len(parsed([], None)) == 0
+    assert len(parsed([], [])) == 0
+
+
+def test_a_payload_below_the_stamp_is_refused() -> None:
+    with pytest.raises(ValueError, match="39 B cannot hold the stamp of 40 B"):
+        rendered([(1, 2, 3, 4, SIZE - 1)], "payload")
+
+
+def test_the_same_seed_renders_the_same_bytes() -> None:
+    message = [(1, 2, 3, 4, 5_000), (2, 2, 3, 5, 100)]
+    assert rendered(message, "payload") == rendered(message, "payload")
