@@ -104,7 +104,7 @@ class Outage(_Result):
     where: str  # channel (acknowledgements) or channel.reader (receipts)
     longest_s: float  # maximum over the keys, before the control is taken off
     control_s: float | None  # longest of the no-fault control run
-    outage_s: float | None  # longest − control, never below 0; None without a control run
+    outage_s: float | None  # longest minus control, never below 0; None without a control run
     keys_hit: float  # share of keys whose own longest silence exceeds the control's longest
     from_s: float
     to_s: float
@@ -125,7 +125,7 @@ class FaultResult(_Result):
     publish: Outage | None
     receive: tuple[Outage, ...] = ()
     recovered_s: float | None  # METHOD rule 13: first second from which all holds for 5 s
-    time_to_recover_s: float | None  # recovered − injected
+    time_to_recover_s: float | None  # recovered minus injected
     not_recovered_because: str | None = None
     baseline: str = ""  # where the baseline is from and how long it is
     cost: dict[str, int] = {}  # lost, duplicates, reordered, unknown among messages intended in [injected, recovered]
