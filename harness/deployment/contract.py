@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.errors import EnvironmentFailure
 
-Json: TypeAlias = "str | int | float | bool | None | Mapping[str, Json] | Sequence[Json]"
+Json: TypeAlias = "str | int | float | bool | Mapping[str, Json] | Sequence[Json] | None"
 """Anything that ``json.dumps`` writes."""
 
 Progress: TypeAlias = Callable[[str], None]
@@ -39,8 +39,8 @@ class UnknownNode(DeploymentError):
 class Deployment(Protocol):
     """One running (or startable) broker: ``target`` is the target's name, ``nodes`` the names of its nodes.
 
-    ``nodes`` is empty where crep has no hand on the broker's processes. Methods that take a node raise `UnknownNode` for
-    a name that is not in ``nodes``. A deployment is used by one thread at a time, except that `probe_node` and
+    ``nodes`` is empty where crep has no hand on the broker's processes. Methods that take a node raise `UnknownNode`
+    for a name that is not in ``nodes``. A deployment is used by one thread at a time, except that `probe_node` and
     `node_pid` may be called from any thread at any time.
     """
 
@@ -110,7 +110,7 @@ class Deployment(Protocol):
         ...
 
     def describe(self) -> dict[str, Json]:
-        """Provenance: versions, Java, effective settings, digest of the jar lock, data directory, logs, who started it."""
+        """Provenance: versions, Java, effective settings, digest of the jar lock, data folder, logs, who started it."""
         ...
 
     def stop(self) -> None:

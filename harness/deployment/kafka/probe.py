@@ -1,0 +1,45 @@
+"""Ask a running Kafka whether it is there: one exchange for a probe, the cluster's metadata for readiness."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+_API_VERSIONS = 18
+_CORRELATION = 0x63726570
+
+
+def answers(host: str, port: int, timeout_s: float) -> bool:
+    """One ApiVersions exchange (Kafka protocol guide; request version 0, header version 1), ``timeout_s`` in all.
+
+    Every broker answers it before a login, also one that asks for SASL.
+    """
+    client = b"crep-probe"
+    body = struct.pack(">hhih", _API_VERSIONS, 0, _CORRELATION, len(client)) + client
+    deadline = time.monotonic() + timeout_s
+    try:
+        with socket.create_connection((host, port), timeout_s) as connection:
+            connection.sendall(struct.pack(">i", len(body)) + body)
+            head = b""
+            while len(head) < 8:
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+                more = connection.recv(8 - len(head))
+                if not more:
+                    return False
+                head += more
+    except OSError:
+        return False
+    return bool(struct.unpack(">ii", head)[1] == _CORRELATION)
+
+
+def in_metadata(bootstrap: str, timeout_s: float) -> bool:
+    """True when a client sees a broker in the metadata: it is unfenced and leads partitions."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 1000})
+    try:
+        return len(admin.list_topics(timeout=timeout_s).brokers) > 0
+    except KafkaException:
+        return False

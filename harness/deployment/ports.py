@@ -1,0 +1,72 @@
+"""TCP ports of local brokers, on the loopback address only."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from crep.harness.deployment.contract import DeploymentError
+
+LOOPBACK = "127.0.0.1"
+
+_FIRST, _LAST = 20_000, 31_999
+"""Below every system's ephemeral range (Linux from 32768, macOS from 49152).
+
+A client that keeps trying to reach a killed broker on an ephemeral port can be given that very port as its own source
+port, connects to itself, and the restarted broker finds its port taken (TCP simultaneous open, RFC 9293, 3.5).
+"""
+
+
+def free_port() -> int:
+    """A port on which nobody listens now. Random, so that two commands at the same moment rarely agree.
+
+    Raises:
+        DeploymentError: none found.
+    """
+    for _ in range(200):
+        port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
+        if is_free(port):
+            return port
+    raise DeploymentError(f"no free TCP port found between {_FIRST} and {_LAST} on {LOOPBACK}")
+
+
+def is_free(port: int) -> bool:
+    """True when a server could listen on the port now (connections in TIME_WAIT do not hinder it)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def claim(target: str, port: int) -> int:
+    """``port`` if it is free; a free one for 0.
+
+    Raises:
+        DeploymentError: another program listens on the port.
+    """
+    if port == 0:
+        return free_port()
+    if not is_free(port):
+        raise port_taken(target, port)
+    return port
+
+
+def port_taken(target: str, port: int) -> DeploymentError:
+    """The error for a port that another program holds."""
+    return DeploymentError(
+        f"target {target!r}: port {port} on {LOOPBACK} is taken by another program (or may not be used)",
+        hint=f"end that program (who is it: ss -ltnp 'sport = :{port}'), "
+        "or give the target another 'port:' (0 takes a free one)",
+    )
+
+
+def accepts(port: int, timeout_s: float) -> bool:
+    """True when a TCP connection to the port is accepted in time."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout_s):
+            return True
+    except OSError:
+        return False
