@@ -2,21 +2,55 @@
 
 Secrets never stand in a file: ``password_env`` names the environment variable that holds one. A resolved secret is a
 ``SecretStr``, so that neither ``repr`` nor ``model_dump_json`` shows it.
+
+``load_targets`` reads the built-in ``scenarios/targets.yaml`` and then the user's own file on top of it: a target there
+replaces a built-in one of the same name.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from crep.harness.config.errors import UsageError
+from crep.harness.config.resources import resource
+from crep.harness.config.suggest import nearest
+from crep.harness.config.yaml import Problem, load_yaml, refuse, validate
 
 System = Literal["kafka", "solace"]
 Source = Literal["local", "embedded", "address", "docker"]
 Profile = Literal["default", "quick"]
 Setting = str | int | float | bool
+
+BUILT_IN = "scenarios/targets.yaml"
+OWN_FILE = "crep-targets.yaml"
+"""Looked for in the working directory when no file is named."""
+
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+_HOST_PORT = rf"{_HOST}:\d{{1,5}}"
+
+
+def _written_as(pattern: str, example: str) -> AfterValidator:
+    """A validator of comma-separated addresses, each of which matches ``pattern``."""
+
+    def check(text: str) -> str:
+        parts = [part.strip() for part in text.split(",")]
+        for part in parts:
+            if not re.fullmatch(pattern, part):
+                raise ValueError(f"address {part!r} is not understood; write for example {example}")
+        return ",".join(parts)
+
+    return AfterValidator(check)
+
+
+Bootstrap = Annotated[str, _written_as(_HOST_PORT, "broker-1:9092,broker-2:9092")]
+SmfHosts = Annotated[str, _written_as(rf"tcps?://{_HOST_PORT}", "tcp://host:55555 or tcps://host:55443")]
+SempUrl = Annotated[str, _written_as(rf"https?://{_HOST}(:\d{{1,5}})?", "http://host:8080 or https://host:1943")]
 
 
 class _Strict(BaseModel):
@@ -58,7 +92,7 @@ class Credentials(_Strict):
 class KafkaAddress(_Strict):
     """Where a running Kafka is: ``bootstrap`` is ``host:port[,host:port]``."""
 
-    bootstrap: str
+    bootstrap: Bootstrap
     tls: Tls | None = None
     login: Credentials | None = None
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
@@ -67,8 +101,8 @@ class KafkaAddress(_Strict):
 class SolaceAddress(_Strict):
     """Where a running Solace broker is: an SMF host list (``tcp://`` or ``tcps://``) and the SEMP URL."""
 
-    smf: str
-    semp: str
+    smf: SmfHosts
+    semp: SempUrl
     vpn: str = "default"
     tls: Tls | None = None
     login: Credentials = Credentials(username="default")
@@ -103,3 +137,63 @@ class Target(_Strict):
         if self.source == "local" and self.system != "kafka":
             raise ValueError("only system 'kafka' has source 'local'")
         return self
+
+    def with_profile(self, profile: Profile) -> Target:
+        """The same deployment with another profile (``crep run --profile``)."""
+        return self.model_copy(update={"profile": profile})
+
+
+class _TargetsFile(_Strict):
+    targets: dict[str, Target]
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+def load_targets(extra: Path | None = None) -> dict[str, Target]:
+    """All targets by name: the built-in ones, then those of ``extra`` (else of ./crep-targets.yaml, if there).
+
+    Raises:
+        UsageError: a file is missing or malformed, with ``file:line:column`` of every mistake.
+    """
+    found = read_targets(resource(BUILT_IN))
+    own = extra or Path(OWN_FILE)
+    if extra is not None or own.exists():
+        found.update(read_targets(own))
+    return found
+
+
+def read_targets(path: Path) -> dict[str, Target]:
+    """The targets of one file.
+
+    Raises:
+        UsageError: it is missing or malformed.
+    """
+    data, positions = load_yaml(path)
+    entries = data.get("targets")
+    problems = []
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        if not _NAME.fullmatch(name):
+            text = "a target's name has small letters, digits and '-' only: it becomes part of folder names"
+            problems.append(Problem(("targets", name), text, at_key=True))
+        if isinstance(entry, dict):
+            if "name" in entry:
+                text = "a target is named by its key, so 'name' is not written again"
+                problems.append(Problem(("targets", name, "name"), text, at_key=True))
+            entry["name"] = name
+    refuse(problems, positions, path)
+    return validate(_TargetsFile, data, positions, path).targets
+
+
+def find_target(name: str, targets: Mapping[str, Target]) -> Target:
+    """The target of that name.
+
+    Raises:
+        UsageError: there is none; the text names the nearest.
+    """
+    if name not in targets:
+        raise UsageError(
+            f"there is no target {name!r}{nearest(name, targets)}",
+            hint=f"'crep list targets' shows them; add your own in {OWN_FILE} or a file given with --targets",
+        )
+    return targets[name]
