@@ -25,7 +25,7 @@ class _Mapping(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(description="system/name, as the file is found")
+    name: str = Field(alias="mapping", description="system/name, as the file is found")
     version: int = Field(ge=1, strict=True)
     system: str
     summary: str
@@ -60,8 +60,8 @@ def _read(path: Path, name: str | None) -> MappingFile:
     written = validate(_Mapping, data, positions, path)
     problems = []
     if name is not None and written.name != name:
-        problems.append(Problem(("name",), f"must be {name!r}, as the file is found"))
+        problems.append(Problem(("mapping",), f"must be {name!r}, as the file is found"))
     if written.system != written.name.split("/")[0]:
-        problems.append(Problem(("system",), f"must be the first part of the name {written.name!r}"))
+        problems.append(Problem(("system",), f"must be the first part of the mapping's name {written.name!r}"))
     refuse(problems, positions, path)
     return MappingFile(**written.model_dump())
