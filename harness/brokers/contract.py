@@ -69,7 +69,7 @@ class Durability:
 
 @dataclass(frozen=True)
 class ReaderSpec:
-    """One logical reader of a channel. ``share: all`` is expanded before: each of its members is a reader of its own."""
+    """One logical reader of a channel. ``share: all`` is expanded before: each member is a reader of its own."""
 
     name: str
     share: Share
@@ -167,7 +167,7 @@ class ReaderState:
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at the broker: ``readers`` is keyed ``channel.reader``. At-most-once readers without state are absent."""
+    """One look at the broker, keyed ``channel.reader``; at-most-once readers without state are absent."""
 
     at_ns: int
     readers: dict[str, ReaderState]
@@ -221,7 +221,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages ready to send, in sequence order. ``topic[i]`` indexes the publisher's topics, ``key[i]`` is the key number.
+    """Messages ready to send, in sequence order. ``topic[i]`` indexes the publisher's topics, ``key[i]`` is the key.
 
     ``bodies[i]`` is the whole payload (with the stamp in front for carrier ``payload``); ``stamps`` holds the stamps
     for carrier ``property`` and is None otherwise.
@@ -394,7 +394,7 @@ class Inspect(Protocol):
     """Look into the broker without consuming."""
 
     def find(self, channel: str, reader: str, identity: bytes, limit: int = 100_000) -> Message | None:
-        """The stored, unsettled message of that reader whose stamp contains ``identity``, scanning ``limit`` at most."""
+        """The reader's stored, unsettled message whose stamp contains ``identity``; looks at ``limit`` at most."""
 
 
 class Adapter(Protocol):

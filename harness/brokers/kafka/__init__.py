@@ -1,0 +1,55 @@
+"""Apache Kafka through confluent-kafka. May import ``contract``, ``topics`` and ``config`` only.
+
+Start reading at ``mappings/topic-per-channel.yaml`` (what a channel becomes), then ``admin`` (control plane),
+``publisher`` and ``subscriber`` (hot path). ``settlement`` is the pure rule that turns acknowledges into offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crep.harness.brokers.contract import (
+    Admin,
+    BulkPublisher,
+    BulkSubscriber,
+    Endpoint,
+    Inspect,
+    Messages,
+    Provisioned,
+    PublisherSpec,
+    ReaderSpec,
+    SubscriberSpec,
+)
+from crep.harness.brokers.kafka.admin import KafkaAdmin
+from crep.harness.brokers.kafka.inspect import KafkaInspect
+from crep.harness.brokers.kafka.messages import KafkaMessages
+from crep.harness.brokers.kafka.publisher import KafkaPublisher
+from crep.harness.brokers.kafka.subscriber import KafkaSubscriber
+
+__all__ = ["KafkaAdapter"]
+
+
+class KafkaAdapter:
+    """Everything that crep does with a Kafka cluster."""
+
+    system = "kafka"
+
+    def admin(self, endpoint: Endpoint) -> Admin:
+        """The control plane."""
+        return KafkaAdmin(endpoint)
+
+    def publisher(self, spec: PublisherSpec) -> BulkPublisher:
+        """One producer."""
+        return KafkaPublisher(spec)
+
+    def subscriber(self, spec: SubscriberSpec) -> BulkSubscriber:
+        """One consumer: one member of one reader."""
+        return KafkaSubscriber(spec)
+
+    def messages(self, endpoint: Endpoint, provisioned: Provisioned, readers: Sequence[ReaderSpec]) -> Messages:
+        """One message at a time."""
+        return KafkaMessages(endpoint, provisioned, readers)
+
+    def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
+        """Look into a reader's backlog."""
+        return KafkaInspect(endpoint, provisioned)

@@ -1,0 +1,264 @@
+"""Control plane of a Kafka cluster: topics, groups, lag, facts. Every request has a time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from crep.harness.brokers.contract import (
+    BrokerError,
+    Capability,
+    ChannelSpec,
+    Endpoint,
+    Facts,
+    Json,
+    MappingFile,
+    NotSupported,
+    Observation,
+    Provisioned,
+    ReaderState,
+)
+from crep.harness.brokers.kafka.client import (
+    CONNECT_TIMEOUT_S,
+    ConnectionWatch,
+    client_library,
+    connection,
+    unreachable,
+)
+from crep.harness.brokers.kafka.facts import CAPABILITIES_OF_KAFKA, DECIDING, LIMITS, recognise
+from crep.harness.brokers.kafka.features import ask_features
+from crep.harness.brokers.kafka.layout import channel_layout, topics_of
+
+_REQUEST_S = 5.0
+_LEADERS_WITHIN_S = 15.0
+_TOPIC_SETTINGS_SHOWN = ("min.insync.replicas", "flush.messages", "unclean.leader.election.enable", "retention.ms")
+_SETTINGS_REFUSED = frozenset(
+    {KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION, KafkaError.INVALID_REPLICATION_FACTOR}
+)
+_GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND})
+_T = TypeVar("_T")
+
+
+class KafkaAdmin:
+    """The control plane of one cluster. Connects on first use; connects anew after a failure."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._watch = ConnectionWatch()
+        self._client: AdminClient | None = None
+
+    def _connected(self) -> AdminClient:
+        if self._client is None:
+            self._client = AdminClient(connection(self._endpoint, "crep-admin") | self._watch.options())
+            self._metadata(CONNECT_TIMEOUT_S)
+        return self._client
+
+    def _metadata(self, timeout_s: float, topic: str | None = None) -> Any:
+        """Cluster metadata; retried until the time is over, since a first connection may be refused while it starts."""
+        client = self._client or self._connected()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return client.list_topics(topic, timeout=1.0)
+            except KafkaException as error:
+                client.poll(0)
+                if self._watch.refused or time.monotonic() > deadline:
+                    self._client = None
+                    raise unreachable(self._endpoint, error, self._watch) from error
+
+    def _result(self, future: Future[_T]) -> _T:
+        """Raises KafkaException for an answer of the broker, BrokerError where there was none."""
+        try:
+            return future.result(timeout=_REQUEST_S * 2)
+        except TimeoutError as error:
+            raise unreachable(self._endpoint, "no answer to an administrative request", self._watch) from error
+        except KafkaException as error:
+            if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+                raise unreachable(self._endpoint, error, self._watch) from error
+            raise
+
+    def provision(self, run_id: str, channels: Sequence[ChannelSpec], mapping: MappingFile) -> Provisioned:
+        """One topic per channel (and per exclusive or dead-lettering reader one more).
+
+        Raises:
+            NotSupported: the durability class cannot be reached on this cluster, with the reason.
+        """
+        self._connected()
+        brokers = len(self._metadata(_REQUEST_S).brokers)
+        objects: dict[str, Json] = {}
+        durability: dict[str, Json] = {}
+        for channel in channels:
+            layout = channel_layout(run_id, channel, mapping.channel, brokers)
+            self._create(layout)
+            self._wait_for_leaders(layout)
+            layout["configuration"] = self._topic_configuration(layout["topic"])
+            objects[channel.name] = layout
+            durability[channel.name] = {
+                "copies": layout["min_insync_replicas"],
+                "sync": channel.durability.sync,
+                "known": "configured",
+            }
+        return Provisioned(run_id, mapping.name, objects, durability)
+
+    def _create(self, layout: Json) -> None:
+        wanted = [
+            NewTopic(name, partitions, layout["replication_factor"], config=layout["topic_settings"])
+            for name, partitions in topics_of(layout).items()
+        ]
+        for name, future in self._connected().create_topics(wanted, request_timeout=_REQUEST_S).items():
+            try:
+                self._result(future)
+            except KafkaException as error:
+                code, text = error.args[0].code(), error.args[0].str()
+                if code == KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                if code in _SETTINGS_REFUSED:
+                    raise NotSupported(
+                        f"the cluster refuses topic {name!r} with {layout['topic_settings']}: {text}"
+                    ) from error
+                raise BrokerError(f"topic {name!r} cannot be created at {self._endpoint.bootstrap}: {text}") from error
+
+    def _wait_for_leaders(self, layout: Json) -> None:
+        deadline = time.monotonic() + _LEADERS_WITHIN_S
+        for name, partitions in topics_of(layout).items():
+            while True:
+                found = self._metadata(_REQUEST_S, name).topics[name]
+                if found.error is None and sum(p.leader >= 0 for p in found.partitions.values()) >= partitions:
+                    break
+                if time.monotonic() > deadline:
+                    raise BrokerError(f"topic {name!r} has no leader for every partition after {_LEADERS_WITHIN_S:g} s")
+                time.sleep(0.05)
+
+    def _topic_configuration(self, topic: str) -> dict[str, str]:
+        settings = self._settings(ConfigResource(ResourceType.TOPIC, topic))
+        return {name: settings[name] for name in _TOPIC_SETTINGS_SHOWN if name in settings}
+
+    def _settings(self, resource: ConfigResource) -> dict[str, str]:
+        (future,) = self._connected().describe_configs([resource], request_timeout=_REQUEST_S).values()
+        entries = self._result(future).items()
+        return {name: str(entry.value) for name, entry in entries if entry.value is not None}
+
+    def remove(self, provisioned: Provisioned) -> None:
+        """Delete topics and groups.
+
+        A group whose member has not left yet cannot be deleted: without its topics it has nothing left to keep, and
+        Kafka drops it by itself when the member's session ends.
+        """
+        client = self._connected()
+        topics = [name for layout in provisioned.objects.values() for name in topics_of(layout)]
+        groups = [group for layout in provisioned.objects.values() for group in layout["groups"].values()]
+        if groups:
+            self._deleted(
+                client.delete_consumer_groups(groups, request_timeout=_REQUEST_S), {KafkaError.NON_EMPTY_GROUP}
+            )
+        if topics:
+            self._deleted(client.delete_topics(topics, request_timeout=_REQUEST_S), set())
+
+    def _deleted(self, futures: Mapping[str, Future[Any]], also_fine: set[int]) -> None:
+        for name, future in futures.items():
+            try:
+                self._result(future)
+            except KafkaException as error:
+                if error.args[0].code() not in _GONE | also_fine:
+                    text = error.args[0].str()
+                    raise BrokerError(f"{name!r} cannot be deleted at {self._endpoint.bootstrap}: {text}") from error
+
+    def observe(self, provisioned: Provisioned) -> Observation:
+        """Lag of each group: end offsets minus committed ones.
+
+        Raises:
+            BrokerError: the cluster does not answer.
+        """
+        self._connected()
+        readers: dict[str, ReaderState] = {}
+        detail: Json = {}
+        for channel, layout in provisioned.objects.items():
+            ends = self._ends(layout["topic"], layout["partitions"])
+            detail[channel] = {"end_offsets": ends}
+            for reader, group in layout["groups"].items():
+                committed = self._committed(group, layout["topic"], layout["partitions"])
+                dead = layout["dead_letter_topics"].get(reader)
+                readers[f"{channel}.{reader}"] = ReaderState(
+                    backlog=sum(max(0, end - done) for end, done in zip(ends, committed, strict=True)),
+                    redelivered=None,
+                    dead_lettered=sum(self._ends(dead, 1)) if dead else None,
+                    connections=self._members(group),
+                )
+                detail[channel][reader] = {"group": group, "committed": committed}
+        return Observation(time.monotonic_ns(), readers, detail)
+
+    def _ends(self, topic: str, partitions: int) -> list[int]:
+        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
+        futures = self._connected().list_offsets(wanted, request_timeout=_REQUEST_S)
+        ends = {part.partition: self._answer(future).offset for part, future in futures.items()}
+        return [ends[number] for number in range(partitions)]
+
+    def _committed(self, group: str, topic: str, partitions: int) -> list[int]:
+        """Committed offsets; 0, the start of the run's fresh topic, where nothing is committed."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in range(partitions)])
+        (future,) = self._connected().list_consumer_group_offsets([asked], request_timeout=_REQUEST_S).values()
+        committed = {part.partition: max(0, part.offset) for part in self._answer(future).topic_partitions}
+        return [committed.get(number, 0) for number in range(partitions)]
+
+    def _members(self, group: str) -> int:
+        (future,) = self._connected().describe_consumer_groups([group], request_timeout=_REQUEST_S).values()
+        try:
+            return len(self._result(future).members)
+        except KafkaException as error:
+            if error.args[0].code() in _GONE:
+                return 0
+            raise self._administrative(error) from error
+
+    def _answer(self, future: Future[_T]) -> _T:
+        try:
+            return self._result(future)
+        except KafkaException as error:
+            raise self._administrative(error) from error
+
+    def _administrative(self, error: KafkaException) -> BrokerError:
+        return BrokerError(f"Kafka at {self._endpoint.bootstrap} answers: {error.args[0].str()}")
+
+    def facts(self) -> Facts:
+        """What the cluster says of itself; see ``facts.recognise`` for the evidence that *genuine* needs."""
+        self._connected()
+        metadata = self._metadata(_REQUEST_S)
+        settings = self._broker_settings(min(metadata.brokers))
+        try:
+            features = ask_features(self._endpoint)
+        except (OSError, ValueError):
+            features = None  # shown in the evidence: metadata.version absent
+        found = recognise(metadata.cluster_id, features, settings)
+        finalized = {f"feature {name}": str(level) for name, level in (features.finalized if features else {}).items()}
+        settings = settings or {}
+        return Facts(
+            product=found.product,
+            version=found.version,
+            edition=None,
+            genuineness=found.genuineness,
+            recognised_by=found.evidence,
+            configuration={"cluster.id": str(metadata.cluster_id), "brokers": str(len(metadata.brokers))}
+            | {name: settings[name] for name in DECIDING if name in settings}
+            | finalized,
+            caps={name: settings[name] for name in LIMITS if name in settings},
+            client=client_library(),
+        )
+
+    def _broker_settings(self, broker: int) -> dict[str, str] | None:
+        """None where the server does not answer that question (mock cluster, missing permission)."""
+        try:
+            return self._settings(ConfigResource(ResourceType.BROKER, str(broker)))
+        except KafkaException:
+            return None
+
+    def capabilities(self) -> Mapping[str, Capability]:
+        """The closed table."""
+        return CAPABILITIES_OF_KAFKA
+
+    def close(self) -> None:
+        """Release the client."""
+        self._client = None

@@ -1,0 +1,84 @@
+"""Look into a reader's backlog: read from its committed offsets to the end with a consumer of no group."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
+
+from crep.harness.brokers.contract import Endpoint, Message, NotSupported, Provisioned
+from crep.harness.brokers.kafka.client import ConnectionWatch, connection, unreachable
+from crep.harness.brokers.kafka.messages import from_kafka
+
+_REQUEST_S = 5.0
+_SCAN_S = 30.0
+
+
+class KafkaInspect:
+    """Reads without joining the reader's group: nothing moves there."""
+
+    def __init__(self, endpoint: Endpoint, provisioned: Provisioned) -> None:
+        self._endpoint, self._provisioned = endpoint, provisioned
+
+    def find(self, channel: str, reader: str, identity: bytes, limit: int = 100_000) -> Message | None:
+        """The first uncommitted message whose body or headers contain ``identity``.
+
+        Raises:
+            NotSupported: an at-most-once reader without a group has no backlog.
+            BrokerError: the cluster does not answer.
+        """
+        layout = self._provisioned.objects[channel]
+        group = layout["groups"].get(reader)
+        if group is None:
+            raise NotSupported(f"reader {channel}.{reader} keeps no offsets: nothing is stored for it")
+        watch = ConnectionWatch()
+        consumer = Consumer(
+            connection(self._endpoint, "crep-inspect")
+            | {"group.id": f"crep-inspect-{uuid.uuid4().hex}", "enable.auto.commit": False}
+            | watch.options()
+        )
+        try:
+            left = self._remaining(consumer, group, layout["topic"], layout["partitions"])
+            consumer.assign([TopicPartition(layout["topic"], number, start) for number, (start, _) in left.items()])
+            return self._scan(consumer, left, identity, limit, layout["topic_header"])
+        except KafkaException as error:
+            raise unreachable(self._endpoint, error, watch) from error
+        finally:
+            consumer.close()
+
+    def _remaining(self, consumer: Consumer, group: str, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+        """First uncommitted and end offset of each partition that has any left."""
+        admin = AdminClient(connection(self._endpoint, "crep-inspect"))
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        asked = ConsumerGroupTopicPartitions(group, places)
+        (future,) = admin.list_consumer_group_offsets([asked], request_timeout=_REQUEST_S).values()
+        committed = {part.partition: part.offset for part in future.result(timeout=2 * _REQUEST_S).topic_partitions}
+        left = {}
+        for place in places:
+            low, end = consumer.get_watermark_offsets(place, timeout=_REQUEST_S, cached=False)
+            start = max(low, committed.get(place.partition, 0))
+            if start < end:
+                left[place.partition] = (start, end)
+        return left
+
+    def _scan(
+        self, consumer: Consumer, left: dict[int, tuple[int, int]], identity: bytes, limit: int, topic_header: str
+    ) -> Message | None:
+        deadline, scanned = time.monotonic() + _SCAN_S, 0
+        while left and scanned < limit and time.monotonic() < deadline:
+            raw = consumer.poll(0.5)
+            if raw is None or raw.error() is not None:
+                continue
+            scanned += 1
+            if _contains(raw, identity):
+                return from_kafka(raw, topic_header)
+            if raw.partition() in left and raw.offset() + 1 >= left[raw.partition()][1]:
+                del left[raw.partition()]
+        return None
+
+
+def _contains(raw: KafkaMessage, identity: bytes) -> bool:
+    return identity in (raw.value() or b"") or any(identity in (value or b"") for _, value in raw.headers() or ())

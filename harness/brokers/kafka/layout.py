@@ -1,0 +1,68 @@
+"""From a neutral channel to Kafka's objects by the rules of the mapping. Pure."""
+
+from __future__ import annotations
+
+from crep.harness.brokers.contract import ChannelSpec, Json, NotSupported, ReaderSpec
+
+_LONGEST_TOPIC = 249  # characters, Kafka's own limit
+
+
+def channel_layout(run_id: str, channel: ChannelSpec, rules: Json, brokers: int) -> Json:
+    """The objects of one channel, as they travel to the engines and into ``run.json``.
+
+    Raises:
+        NotSupported: the durability class needs more brokers, or a sync level that Kafka cannot be held to.
+    """
+    asked = channel.durability
+    if asked.copies > brokers:
+        raise NotSupported(
+            f"channel {channel.name!r} asks for {asked.copies} copies and the cluster has {brokers} broker(s)"
+        )
+    if asked.sync == "none":
+        raise NotSupported(
+            f"channel {channel.name!r} asks for sync 'none': a Kafka broker acknowledges when the message is in its "
+            "page cache; ask for 'memory'"
+        )
+    topic = _checked(f"crep-{run_id}-{channel.name}")
+    spare = int(rules["spare_replicas"]) if asked.copies > 1 else 0
+    settings = {
+        "min.insync.replicas": str(asked.copies),
+        "unclean.leader.election.enable": str(bool(rules["unclean_leader_election"])).lower(),
+    }
+    if asked.sync == "disk":
+        settings["flush.messages"] = "1"  # acknowledges come from the page cache otherwise
+    return {
+        "topic": topic,
+        "partitions": int(rules["partitions"]),
+        "replication_factor": min(asked.copies + spare, brokers),
+        "min_insync_replicas": asked.copies,
+        "topic_settings": settings,
+        "topic_header": str(rules["topic_header"]),
+        "filter_side": "client",
+        "groups": {r.name: _checked(f"{topic}-{r.name}") for r in channel.readers if _has_group(r)},
+        "turns": {r.name: _checked(f"{topic}-{r.name}-turn") for r in channel.readers if r.share == "exclusive"},
+        "dead_letter_topics": {
+            r.name: _checked(f"{topic}-{r.name}-dead") for r in channel.readers if r.dead_letters_after is not None
+        },
+    }
+
+
+def topics_of(layout: Json) -> dict[str, int]:
+    """Every topic of a layout with its number of partitions."""
+    return {
+        layout["topic"]: layout["partitions"],
+        **dict.fromkeys(layout["turns"].values(), 1),
+        **dict.fromkeys(layout["dead_letter_topics"].values(), 1),
+    }
+
+
+def _has_group(reader: ReaderSpec) -> bool:
+    return reader.delivery == "at-least-once" or reader.members > 1
+
+
+def _checked(name: str) -> str:
+    if len(name) > _LONGEST_TOPIC:
+        raise NotSupported(
+            f"{name!r} is longer than Kafka's {_LONGEST_TOPIC} characters: shorten channel or reader names"
+        )
+    return name

@@ -1,0 +1,263 @@
+"""The bulk subscriber on librdkafka: one member of one reader.
+
+==================  ===========================================================================================
+group               consumer group; starts at the earliest offset, which on a run's fresh topic loses nothing
+exclusive           consumer group over the one-partition turn topic; its holder reads all of the channel
+at-most-once, one   no group: starts at the resolved end of each partition, commits nothing
+at-most-once, many  consumer group that commits before it hands over
+==================  ===========================================================================================
+
+Acknowledged offsets are *stored*; the library commits what is stored every ``auto.commit.interval.ms``, before a
+rebalance and at close.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from crep.harness.brokers.contract import (
+    REDELIVERED_NOT_OFFERED,
+    BrokerError,
+    ClientEvent,
+    Deliveries,
+    SubscriberSpec,
+)
+from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, connection, shown, unreachable
+from crep.harness.brokers.kafka.settlement import Partition, Settlement
+from crep.harness.brokers.topics import topic_matches
+
+_CLOSE_TIMEOUT_S = 10.0
+_MOVED = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
+
+
+class KafkaSubscriber:
+    """One consumer. ``receive`` must be called again and again from `ready` on: rebalances happen inside it."""
+
+    def __init__(self, spec: SubscriberSpec) -> None:
+        self._spec = spec
+        self._topic = str(spec.objects["topic"])
+        self._partitions = int(spec.objects["partitions"])
+        self._header = str(spec.objects["topic_header"])
+        self._at_most_once = spec.reader.delivery == "at-most-once"
+        self._group: str | None = spec.objects["groups"].get(spec.reader.name)
+        self._turn: str | None = spec.objects["turns"].get(spec.reader.name)
+        self._watch = ConnectionWatch()
+        self._consumer: Consumer | None = None
+        self._assigned = threading.Event()
+        self._early: list[Message] = []  # came while `ready` was polling
+        self._early_ns = 0
+        self._settlement = Settlement()
+        self._selected: dict[bytes, bool] = {}
+        self._properties = self._configuration()
+
+    def _configuration(self) -> dict[str, object]:
+        spec = self._spec
+        properties = connection(spec.endpoint, spec.name) | dict(spec.settings)
+        return properties | {
+            "group.id": self._group or spec.name,  # librdkafka wants one even where no group is joined
+            "enable.auto.commit": self._group is not None and not self._at_most_once,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+        }
+
+    def open(self) -> None:
+        """Connect; join the group where there is one.
+
+        Raises:
+            BrokerError: no answer within 15 s, login refused, or the topic is not there.
+        """
+        try:
+            self._consumer = Consumer({**self._properties, **self._watch.options()})
+        except KafkaException as error:
+            raise BrokerError(f"the Kafka client refused its settings: {error.args[0].str()}") from error
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while True:
+            try:
+                found = self._consumer.list_topics(self._topic, timeout=1.0).topics[self._topic]
+                break
+            except KafkaException as error:
+                self._keep(self._consumer.poll(0))
+                if self._watch.refused or time.monotonic() > deadline:
+                    self.close()
+                    raise unreachable(self._spec.endpoint, error, self._watch) from error
+        if found.error is not None:
+            self.close()
+            raise BrokerError(f"Kafka at {self._spec.endpoint.bootstrap} has no topic {self._topic!r}: {found.error}")
+        if self._group is not None:
+            self._consumer.subscribe([self._turn or self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        self._watch.connected = True
+        self._watch.take()
+
+    def _on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        if self._turn is not None:
+            # Holding the turn means reading every partition of the channel, from where the group committed.
+            consumer.assign([TopicPartition(self._topic, p) for p in range(self._partitions)] if partitions else [])
+        self._assigned.set()
+
+    def _on_revoke(self, consumer: Consumer, _partitions: Sequence[TopicPartition]) -> None:
+        if self._turn is not None:
+            if not self._at_most_once:
+                self._commit_stored(consumer)
+            consumer.unassign()
+
+    def _commit_stored(self, consumer: Consumer) -> None:
+        try:
+            consumer.commit(asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._NO_OFFSET:
+                self._watch.note("error", f"offsets not committed before the turn passed on: {error.args[0].str()}")
+
+    def ready(self, timeout_s: float) -> None:
+        """Assignment done (for a surplus member of a group: known to be empty), or the end offsets resolved.
+
+        Raises:
+            BrokerError: not within ``timeout_s``.
+        """
+        consumer, deadline = self._open_consumer(), time.monotonic() + timeout_s
+        if self._group is None:
+            self._start_at_the_end(consumer, deadline)
+            return
+        while not self._assigned.is_set():
+            if time.monotonic() > deadline:
+                raise BrokerError(
+                    f"member {self._spec.name!r} got no place in consumer group {self._group!r} at "
+                    f"{self._spec.endpoint.bootstrap} within {timeout_s:g} s",
+                    hint=self._watch.last_error or "the other members of the group must keep receiving while it joins",
+                )
+            self._keep(consumer.poll(0.05))
+
+    def _start_at_the_end(self, consumer: Consumer, deadline: float) -> None:
+        """OFFSET_END is resolved later, asynchronously; explicit offsets leave no gap."""
+        ends = []
+        for number in range(self._partitions):
+            partition = TopicPartition(self._topic, number)
+            while True:
+                try:
+                    _low, partition.offset = consumer.get_watermark_offsets(partition, timeout=2.0, cached=False)
+                    break
+                except KafkaException as error:
+                    if time.monotonic() > deadline:
+                        raise unreachable(self._spec.endpoint, error, self._watch) from error
+            ends.append(partition)
+        consumer.assign(ends)
+
+    def _keep(self, message: Message | None) -> None:
+        if message is not None:
+            self._early.append(message)
+            self._early_ns = time.monotonic_ns()
+
+    def receive(self, max_messages: int, timeout_s: float) -> Deliveries:
+        """Wait for a first message, then take what else has come."""
+        consumer = self._open_consumer()
+        messages, first_ns = self._early[:max_messages], self._early_ns
+        if messages:
+            self._early = self._early[max_messages:]
+        else:
+            first = consumer.poll(timeout_s)
+            if first is None:
+                return self._deliveries([], 0, 0)
+            messages, first_ns = [first], time.monotonic_ns()
+        if max_messages > len(messages):
+            messages += consumer.consume(max_messages - len(messages), 0)
+        return self._deliveries(messages, first_ns, time.monotonic_ns())
+
+    def _deliveries(self, messages: list[Message], first_ns: int, rest_ns: int) -> Deliveries:
+        bodies: list[bytes] = []
+        stamps: list[bytes] = []
+        received: list[int] = []
+        offsets: dict[Partition, int] = {}
+        filtered, stamp_property = self._spec.reader.topic_filter is not None, self._spec.stamp_property
+        for i, message in enumerate(messages):
+            if message.error() is not None:
+                self._watch.note("error", message.error().str())
+                continue
+            offsets[message.topic(), message.partition()] = message.offset() + 1
+            headers = dict(message.headers() or ()) if filtered or stamp_property else {}
+            if filtered and not self._selects(headers.get(self._header, b"")):
+                continue
+            bodies.append(message.value() or b"")
+            received.append(rest_ns if i else first_ns)
+            if stamp_property:
+                stamps.append(headers.get(stamp_property, b""))
+        if offsets:
+            self._watch.flowing("message")
+            if self._group is not None and self._at_most_once and not self._commit_first(offsets):
+                return self._deliveries([], 0, 0)
+        count = len(bodies)
+        return Deliveries(
+            bodies,
+            stamps if stamp_property else None,
+            np.array(received, dtype=np.int64),
+            np.full(count, REDELIVERED_NOT_OFFERED, dtype=np.uint8),
+            self._open_token(offsets, count),
+        )
+
+    def _selects(self, topic: bytes) -> bool:
+        """The reader's filter, remembered per topic."""
+        known = self._selected.get(topic)
+        if known is None:
+            known = self._selected[topic] = topic_matches(
+                self._spec.reader.topic_filter, topic.decode(errors="replace")
+            )
+        return known
+
+    def _commit_first(self, offsets: dict[Partition, int]) -> bool:
+        """Commit before handing over; what cannot be committed may reach another member, so it is dropped here."""
+        try:
+            self._open_consumer().commit(offsets=_positions(offsets), asynchronous=False)
+        except KafkaException as error:
+            self._watch.note("error", f"dropped, since its offsets could not be committed: {error.args[0].str()}")
+            return False
+        return True
+
+    def _open_token(self, offsets: dict[Partition, int], count: int) -> int | None:
+        if not offsets or self._group is None or self._at_most_once:
+            return None
+        token = self._settlement.received(offsets)
+        if count == 0:  # all filtered out: nobody will acknowledge it
+            self._store(self._settlement.acknowledge(token))
+        return token
+
+    def acknowledge(self, deliveries: Deliveries) -> None:
+        """Store offsets for the next commit. Of a partition that moved to another member they are dropped, noted."""
+        if isinstance(deliveries.token, int):
+            self._store(self._settlement.acknowledge(deliveries.token))
+
+    def _store(self, offsets: dict[Partition, int]) -> None:
+        for position in _positions(offsets):
+            try:
+                self._open_consumer().store_offsets(offsets=[position])
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVED:
+                    raise BrokerError(f"offset of {position} cannot be stored: {error.args[0].str()}") from error
+                self._watch.note("error", f"acknowledged too late: {position.topic}[{position.partition}] has moved")
+
+    def events(self) -> list[ClientEvent]:
+        """Connection events since the last call."""
+        return self._watch.take()
+
+    def effective_settings(self) -> dict[str, str]:
+        """Every property that was given to librdkafka, without the password."""
+        return shown(self._properties)
+
+    def close(self) -> None:
+        """Commit what is stored and leave the group. Bounded: with the broker gone the library may wait much longer."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            closing = threading.Thread(target=consumer.close, name="kafka-close", daemon=True)
+            closing.start()
+            closing.join(_CLOSE_TIMEOUT_S)
+
+    def _open_consumer(self) -> Consumer:
+        if self._consumer is None:
+            raise BrokerError(f"subscriber {self._spec.name!r} is not open")
+        return self._consumer
+
+
+def _positions(offsets: dict[Partition, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
