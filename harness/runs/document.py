@@ -121,6 +121,7 @@ class RunDocument(_Part):
     started_utc: str
     ended_utc: str | None = None
     pid: int | None = None  # of the running crep, to tell running from killed
+    process_started: int | None = None  # of that pid, clock ticks since boot: ids are used again
     scenario: ScenarioPart
     harness: Harness
     host: Host

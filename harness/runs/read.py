@@ -1,0 +1,135 @@
+"""Reading run folders back: whole ones, interrupted ones, and those whose crep was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import ValidationError
+
+from crep.harness.config.errors import UsageError
+from crep.harness.metrics.histogram import Histogram
+from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
+from crep.harness.runs.document import SCHEMA, RunDocument
+from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
+from crep.harness.runs.provenance import process_started
+from crep.harness.runs.records import load_records
+from crep.harness.runs.windows import read_counters, read_histogram
+
+State = Literal["complete", "incomplete", "interrupted", "failed", "running"]
+"""The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""
+
+
+class Run:
+    """One run folder, read only; files are read when asked for, and a damaged one raises ``UsageError``."""
+
+    def __init__(self, path: Path, document: RunDocument, state: State) -> None:
+        self.path, self.document, self.state = path, document, state
+
+    @property
+    def t0_ns(self) -> int | None:
+        """Intended time of the first measured message; None in a run that never came so far."""
+        return self.document.t0_ns
+
+    @cached_property
+    def events(self) -> tuple[dict[str, Any], ...]:
+        """The lines of ``events.jsonl``; a last line that was cut off by a kill is left out."""
+        path = self.path / EVENTS
+        if not path.exists():
+            return ()
+        *lines, rest = path.read_text(errors="replace").split("\n")
+        del rest  # what follows the last line end was not written to its own end
+        try:
+            return tuple(json.loads(line) for line in lines)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{path}: a line is not JSON: {error.doc[:80]!r}") from error
+
+    @cached_property
+    def counters(self) -> pd.DataFrame:
+        """One row per client and second (``windows.read_counters``)."""
+        return read_counters(self.path / WINDOWS)
+
+    def histogram(
+        self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
+    ) -> Histogram:
+        """Samples of ``latency``, ``service``, ``acknowledge`` or ``lateness``, merged over clients and seconds.
+
+        ``seconds`` are those of the messages' intended times, relative to t0; None takes every one, warm-up included.
+        """
+        return read_histogram(self.path / WINDOWS, metric, channel, reader, seconds)
+
+    def sent(self, publisher: int) -> Records:
+        """Every message that the publisher's client library took (layout ``SENT``)."""
+        return load_records(self.path / LEDGER, f"publisher-{publisher}.sent", SENT)
+
+    def outcomes(self, publisher: int) -> Records:
+        """Every outcome that it reported (layout ``OUTCOME``)."""
+        return load_records(self.path / LEDGER, f"publisher-{publisher}.outcomes", OUTCOME)
+
+    def receipts(self, channel: str, reader: str, member: int) -> Records:
+        """Every receipt of one member (layout ``RECEIVED``)."""
+        return load_records(self.path / LEDGER, f"reader-{channel}.{reader}-{member}", RECEIVED)
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        UsageError: there is no run, or its ``run.json`` is cut off, garbled or of another version.
+    """
+    path = folder / DOCUMENT
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise UsageError(f"{folder} holds no run: {DOCUMENT} is missing") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    document = _parse(path, text)
+    return Run(folder, document, state_of(document))
+
+
+def _parse(path: Path, text: str) -> RunDocument:
+    hint = "Copy the run folder again, or leave it out."
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}:{error.lineno}:{error.colno}: cut off or garbled: {error.msg}", hint=hint) from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA:
+        raise UsageError(f"{path}: is {version!r}; this crep reads {SCHEMA!r}", hint=hint)
+    try:
+        return RunDocument.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {where}: {first['msg']}", hint=hint) from error
+
+
+def state_of(document: RunDocument) -> State:
+    """What became of a run: its status, where ``running`` is believed only while that very process lives."""
+    if document.status != "running":
+        return document.status
+    started = None if document.pid is None else process_started(document.pid)
+    alive = started is not None and started == document.process_started
+    return "running" if alive else "incomplete"
+
+
+def find_runs(paths: Iterable[Path]) -> list[Run]:
+    """Every run at or below the paths, each once, by path; links are followed only where they are named themselves.
+
+    Raises:
+        UsageError: a path does not exist, holds no run, or a run in it is damaged.
+    """
+    folders: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist", hint="Name a run folder or a folder of runs, such as results/.")
+        found = {document.parent for document in path.resolve().rglob(DOCUMENT)}
+        if not found:
+            raise UsageError(f"{path} holds no run: no {DOCUMENT} in it or below it")
+        folders |= found
+    return [read_run(folder) for folder in sorted(folders)]
