@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
@@ -186,21 +187,29 @@ def _syntax(error: MarkedYAMLError) -> str:
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def attempt(model: type[Model], data: Mapping[str, Any]) -> tuple[Model | None, list[Problem]]:
+    """An instance of ``model``, or None and every complaint."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [_problem(model, details) for details in error.errors(include_url=False)]
+
+
+def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
+    text, at_key = complaint(model, details)
+    return Problem(details["loc"], text, at_key)
+
+
 def validate(model: type[Model], data: Mapping[str, Any], positions: Positions, path: Path) -> Model:
     """An instance of ``model``.
 
     Raises:
         UsageError: one line for every complaint, in the order of the file.
     """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        problems = []
-        for details in error.errors(include_url=False):
-            text, at_key = complaint(model, details)
-            problems.append(Problem(details["loc"], text, at_key))
-        refuse(problems, positions, path)
-        raise  # pydantic never raises without a complaint
+    made, problems = attempt(model, data)
+    refuse(problems, positions, path)
+    assert made is not None  # noqa: S101 - ``attempt`` gives a model or a problem
+    return made
 
 
 def refuse(problems: Iterable[Problem], positions: Positions, path: Path) -> None:

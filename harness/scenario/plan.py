@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crep.harness.brokers.contract import ChannelSpec, ReaderSpec
+from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.expectation import Expectation
+from crep.harness.scenario.model import Definition, KillBroker, Scenario
 from crep.harness.scenario.profile import Profile, Segment
+from crep.harness.scenario.rules import event_site, expectations, leader_of, logical_readers, measured_s, profile_of
 from crep.harness.scenario.sizes import Sizes
 from crep.harness.scenario.topics import selection
 
@@ -153,3 +158,98 @@ def without_faults(original: Plan) -> Plan:
 
     publishers = tuple(replace(publisher, profile=held(publisher.profile)) for publisher in original.publishers)
     return replace(original, publishers=publishers, timeline=(), expectations=(), measured_s=measured_s)
+
+
+def plan(scenario: Scenario) -> Plan:
+    """The plan of a checked scenario. Pure: the same scenario gives the same plan."""
+    definition = scenario.definition
+    measure = definition.measure
+    channels = {name: _channel_spec(name, definition) for name in definition.channels}
+    by_site = {
+        site: tuple(spec for name, spec in channels.items() if definition.site_of(name) == site)
+        for site in definition.sites
+    }
+    return Plan(
+        scenario=scenario.name,
+        channels=by_site,
+        publishers=tuple(_publishers(definition, channels)),
+        timeline=tuple(_timeline(definition)),
+        expectations=tuple(
+            expectation for _, expectation in expectations(definition) if isinstance(expectation, Expectation)
+        ),
+        warm_up_s=measure.warm_up,
+        measured_s=measured_s(definition),
+        drain_s=measure.drain,
+        lateness_s=measure.lateness,
+        reconnect_s=measure.reconnect.for_,
+        carrier=measure.carrier,
+        seed=measure.seed,
+        repeat=measure.repeat,
+    )
+
+
+def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
+    channel = definition.channels[name]
+    readers = [
+        ReaderSpec(
+            name=logical,
+            share=reader.share,
+            members=1 if reader.share == "all" else reader.members,
+            delivery=reader.delivery,
+            topic_filter=None if reader.filter is None else reader.filter.topic,
+            order="per-key" if reader.order == "per-key" else "none",
+        )
+        for written, reader in channel.readers.items()
+        for logical in logical_readers(definition)[name][written]
+    ]
+    durability = Durability(definition.durability.copies, definition.durability.sync)
+    return ChannelSpec(name, channel.concrete_topics, channel.keys, tuple(readers), durability)
+
+
+def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Iterator[PublisherPlan]:
+    of_channel = Counter[str]()
+    for load in definition.load:
+        of_channel[load.to] += load.publishers
+    placed = Counter[str]()
+    numbers = count()
+    for entry, load in enumerate(definition.load):
+        profile = profile_of(load, definition.measure.warm_up)
+        for index in range(load.publishers):
+            channel = channels[load.to]
+            assignment = Assignment(
+                seed=definition.measure.seed,
+                publisher=placed[load.to],
+                publishers=of_channel[load.to],
+                keys=channel.keys,
+                topics=len(channel.topics),
+            )
+            placed[load.to] += 1
+            yield PublisherPlan(
+                publisher=next(numbers),
+                site=definition.site_of(load.to),
+                channel=load.to,
+                load=entry,
+                index=index,
+                of=load.publishers,
+                guaranteed=load.mode == "guaranteed",
+                seed=definition.measure.seed,
+                profile=profile,
+                assignment=assignment,
+                sizes=Sizes(load.message.size_choices),
+            )
+
+
+def _timeline(definition: Definition) -> Iterator[TimelineEvent]:
+    """Events in the order of their times, numbered in that order."""
+    kills = [event for event in definition.timeline if isinstance(event, KillBroker)]
+    for index, event in enumerate(sorted(kills, key=lambda event: event.at)):
+        leader = leader_of(event.node)
+        yield TimelineEvent(
+            index=index,
+            at_s=event.at,
+            action=event.do,
+            site=event_site(event, definition),
+            node=event.node if leader is None else None,
+            leader_of=leader,
+            restart_after_s=event.restart_after,
+        )

@@ -1,0 +1,375 @@
+"""The language of a scenario file: one class per mapping, one field per key. What fits together is ``rules``' part.
+
+Quantities are plain numbers here: seconds, bytes, messages per second, fractions. What a later version brings is
+spelled already and refused as *not available yet*, so that a scenario which names it is told so at the right line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
+
+from crep.harness.brokers.contract import Guarantee, Share, Sync
+from crep.harness.config.units import Duration, PositiveDuration, Rate, Size
+from crep.harness.config.units import Share as Fraction
+from crep.harness.scenario.topics import check_filter, expand
+
+DEFAULT_SITE = "bus"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _refuse_not_yet(value: object) -> object:
+    raise ValueError("not available yet in this version of crep")
+
+
+NOT_YET = AfterValidator(_refuse_not_yet)
+"""Marks a key of a later version: it is checked as written, then refused. A default is never refused."""
+
+
+def _only(*available: object) -> AfterValidator:
+    """Refuses values of a later version."""
+
+    def check(value: object) -> object:
+        if value not in available:
+            raise ValueError(f"{value!r} is not available yet in this version of crep")
+        return value
+
+    return AfterValidator(check)
+
+
+_NAME = r"[a-z][a-z0-9-]{0,39}"
+
+
+def _check_name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise ValueError(
+            f"{text!r} is no name: a name begins with a small letter and has small letters, digits and '-' only, "
+            "40 at most, because brokers and folders are named after it"
+        )
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
+Count = Annotated[int, Field(strict=True, gt=0)]
+Scalar = Annotated[str | int | float | bool, Field(union_mode="smart")]
+
+
+class Durability(_Part):
+    """The class that every target must be set up to; one that cannot is refused with the reason."""
+
+    copies: Count = Field(description="nodes that have the message when it is acknowledged")
+    sync: Sync = Field(description="how far each of them has it: none, memory (received) or disk (flushed)")
+
+
+class PropertyFilter(_Part):
+    """A condition on a message property."""
+
+    name: str
+    equals: str
+
+
+class Filter(_Part):
+    """Which of the channel's messages a reader wants."""
+
+    topic: Annotated[str, AfterValidator(check_filter)] = Field(
+        description="levels by '/'; '*' is any one level, a final '>' all further levels"
+    )
+    properties: Annotated[list[PropertyFilter] | None, NOT_YET] = Field(None, description="conditions on properties")
+
+
+class Reader(_Part):
+    """One logical subscriber of a channel."""
+
+    share: Share = Field(
+        description="all: each member gets every message; group: members share them; exclusive: one is active, the "
+        "others stand by"
+    )
+    members: Count = Field(1, description="clients of this reader; with share: all, as many readers")
+    delivery: Guarantee = Field("at-least-once", description="at-most-once readers may miss messages")
+    acknowledge: Annotated[Literal["after-processing", "on-receipt"], _only("after-processing")] = Field(
+        "after-processing", description="when an at-least-once reader acknowledges"
+    )
+    processing: Annotated[Duration, _only(0)] = Field(0.0, description="time that each message takes")
+    order: Annotated[Literal["none", "per-key", "total"], _only("none", "per-key")] = Field(
+        "none",
+        description="order that is asked for. per-key: the mapping must keep it for each publisher and key, and what "
+        "is out of order counts as reordered; none: it is reported as allowed",
+    )
+    filter: Filter | None = Field(None, description="which messages; default all")
+
+
+class DeadLetters(_Part):
+    """When a message is given up."""
+
+    after_deliveries: Count
+
+
+def _form(value: object) -> str:
+    return "<text>" if isinstance(value, str) else "<list>"
+
+
+Template = Annotated[str, AfterValidator(lambda text: expand(text) and text)]
+
+
+class Channel(_Part):
+    """Where messages go: a topic space at a site, and the readers of it."""
+
+    site: Name | None = Field(None, description="one of `sites`; may be left out where there is one")
+    topics: Annotated[
+        Annotated[Template, Tag("<text>")] | Annotated[list[Template], Tag("<list>")], Discriminator(_form)
+    ] = Field(description="topic templates: levels by '/', values of a level as {name:first,second}")
+    keys: Count = Field(description="message keys; key k belongs to publisher k modulo the number of publishers")
+    readers: dict[Name, Reader] = Field(min_length=1, description="who reads the channel")
+    dead_letters: Annotated[DeadLetters | None, NOT_YET] = Field(None, description="when a message is given up")
+    via: Annotated[str | None, NOT_YET] = Field(None, description="file of the bridge that fills the channel")
+
+    @property
+    def concrete_topics(self) -> tuple[str, ...]:
+        """Every topic of the channel, in the order of the templates."""
+        templates = [self.topics] if isinstance(self.topics, str) else self.topics
+        return tuple(topic for template in templates for topic in expand(template))
+
+
+class SizeShare(_Part):
+    """One size and how many of the messages have it."""
+
+    size: Size
+    share: Fraction = Field(description="per cent of the messages")
+
+
+class Message(_Part):
+    """What a message looks like. Sizes are of the payload, with crep's 40-byte stamp where the payload carries it."""
+
+    size: Size | None = Field(None, description="payload bytes")
+    sizes: list[SizeShare] | None = Field(None, min_length=1, description="instead of `size`: several, by share")
+    file: Annotated[str | None, NOT_YET] = Field(None, description="instead of `size`: a file of documents")
+    properties: Annotated[dict[str, Scalar] | None, NOT_YET] = Field(None, description="user properties or headers")
+    ttl: Annotated[PositiveDuration | None, NOT_YET] = Field(None, description="time to live")
+    priority: Annotated[Annotated[int, Field(strict=True, ge=0, le=9)] | None, NOT_YET] = Field(
+        None, description="0 to 9"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_size(self) -> Message:
+        if (self.size is None) == (self.sizes is None):
+            raise ValueError("needs either 'size' or 'sizes'")
+        if self.sizes is not None and abs(sum(choice.share for choice in self.sizes) - 1) > 1e-9:
+            total = sum(choice.share for choice in self.sizes)
+            raise ValueError(f"the shares of 'sizes' add up to {total * 100:.6g} %, not to 100 %")
+        return self
+
+    @property
+    def size_choices(self) -> tuple[tuple[int, float], ...]:
+        """Bytes and fraction of each size."""
+        if self.sizes is not None:
+            return tuple((choice.size, choice.share) for choice in self.sizes)
+        return ((self.size, 1.0),) if self.size is not None else ()
+
+
+class Hold(_Part):
+    """A constant rate."""
+
+    hold: Rate = Field(description="messages per time, over all publishers")
+    for_: PositiveDuration = Field(alias="for")
+
+
+class Ramp(_Part):
+    """A rate that changes linearly."""
+
+    ramp: Rate = Field(description="the rate at the end")
+    over: PositiveDuration
+    from_: Rate | None = Field(None, alias="from", description="the rate at the start; default the one before")
+
+
+class Burst(_Part):
+    """Bursts on top of the rate before, which holds between them."""
+
+    burst: Rate = Field(description="the rate during a burst")
+    for_: PositiveDuration = Field(alias="for", description="length of one burst")
+    every: PositiveDuration | None = Field(None, description="from one burst to the next; default its length")
+    times: Count = Field(1, description="how many")
+
+
+def _segment(value: object) -> str | None:
+    words = value if isinstance(value, dict) else ()
+    return next((f"<{word}>" for word in ("hold", "ramp", "burst") if word in words), None)
+
+
+SegmentPart = Annotated[
+    Annotated[Hold, Tag("<hold>")] | Annotated[Ramp, Tag("<ramp>")] | Annotated[Burst, Tag("<burst>")],
+    Discriminator(
+        _segment,
+        custom_error_type="segment",
+        custom_error_message="is no part of a profile; write {hold: 2000/s, for: 30 s}, {ramp: 5000/s, over: 10 s} or "
+        "{burst: 9000/s, for: 1 s, every: 5 s, times: 3}",
+    ),
+]
+
+
+class RateProfile(_Part):
+    """The load profile."""
+
+    total: list[SegmentPart] = Field(min_length=1, description="over all publishers of the entry, part after part")
+
+
+class Load(_Part):
+    """Publishers of one channel."""
+
+    to: Name = Field(description="the channel")
+    publishers: Count = Field(1, description="publishing clients")
+    mode: Literal["guaranteed", "direct"] = Field(
+        "guaranteed", description="guaranteed: each message is acknowledged; direct: sent without acknowledgement"
+    )
+    message: Message
+    rate: RateProfile
+    replay: Annotated[str | None, NOT_YET] = Field(None, description="an archive that is sent instead")
+
+
+class KillBroker(_Part):
+    """End a broker process at once (SIGKILL), and start it again on the same data."""
+
+    do: Literal["kill-broker"]
+    at: Duration = Field(description="time from the first measured message")
+    site: Name | None = Field(None, description="which site's broker; may be left out where there is one site")
+    node: str | None = Field(None, description="'leader-of CHANNEL' or a node's name; default the only node")
+    restart_after: PositiveDuration | None = Field(None, description="default: it stays down")
+
+
+class Scale(_Part):
+    """Change the number of a reader's members."""
+
+    do: Annotated[Literal["scale"], NOT_YET]
+    at: Duration
+    reader: str
+    to: Count
+
+
+class Replay(_Part):
+    """Ask the replay service for stored messages."""
+
+    do: Annotated[Literal["replay"], NOT_YET]
+    at: Duration
+    reader: str
+    archive: str
+
+
+Action = Annotated[KillBroker | Scale | Replay, Field(discriminator="do")]
+
+
+class Reconnect(_Part):
+    """The budget that every client has, equal on all targets."""
+
+    for_: PositiveDuration = Field(60.0, alias="for", description="how long a client tries to reconnect")
+
+
+class Measure(_Part):
+    """How the run is measured."""
+
+    warm_up: Duration = Field(10.0, description="before the first measured message, at the profile's first rate")
+    drain: PositiveDuration = Field(60.0, description="how long to wait for what is still in the broker")
+    repeat: Count = Field(5, description="repetitions; below 5 there is no interval and no winner")
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(1, description="of keys, topics and sizes")
+    lateness: PositiveDuration = Field(0.005, description="a higher p99 of actual minus intended send: run invalid")
+    reconnect: Reconnect = Reconnect.model_validate({})
+    carrier: Literal["payload", "property"] = Field(
+        "payload", description="where crep's stamp travels: in front of the payload, or as a property or header"
+    )
+
+
+class ExpectEntry(_Part):
+    """An expectation with requirements of its own."""
+
+    that: str = Field(description="for example billing.lost == 0")
+    evidences: list[str] = Field(min_length=1, description="requirements; default those of the scenario")
+
+
+Expect = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[ExpectEntry, Tag("<list>")],
+    Discriminator(_form),
+]
+
+
+class SideUsers(_Part):
+    """User names per side."""
+
+    publishers: str | None = None
+    readers: str | None = None
+
+
+class SideTls(_Part):
+    """Encryption per side."""
+
+    publishers: bool = False
+    readers: bool = False
+
+
+class Definition(_Part):
+    """A scenario file. It names no broker: `--on` binds its sites to targets."""
+
+    scenario: Name = Field(description="the scenario's name")
+    title: str = Field("", description="one line for lists and reports")
+    evidences: list[str] = Field(default_factory=list, description="requirements that its expectations evidence")
+    params: dict[Name, Scalar] = Field(
+        default_factory=dict, description="values that stand for $name in the file; `-p name=value` replaces them"
+    )
+    sites: list[Name] = Field([DEFAULT_SITE], min_length=1, description="places for a broker")
+    durability: Durability
+    channels: dict[Name, Channel] = Field(min_length=1)
+    load: list[Load] = Field(min_length=1)
+    timeline: list[Action] = Field(default_factory=list, description="what is done to the brokers, and when")
+    measure: Measure = Measure.model_validate({})
+    expect: list[Expect] = Field(default_factory=list, description="thresholds: see the list of metrics")
+    vary: Annotated[dict[str, list[Any]] | None, NOT_YET] = Field(None, description="one dimension and its values")
+    users: Annotated[SideUsers | None, NOT_YET] = None
+    tls: Annotated[SideTls | None, NOT_YET] = None
+
+    def site_of(self, channel: str) -> str:
+        """The site of a channel."""
+        return self.channels[channel].site or self.sites[0]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A checked scenario with its source, as ``load.load_scenario`` gives it."""
+
+    definition: Definition
+    text: str
+    sha256: str  # of the text, hexadecimal
+    file_name: str  # without its folder
+    params: dict[str, str]  # every parameter with the value that was used
+
+    @property
+    def name(self) -> str:
+        """The scenario's name."""
+        return self.definition.scenario
+
+    @property
+    def title(self) -> str:
+        """One line for people; the name where the file gives none."""
+        return self.definition.title or self.name
+
+    @property
+    def evidences(self) -> tuple[str, ...]:
+        """Requirements."""
+        return tuple(self.definition.evidences)
+
+    @property
+    def durability(self) -> Durability:
+        """The class that every target must be set up to."""
+        return self.definition.durability
+
+    @property
+    def measure(self) -> Measure:
+        """How the run is measured."""
+        return self.definition.measure
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Places for a broker, which a binding fills."""
+        return tuple(self.definition.sites)
