@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+
+from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.processes import ProcessIdentity
+
+_OWNER = "owner"
 
 
 def cache_folder() -> Path:
@@ -18,13 +26,29 @@ def state_folder() -> Path:
 
 
 def new_work_folder(target: str) -> Path:
-    """A fresh folder for one local broker's data.
+    """A fresh folder for one local broker's data. Those of processes that were killed before they could clean up go.
 
     Not under ``/tmp``, which is memory on many systems: a broker that is asked for durability class ``disk`` would
     "sync" to RAM there. ``/var/tmp`` is on a disk (Filesystem Hierarchy Standard 3.0, 5.15).
     """
     parent = Path("/var/tmp")  # noqa: S108 - mkdtemp makes the name unguessable and the folder private
-    return Path(tempfile.mkdtemp(prefix=f"crep-{target}-", dir=parent if os.access(parent, os.W_OK) else None))
+    if not os.access(parent, os.W_OK):
+        parent = Path(tempfile.gettempdir())
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix="crep-", suffix=f"-{target}", dir=parent))
+    identity = ProcessIdentity.of(os.getpid())
+    if identity is not None:
+        (folder / _OWNER).write_text(json.dumps(asdict(identity)), encoding="ascii")
+    return folder
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for mark in parent.glob(f"crep-*/{_OWNER}"):
+        if mark.parent.lstat().st_uid != os.getuid():
+            continue
+        owner = ProcessIdentity(**json.loads(mark.read_text(encoding="ascii")))
+        if ProcessIdentity.of(owner.pid) != owner:
+            shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 def filesystem_of(folder: Path) -> str:
@@ -48,5 +72,10 @@ def _xdg(variable: str, default: str) -> Path:
     named = os.environ.get(variable, "")
     base = Path(named) if named.startswith("/") else Path.home() / default
     folder = base / "crep"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"the folder {folder} cannot be made: {error.strerror}", hint=f"name another place with {variable}=DIR"
+        ) from error
     return folder

@@ -74,7 +74,7 @@ class LocalDeployment:
     ) -> None:
         self._target = target
         self._product = product
-        self._folder = folder
+        self._folder = None if folder is None else folder.resolve()
         self._folder_is_ours = folder is None
         self._standing = standing
         self._prepared = prepared
@@ -104,6 +104,11 @@ class LocalDeployment:
         return self._product.nodes
 
     @property
+    def declared(self) -> Target:
+        """The target itself."""
+        return self._target
+
+    @property
     def prepared(self) -> Prepared | None:
         """The plan that the nodes are started by; None before `start`."""
         return self._prepared
@@ -116,17 +121,12 @@ class LocalDeployment:
     def start(self, progress: Progress) -> None:
         """See `contract.Deployment`."""
         try:
-            if self._prepared is None:
-                self._prepared = self._prepare(progress)
-            waiting = [node for node in self.nodes if self.node_pid(node) is None]
-            for node in waiting:
-                self.start_node(node)
-            for node in waiting:
-                progress(f"{self.target}: waiting for {node}")
-                self._wait_until_ready(self._plan(node))
-        except BaseException:  # Ctrl-C too: nothing that was started may stay behind
+            self._start(progress)
+        except BaseException as error:  # Ctrl-C too: nothing that was started may stay behind
             if not self._attached:
                 self.end()
+            if isinstance(error, OSError):  # a folder or disk of ours; what the broker says is a DeploymentError
+                raise DeploymentError(f"{self.target} cannot be started: {error}") from error
             raise
 
     def endpoint(self) -> Endpoint:
@@ -203,6 +203,16 @@ class LocalDeployment:
         if self._folder_is_ours:
             self._folder = None
         self._prepared = None
+
+    def _start(self, progress: Progress) -> None:
+        if self._prepared is None:
+            self._prepared = self._prepare(progress)
+        waiting = [node for node in self.nodes if self.node_pid(node) is None]
+        for node in waiting:
+            self.start_node(node)
+        for node in waiting:
+            progress(f"waiting until {node} is ready")
+            self._wait_until_ready(self._plan(node))
 
     def _prepare(self, progress: Progress) -> Prepared:
         if self._folder is None:

@@ -74,7 +74,7 @@ def _mismatch(jar: Jar, found: str, where: str, what_to_do: str) -> DeploymentEr
 
 def _download(jars: list[Jar], folder: Path, repository: Repository, progress: Progress) -> None:
     total = sum(jar.size for jar in jars)
-    progress(f"Kafka: fetching {len(jars)} jars, {total / 1e6:.0f} MB, once")
+    progress(f"fetching Kafka, {len(jars)} jars, {total / 1e6:.0f} MB, once")
     stop = threading.Event()
     done, told = 0, time.monotonic()
     with (
@@ -88,7 +88,7 @@ def _download(jars: list[Jar], folder: Path, repository: Repository, progress: P
                 done += futures[future].size
                 if time.monotonic() - told > 1:
                     told = time.monotonic()
-                    progress(f"Kafka: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                    progress(f"fetched {done / 1e6:.0f} of {total / 1e6:.0f} MB")
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -14,25 +14,37 @@ _CORRELATION = 0x63726570
 
 
 def answers(host: str, port: int, timeout_s: float) -> bool:
-    """One ApiVersions exchange (Kafka protocol guide; request version 0, header version 1), ``timeout_s`` in all.
-
-    Every broker answers it before a login, also one that asks for SASL.
-    """
-    client = b"crep-probe"
-    body = struct.pack(">hhih", _API_VERSIONS, 0, _CORRELATION, len(client)) + client
+    """True when a broker without TLS answers one exchange within ``timeout_s`` in all."""
     deadline = time.monotonic() + timeout_s
     try:
         with socket.create_connection((host, port), timeout_s) as connection:
-            connection.sendall(struct.pack(">i", len(body)) + body)
-            head = b""
-            while len(head) < 8:
-                connection.settimeout(max(0.001, deadline - time.monotonic()))
-                more = connection.recv(8 - len(head))
-                if not more:
-                    return False
-                head += more
+            return exchange(connection, deadline)
     except OSError:
         return False
+
+
+def exchange(connection: socket.socket, deadline: float) -> bool:
+    """One ApiVersions exchange (Kafka protocol guide; request version 0, header version 1).
+
+    Every broker answers it before a login, also one that asks for SASL.
+
+    Args:
+        connection: an open one, with TLS or without.
+        deadline: on ``time.monotonic()``.
+
+    Raises:
+        OSError: the connection broke, or the time is over.
+    """
+    client = b"crep-probe"
+    body = struct.pack(">hhih", _API_VERSIONS, 0, _CORRELATION, len(client)) + client
+    connection.sendall(struct.pack(">i", len(body)) + body)
+    head = b""  # length and correlation id: enough to know a Kafka
+    while len(head) < 8:
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        more = connection.recv(8 - len(head))
+        if not more:
+            return False
+        head += more
     return bool(struct.unpack(">ii", head)[1] == _CORRELATION)
 
 

@@ -52,7 +52,7 @@ class KafkaProduct:
         configuration.write_text(settings.properties(effective), encoding="ascii")
         classes = ("-cp", f"{distribution.folder}/*")
         log = f"-Dlog4j2.configurationFile={_LOG_CONFIGURATION}"
-        progress(f"{target.name}: Kafka {distribution.version} on Java {java.version}, port {chosen['client']}")
+        progress(f"Kafka {distribution.version} on Java {java.version} ({java.found}), port {chosen['client']}")
         _format((java.program, "-Xmx128m", log, *classes), configuration, target.name)
         jvm = settings.JVM[target.profile]
         args = (java.program, *jvm, "-Djava.awt.headless=true", log, *classes, "kafka.Kafka", str(configuration))
