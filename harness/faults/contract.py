@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from crep.harness.deployment.contract import Deployment, NotSupported, UnknownNode
+from crep.harness.scenario.plan import TimelineEvent
 
 
 class Fault(Protocol):
@@ -40,10 +41,10 @@ class Fault(Protocol):
         ...
 
 
-def choose_node(wanted: str | None, deployment: Deployment) -> str:
-    """The name of the node that ``node:`` of a timeline entry means.
+def choose_node(event: TimelineEvent, deployment: Deployment) -> str:
+    """The name of the node that a timeline entry means.
 
-    On a deployment with one node that node is the leader of every channel and the answer to an absent ``node:``.
+    On a deployment with one node that node is the leader of every channel and the answer where none is named.
 
     Raises:
         NotSupported: crep has no hand on this broker's processes, or the choice needs more than one node.
@@ -55,10 +56,10 @@ def choose_node(wanted: str | None, deployment: Deployment) -> str:
             f"target {deployment.target!r} is only an address: crep has no hand on its processes and cannot fail them",
             hint="use a target with source local or embedded for scenarios with a timeline of broker faults",
         )
-    if wanted in nodes:
-        return wanted
-    if wanted is None or wanted.startswith("leader-of "):
-        if len(nodes) == 1:
-            return nodes[0]
-        raise NotSupported(f"choosing a node by {wanted or 'default'!r} among {len(nodes)} nodes is not available yet")
-    raise UnknownNode(f"target {deployment.target!r} has no node {wanted!r}; it has: {', '.join(nodes)}")
+    if event.node in nodes:
+        return event.node
+    if event.node is not None:
+        raise UnknownNode(f"target {deployment.target!r} has no node {event.node!r}; it has: {', '.join(nodes)}")
+    if len(nodes) > 1:
+        raise NotSupported(f"choosing among the {len(nodes)} nodes of {deployment.target!r} is not available yet")
+    return nodes[0]

@@ -23,7 +23,7 @@ class FaultKind:
 
 
 def _kill_broker(deployment: Deployment, node: str, event: TimelineEvent) -> Fault:
-    return KillBroker(deployment, node, restart_after_s=event.restart_after_s)
+    return KillBroker(deployment, node, restart_after_s=event.restart_after_s or 0.0)
 
 
 FAULTS: dict[str, FaultKind] = {

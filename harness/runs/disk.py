@@ -83,3 +83,16 @@ def publish(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def require_writable(folder: Path) -> None:
+    """Make sure, before anything is started for it, that results can be written below ``folder``; makes it if missing.
+
+    Raises:
+        EnvironmentFailure: they cannot, with the path, the reason and what to do.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()

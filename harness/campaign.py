@@ -1,0 +1,200 @@
+"""A campaign: scenarios × bindings × repetitions, interleaved A-B-A-B, each with its no-fault control run first.
+
+Starts the brokers that are not running, keeps them between runs, and ends those that it started.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from crep.harness.config.errors import EnvironmentFailure, Interrupted
+from crep.harness.config.targets import Target
+from crep.harness.deployment import Deployment, deploy
+from crep.harness.monitor.live import LiveView, Status
+from crep.harness.runner import RunRequest, Stop, run_once
+from crep.harness.runner.run import Evaluate
+from crep.harness.runs.document import RunDocument
+from crep.harness.runs.folder import RunFolder
+from crep.harness.scenario.binding import Binding
+from crep.harness.scenario.model import Scenario
+from crep.harness.scenario.plan import Plan, plan, without_faults
+
+CONTROL = 0
+"""Repetition number of the control run."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What is to be run. ``targets`` holds every target that a binding names."""
+
+    name: str
+    scenarios: tuple[Scenario, ...]
+    bindings: tuple[Binding, ...]
+    targets: dict[str, Target]
+    repeat: int | None = None  # None: each scenario's own
+    results: Path = Path("results")
+
+
+@dataclass
+class Outcome:
+    """What came of it: the documents of all runs in the order they were made."""
+
+    folder: Path
+    runs: list[RunDocument] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The first that applies of 130, 3, 4, 1, 0."""
+        measured = [run for run in self.runs if run.kind == "measured"]
+        if self.interrupted:
+            return Interrupted.exit_code
+        if not measured or any(run.status == "failed" for run in self.runs):
+            return EnvironmentFailure.exit_code
+        if any(run.results is None or not run.results.valid for run in measured):
+            return 4
+        return 0 if all(run.results and run.results.passed for run in measured) else 1
+
+
+@dataclass(frozen=True)
+class _Turn:
+    scenario: Scenario
+    binding: Binding
+    repetition: int
+    plan: Plan
+
+    @property
+    def kind(self) -> Literal["measured", "control"]:
+        return "control" if self.repetition == CONTROL else "measured"
+
+    @property
+    def title(self) -> str:
+        which = "control, no faults" if self.repetition == CONTROL else f"repetition {self.repetition}"
+        return f"{self.scenario.name} on {self.binding}, {which}"
+
+
+def turns(campaign: Campaign) -> list[_Turn]:
+    """Every run in order: all control runs, then repetition by repetition with the bindings in turn (METHOD rule 10)."""
+    plans = [(scenario, plan(scenario)) for scenario in campaign.scenarios]
+    controls = [
+        _Turn(scenario, binding, CONTROL, without_faults(made))
+        for scenario, made in plans
+        if made.timeline
+        for binding in campaign.bindings
+    ]
+    most = max(campaign.repeat or made.repeat for _, made in plans)
+    repetitions = [
+        _Turn(scenario, binding, repetition, made)
+        for repetition in range(1, most + 1)
+        for scenario, made in plans
+        if repetition <= (campaign.repeat or made.repeat)
+        for binding in campaign.bindings
+    ]
+    return controls + repetitions
+
+
+def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evaluate) -> Outcome:
+    """Carry out the whole campaign.
+
+    Raises:
+        UsageError: a scenario and a binding do not fit.
+        EnvironmentFailure: a broker cannot be started or reached, or results cannot be written.
+    """
+    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    order = turns(campaign)
+    outcome = Outcome(folder=campaign.results / campaign.name / started)
+    controls: dict[tuple[str, str], str] = {}
+    with _Brokers(campaign, view) as brokers:
+        brokers.start(stop)
+        for number, turn in enumerate(order, 1):
+            if stop.requested.is_set():
+                break
+            view.status = Status(run=turn.title, number=number, runs=len(order))
+            view.event(f"run {number}/{len(order)}: {turn.title}", style="bold")
+            folder = RunFolder.create(
+                campaign.results,
+                campaign=campaign.name,
+                started_utc=started,
+                scenario=turn.scenario.name,
+                binding=str(turn.binding),
+                repetition=turn.repetition,
+            )
+            sites = turn.binding.sites
+            request = RunRequest(
+                scenario=turn.scenario,
+                plan=turn.plan,
+                binding=str(turn.binding),
+                targets={site: campaign.targets[name] for site, name in sites.items()},
+                deployments={site: brokers.ready(name) for site, name in sites.items()},
+                campaign=campaign.name,
+                repetition=turn.repetition,
+                kind=turn.kind,
+                folder=folder,
+                control=controls.get((turn.scenario.name, str(turn.binding))),
+            )
+            document = run_once(request, view, stop, evaluate).document
+            outcome.runs.append(document)
+            if turn.kind == "control" and document.status == "complete":
+                controls[(turn.scenario.name, str(turn.binding))] = document.run_id
+            _say_how_it_ended(view, document)
+    outcome.interrupted = stop.requested.is_set()
+    return outcome
+
+
+def _say_how_it_ended(view: LiveView, document: RunDocument) -> None:
+    if document.status == "failed":
+        view.event(f"run failed: {document.failure}", style="red")
+    elif document.status == "interrupted":
+        view.event("run interrupted; what was measured is kept", style="yellow")
+    elif document.results is not None:
+        for rule in document.results.rules:
+            if not rule.holds:
+                view.event(f"run invalid: {rule.text}", style="red")
+        for expectation in document.results.expectations:
+            if expectation.verdict in ("failed", "no-data"):
+                view.event(f"not met: {expectation.text} ({expectation.reason or expectation.value})", style="yellow")
+
+
+class _Brokers:
+    """The deployments of a campaign: started once, mended between runs, ended at the end."""
+
+    def __init__(self, campaign: Campaign, view: LiveView) -> None:
+        self._view = view
+        names = {name for binding in campaign.bindings for name in binding.sites.values()}
+        self._deployments: dict[str, Deployment] = {
+            name: deploy(campaign.targets[name]) for name in sorted(names)
+        }
+        self._exit = ExitStack()
+
+    def __enter__(self) -> _Brokers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def start(self, stop: Stop) -> None:
+        """Start all that are not running."""
+        for name, deployment in self._deployments.items():
+            stop.check()
+            self._view.status = Status(run=name, phase="start broker")
+            self._view.event(f"{name}: starting")
+            self._exit.callback(deployment.stop)
+            deployment.start(lambda text, name=name: self._view.event(f"{name}: {text}"))  # type: ignore[misc]
+
+    def ready(self, name: str) -> Deployment:
+        """The deployment, with every node answering; a node that an earlier run left dead is started again.
+
+        Raises:
+            DeploymentError: it cannot be brought back.
+        """
+        deployment = self._deployments[name]
+        if not all(deployment.probe_node(node) for node in deployment.nodes):
+            self._view.event(f"{name}: does not answer, starting it anew", style="yellow")
+            deployment.stop()
+            deployment.start(lambda text: self._view.event(f"{name}: {text}"))
+        return deployment
+

@@ -1,0 +1,45 @@
+"""What ``run`` and ``demo`` share: carry a campaign out before the user's eyes, write the report, print the summary."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from crep.harness.campaign import Campaign, run_campaign
+from crep.harness.monitor.live import LiveView
+from crep.harness.runner import Stop
+from crep.harness.runs.disk import require_writable
+
+REPORT_FILES = ("report.pdf", "report.html", "report.json")
+
+
+def conduct(campaign: Campaign, *, report: bool) -> int:
+    """Run, report, summarise; returns the exit code."""
+    from crep.harness.cli.judge import evaluate_folder
+
+    require_writable(campaign.results)
+    with Stop() as stop, LiveView() as view:
+        outcome = run_campaign(campaign, view, stop, evaluate_folder)
+        if outcome.runs and report:
+            view.status.phase = "report"
+            view.event("writing the report")
+            _write_report(campaign, outcome.folder)
+    if not report or not outcome.runs:
+        Console().print(f"results: {outcome.folder}", highlight=False)
+    return outcome.exit_code
+
+
+def _write_report(campaign: Campaign, folder: Path) -> None:
+    """The report of this campaign's runs, beside them and (newest) in the campaign's own folder."""
+    from crep.harness.runs.read import find_runs
+    from crep.reports import compile_comparison, render, summary_lines
+
+    comparison = compile_comparison(find_runs([folder]))
+    for written in render(comparison, folder):
+        if written.name in REPORT_FILES:
+            shutil.copyfile(written, campaign.results / campaign.name / written.name)
+    console = Console()
+    for line in summary_lines(comparison, campaign.results / campaign.name):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

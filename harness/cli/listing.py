@@ -1,0 +1,94 @@
+"""``crep list``: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from crep.harness.brokers.mapping import load_mapping, mapping_names
+from crep.harness.config.targets import load_targets
+from crep.harness.faults.registry import FAULTS
+from crep.harness.scenario.expectation import METRICS
+from crep.harness.scenario import library
+from crep.harness.scenario.load import load_scenario
+
+
+@click.group("list", cls=click.RichGroup)
+def command() -> None:
+    """Print scenarios, targets, mappings, faults, metrics or requirements."""
+
+
+def _print(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+@command.command("scenarios")
+def scenarios() -> int:
+    """The built-in scenarios; `crep run NAME` runs one."""
+    made = [load_scenario(path) for path in library.scenarios().values()]
+    _print(
+        ("name", "what", "evidences"),
+        [(scenario.name, scenario.title, ", ".join(scenario.evidences)) for scenario in made],
+    )
+    return 0
+
+
+@command.command("targets")
+@click.option("--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets")
+def targets(targets: Path | None) -> int:
+    """The targets that `--on` takes."""
+    rows = [
+        (target.name, target.system, target.source, target.profile, target.mapping or "(the system's default)")
+        for target in load_targets(targets).values()
+    ]
+    _print(("name", "system", "source", "profile", "mapping"), rows)
+    return 0
+
+
+@command.command("mappings")
+def mappings() -> int:
+    """How a channel becomes native objects: the mapping files."""
+    made = [load_mapping(name) for name in mapping_names()]
+    _print(("name", "version", "summary"), [(m.name, str(m.version), m.summary) for m in made])
+    return 0
+
+
+@command.command("faults")
+def faults() -> int:
+    """What a timeline can do."""
+    rows = [(kind.action, kind.summary, kind.parameters, kind.targets) for kind in FAULTS.values()]
+    _print(("action", "what", "parameters", "targets that can"), rows)
+    return 0
+
+
+@command.command("metrics")
+def metrics() -> int:
+    """What an expectation can be about."""
+    rows = [
+        (
+            metric.name if not metric.statistics else f"{metric.name}.{{{','.join(metric.statistics)}}}",
+            f"of a {metric.level}",
+            metric.unit,
+            metric.kind,
+            metric.meaning,
+        )
+        for metric in METRICS
+    ]
+    _print(("metric", "subject", "unit", "kind", "meaning"), rows)
+    return 0
+
+
+@command.command("requirements")
+def requirements() -> int:
+    """The seventeen requirements that scenarios give evidence for."""
+    _print(("id", "requirement"), list(library.requirements().items()))
+    return 0

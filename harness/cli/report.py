@@ -1,0 +1,38 @@
+"""``crep report``: a report from run folders, whole or incomplete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+
+from crep.harness.runs.disk import require_writable
+from crep.harness.runs.read import find_runs
+from crep.reports import compile_comparison, render, summary_lines
+
+FORMATS = ("pdf", "html", "json")
+
+
+@click.command("report")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULTS…")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="where the report goes; default: the first RESULTS"
+)
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="repeat it; default: all of them"
+)
+def command(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]) -> int:
+    """Compile every run found under RESULTS into one report.
+
+    Runs that were killed or interrupted are shown as such and never counted in.
+    """
+    runs = find_runs(results)
+    out_dir = out or results[0]
+    require_writable(out_dir)
+    comparison = compile_comparison(runs)
+    render(comparison, out_dir, formats or FORMATS)
+    console = Console()
+    for line in summary_lines(comparison, out_dir):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,43 @@
+"""``crep run``: scenarios or campaign files against bindings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from crep.harness.cli.conduct import conduct
+from crep.harness.cli.inputs import campaign_from
+
+
+@click.command("run")
+@click.argument("what", nargs=-1, required=True, metavar="SCENARIO|CAMPAIGN…")
+@click.option("--on", "bindings", multiple=True, metavar="BINDING", help="target, or site=target,site=target; repeat it")
+@click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="set a parameter of the scenario; repeat it")
+@click.option("--repeat", type=click.IntRange(min=1), help="repetitions, instead of the scenario's own")
+@click.option("--profile", type=click.Choice(["default", "quick"]), help="broker profile, instead of the target's own")
+@click.option("--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="folder of all results"
+)
+@click.option("--name", metavar="NAME", help="name of the campaign; default: the first file's")
+@click.option("--no-report", is_flag=True, help="leave out the PDF and the page")
+def command(
+    what: tuple[str, ...],
+    bindings: tuple[str, ...],
+    params: tuple[str, ...],
+    repeat: int | None,
+    profile: str | None,
+    targets: Path | None,
+    out: Path,
+    name: str | None,
+    no_report: bool,
+) -> int:
+    """Run scenarios on brokers, check every message, and write a report.
+
+    SCENARIO and CAMPAIGN are files, or names that `crep list scenarios` prints.
+    """
+    campaign = campaign_from(
+        what, bindings=bindings, params=params, repeat=repeat, profile=profile, targets=targets, out=out, name=name
+    )
+    return conduct(campaign, report=not no_report)

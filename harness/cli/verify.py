@@ -1,0 +1,33 @@
+"""``crep verify``: compute a run's verdicts again from its folder and compare them with what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+
+from crep.harness.cli.judge import evaluate_folder
+from crep.harness.runs.read import find_runs
+
+
+@click.command("verify")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULTS…")
+def command(results: tuple[Path, ...]) -> int:
+    """Recompute every count and percentile of the runs under RESULTS from their raw records.
+
+    Exit code 1 where a run folder says something else than its records.
+    """
+    runs = find_runs(results)
+    console, differing = Console(), 0
+    for run in runs:
+        title = f"{run.document.scenario.name} on {run.document.binding}, repetition {run.document.repetition}"
+        if run.document.results is None:
+            console.print(f"{title}: {run.state}, nothing was claimed", highlight=False)
+        elif evaluate_folder(run.path) == run.document.results:
+            receipts = sum(reader.receipts for reader in run.document.results.readers)
+            console.print(f"{title}: confirmed from {receipts:,} receipts", highlight=False)
+        else:
+            differing += 1
+            console.print(f"{title}: run.json differs from its own records", style="red", highlight=False)
+    return 1 if differing else 0

@@ -1,0 +1,124 @@
+"""From a plan and running brokers to tasks for the engines: names, objects, settings."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crep.harness.brokers.contract import (
+    Adapter,
+    Admin,
+    ChannelSpec,
+    Endpoint,
+    Facts,
+    MappingFile,
+    Provisioned,
+    PublisherSpec,
+    SubscriberSpec,
+)
+from crep.harness.brokers.mapping import load_mapping
+from crep.harness.brokers.registry import DEFAULT_MAPPINGS, adapter
+from crep.harness.config.targets import Target
+from crep.harness.deployment.contract import Deployment
+from crep.harness.load.engines import PublisherTask, SubscriberTask
+from crep.harness.scenario.plan import Plan
+
+STAMP_PROPERTY = "crep-stamp"
+"""Name of the header or user property that carries the stamp where ``measure.carrier`` is ``property``."""
+
+
+def new_run_id() -> str:
+    """Eight hexadecimal digits; as a number it is the ``run`` field of every stamp."""
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One broker of the run, provisioned."""
+
+    name: str
+    target: Target
+    deployment: Deployment
+    adapter: Adapter
+    admin: Admin
+    endpoint: Endpoint
+    mapping: MappingFile
+    facts: Facts
+    channels: tuple[ChannelSpec, ...]
+    provisioned: Provisioned
+
+
+def provision(run_id: str, plan: Plan, targets: Mapping[str, Target], deployments: Mapping[str, Deployment]) -> list[Site]:
+    """Create the native objects of every site.
+
+    Raises:
+        NotSupported: a target cannot reach the durability class or the sharing that the scenario asks for.
+        BrokerError: a broker could not be reached or refused. What was created before is removed again.
+    """
+    sites: list[Site] = []
+    try:
+        for name, channels in plan.channels.items():
+            sites.append(_provision_site(run_id, name, channels, targets[name], deployments[name]))
+    except BaseException:
+        for site in sites:
+            site.admin.remove(site.provisioned)
+            site.admin.close()
+        raise
+    return sites
+
+
+def _provision_site(
+    run_id: str, name: str, channels: tuple[ChannelSpec, ...], target: Target, deployment: Deployment
+) -> Site:
+    system = adapter(target.system)
+    endpoint = deployment.endpoint()
+    mapping = load_mapping(target.mapping or DEFAULT_MAPPINGS[target.system])
+    admin = system.admin(endpoint)
+    try:
+        facts = admin.facts()
+        provisioned = admin.provision(run_id, channels, mapping)
+    except BaseException:
+        admin.close()
+        raise
+    return Site(name, target, deployment, system, admin, endpoint, mapping, facts, channels, provisioned)
+
+
+def tasks(run_id: str, plan: Plan, sites: list[Site]) -> tuple[list[PublisherTask], list[SubscriberTask]]:
+    """One task for each publishing client and for each member of each reader."""
+    site_of = {channel.name: (site, channel) for site in sites for channel in site.channels}
+    stamp_property = STAMP_PROPERTY if plan.carrier == "property" else None
+    publishers = []
+    for publisher in plan.publishers:
+        site, channel = site_of[publisher.channel]
+        spec = PublisherSpec(
+            endpoint=site.endpoint,
+            name=f"crep-{run_id}-p{publisher.publisher}",
+            channel=channel.name,
+            objects=site.provisioned.objects[channel.name],
+            topics=channel.topics,
+            guaranteed=publisher.guaranteed,
+            settings={**site.mapping.publisher, **site.target.client},
+            reconnect_for_s=plan.reconnect_s,
+            stamp_property=stamp_property,
+        )
+        publishers.append(PublisherTask(plan=publisher, spec=spec))
+    subscribers = [
+        SubscriberTask(
+            spec=SubscriberSpec(
+                endpoint=site.endpoint,
+                name=f"crep-{run_id}-{channel.name}-{reader.name}-{member}",
+                channel=channel.name,
+                reader=reader,
+                member=member,
+                objects=site.provisioned.objects[channel.name],
+                settings={**site.mapping.subscriber, **site.target.client},
+                reconnect_for_s=plan.reconnect_s,
+                stamp_property=stamp_property,
+            )
+        )
+        for site, channel in site_of.values()
+        for reader in channel.readers
+        for member in range(reader.members)
+    ]
+    return publishers, subscribers

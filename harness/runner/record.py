@@ -1,0 +1,167 @@
+"""Keeps ``run.json`` true while the run goes on: written whole at each change, so that a killed run is readable."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from crep.harness.checks.results import Drain, RunResults
+from crep.harness.deployment.contract import Deployment
+from crep.harness.faults.timeline import Injection
+from crep.harness.runner.prepare import Site
+from crep.harness.runs.document import (
+    ClientPart,
+    FaultEvent,
+    Label,
+    Phase,
+    RunDocument,
+    ScenarioPart,
+    SitePart,
+    Status,
+)
+from crep.harness.runs.folder import RunFolder
+from crep.harness.runs.provenance import harness, host, process_started
+from crep.harness.scenario.model import Scenario
+
+CO_LOCATED_CPU = 0.85
+"""Share of the host's CPU above which broker and clients disturb each other (METHOD rule 17)."""
+
+
+def utc_now() -> str:
+    """Now, in ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Record:
+    """The run's document and the folder that it lives in."""
+
+    def __init__(self, folder: RunFolder, document: RunDocument) -> None:
+        self.folder, self.document = folder, document
+        self._t0_ns: int | None = None
+
+    def change(self, **fields: Any) -> None:
+        """Set fields of the document and write it."""
+        self.document = self.document.model_copy(update=fields)
+        self.folder.write_document(self.document)
+
+    def start_clock(self, t0_ns: int, t0_utc: str) -> None:
+        """``t0`` is known: times are seconds relative to it from now on."""
+        self._t0_ns = t0_ns
+        self.change(t0_ns=t0_ns, t0_utc=t0_utc)
+
+    def seconds(self, at_ns: int | None) -> float | None:
+        """A CLOCK_MONOTONIC reading in seconds relative to ``t0``; None before the clock is started."""
+        if at_ns is None or self._t0_ns is None:
+            return None
+        return round((at_ns - self._t0_ns) / 1e9, 6)
+
+    def begin_phase(self, name: str, at_ns: int) -> None:
+        """End the phase that goes on and begin another."""
+        self.change(phases=(*self._ended_phases(at_ns), Phase(name=name, start_s=self.seconds(at_ns) or 0.0, end_s=None)))
+
+    def end_phases(self, at_ns: int) -> None:
+        """End the phase that goes on."""
+        self.change(phases=self._ended_phases(at_ns))
+
+    def event(self, kind: str, at_ns: int, **details: Any) -> None:
+        """Append one line to ``events.jsonl``."""
+        self.folder.append_event({"at_s": self.seconds(at_ns), "event": kind, **details})
+
+    def faults(self, injections: Sequence[Injection]) -> None:
+        """Write what the timeline did so far."""
+        self.change(faults=tuple(self._fault(injection) for injection in injections))
+
+    def label(self, code: str, text: str) -> None:
+        """Mark the run for every reader of its numbers; once per code."""
+        if code not in {label.code for label in self.document.labels}:
+            self.change(labels=(*self.document.labels, Label(code=code, text=text)))
+
+    def finish(self, status: Status, *, drain: Drain | None, failure: str | None, results: RunResults | None) -> None:
+        """The run is over."""
+        self.change(status=status, ended_utc=utc_now(), drain=drain, failure=failure, results=results)
+
+    def _ended_phases(self, at_ns: int) -> tuple[Phase, ...]:
+        phases = self.document.phases
+        if not phases or phases[-1].end_s is not None:
+            return phases
+        return (*phases[:-1], phases[-1].model_copy(update={"end_s": self.seconds(at_ns)}))
+
+    def _fault(self, injection: Injection) -> FaultEvent:
+        return FaultEvent(
+            index=injection.index,
+            action=injection.action,
+            site=injection.site,
+            node=injection.node,
+            declared_s=injection.declared_s,
+            injected_s=self.seconds(injection.injected_ns),
+            confirmed_s=self.seconds(injection.confirmed_ns),
+            heal_started_s=self.seconds(injection.heal_started_ns),
+            healed_s=self.seconds(injection.healed_ns),
+            error=injection.error,
+        )
+
+
+def first_document(
+    *, run_id: str, scenario: Scenario, campaign: str, binding: str, repetition: int, kind: Any, started_utc: str
+) -> RunDocument:
+    """The document of a run that has just begun; nothing about its brokers is known yet."""
+    return RunDocument(
+        status="running",
+        run_id=run_id,
+        campaign=campaign,
+        binding=binding,
+        repetition=repetition,
+        kind=kind,
+        started_utc=started_utc,
+        pid=os.getpid(),
+        process_started=process_started(os.getpid()),
+        scenario=ScenarioPart(
+            name=scenario.name,
+            file=scenario.file_name,
+            text=scenario.text,
+            sha256=scenario.sha256,
+            params=dict(scenario.params),
+            evidences=tuple(scenario.evidences),
+            seed=scenario.measure.seed,
+        ),
+        harness=harness(),
+        host=host(),
+        sites={},
+    )
+
+
+def site_part(site: Site) -> SitePart:
+    """What ``run.json`` says of one broker."""
+    return SitePart(
+        target=site.target.name,
+        system=site.target.system,
+        source=site.target.source,
+        profile=site.target.profile,
+        genuineness=site.facts.genuineness,
+        facts=dataclasses.asdict(site.facts),
+        mapping=dataclasses.asdict(site.mapping),
+        durability=site.provisioned.durability,
+        objects=site.provisioned.objects,
+        deployment=describe(site.deployment),
+    )
+
+
+def describe(deployment: Deployment) -> dict[str, Any]:
+    """The deployment's own words, for the provenance."""
+    return dict(deployment.describe())
+
+
+def client_part(role: Any, client: Any) -> ClientPart:
+    """What ``run.json`` says of one client; ``client`` is what the engines report of it."""
+    return ClientPart(
+        name=client.name,
+        role=role,
+        channel=client.channel,
+        reader=client.reader,
+        publisher=client.publisher,
+        member=client.member,
+        settings=dict(client.settings),
+    )

@@ -1,0 +1,354 @@
+"""One run, phase by phase. Whatever happens, what was measured is kept and what was started is ended."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from crep.harness.brokers.contract import BrokerError
+from crep.harness.checks.results import Drain, RunResults
+from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
+from crep.harness.config.targets import Target
+from crep.harness.deployment.contract import Deployment
+from crep.harness.faults.contract import choose_node
+from crep.harness.faults.registry import FAULTS
+from crep.harness.faults.timeline import HEAL_WITHIN_S, Injection, Scheduled, Timeline
+from crep.harness.load.engines import ClientNote, EngineFailed, Engines, PublisherDone, Window
+from crep.harness.monitor.live import LiveView, Status
+from crep.harness.runner.drain import DrainWatch
+from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
+from crep.harness.runner.processor import ProcessorWatch
+from crep.harness.runner.record import CO_LOCATED_CPU, Record, client_part, first_document, site_part, utc_now
+from crep.harness.runs.folder import RunFolder
+from crep.harness.scenario.model import Scenario
+from crep.harness.scenario.plan import Plan
+
+LEAD_S = 1.0
+"""From "all are ready" to the first warm-up message: time for the word to reach every child."""
+READY_WITHIN_S = 60.0
+OBSERVE_EVERY_S = 1.0
+FINISH_WITHIN_S = 30.0
+INTERRUPTED_DRAIN_S = 10.0
+
+
+class Stop:
+    """The wish to end: the first Ctrl-C (or SIGTERM) ends the run in order, the second at once.
+
+    As a context manager it takes SIGINT and SIGTERM over (main thread only) and gives them back.
+    """
+
+    def __init__(self) -> None:
+        self.requested = threading.Event()
+        self.at_once = threading.Event()
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Stop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested.is_set():
+            self.at_once.set()
+        self.requested.set()
+
+    def check(self) -> None:
+        """Raise Interrupted once the end is wished for."""
+        if self.requested.is_set():
+            raise Interrupted("interrupted")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything that makes one run. ``repetition`` counts from 1; 0 is the no-fault control run."""
+
+    scenario: Scenario
+    plan: Plan
+    binding: str
+    targets: Mapping[str, Target]
+    deployments: Mapping[str, Deployment]
+    campaign: str
+    repetition: int
+    kind: Literal["measured", "control"]
+    folder: RunFolder
+    control: str | None = None  # run id of the control run
+
+
+Evaluate = Callable[[Path], RunResults]
+"""Computes all verdicts from a run folder."""
+
+
+def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate) -> Record:
+    """Carry out one run and check it.
+
+    Returns:
+        The record: its ``document`` has the status (*complete*, *interrupted* or *failed*) and the results.
+
+    Raises:
+        EnvironmentFailure: the run folder cannot be written. Broker failures do not raise: they are the run's status.
+    """
+    run_id = new_run_id()
+    document = first_document(
+        run_id=run_id,
+        scenario=request.scenario,
+        campaign=request.campaign,
+        binding=request.binding,
+        repetition=request.repetition,
+        kind=request.kind,
+        started_utc=utc_now(),
+    ).model_copy(
+        update={
+            "warm_up_s": request.plan.warm_up_s,
+            "measured_s": request.plan.measured_s,
+            "control": request.control,
+        }
+    )
+    record = Record(request.folder, document)
+    record.change()
+    run = _Run(request, view, stop, record)
+    status: Literal["complete", "interrupted", "failed"] = "complete"
+    failure = None
+    try:
+        run.carry_out()
+    except Interrupted:
+        status, failure = "interrupted", "ended by the user before its time"
+    except CrepError as error:
+        status, failure = "failed", str(error)
+    finally:
+        run.clean_up()
+    record.folder.merge_windows()
+    record.folder.compact_ledger()
+    record.finish("running", drain=run.drained, failure=failure, results=None)
+    results = evaluate(record.folder.path) if run.measured_anything else None
+    record.finish(status, drain=run.drained, failure=failure, results=results)
+    return record
+
+
+class _Run:
+    """The state of one run while it goes on."""
+
+    def __init__(self, request: RunRequest, view: LiveView, stop: Stop, record: Record) -> None:
+        self._request, self._view, self._stop, self._record = request, view, stop, record
+        self._plan = request.plan
+        self._sites: list[Site] = []
+        self._engines: Engines | None = None
+        self._timeline: Timeline | None = None
+        self._watch: DrainWatch | None = None
+        self._publishing = 0
+        self._t0_ns = 0
+        self.drained: Drain | None = None
+        self.measured_anything = False
+
+    def carry_out(self) -> None:
+        """All phases in order."""
+        self._provision()
+        engines = self._start_engines()
+        self._measure(engines)
+        self._drain(engines, limit_s=self._plan.drain_s)
+        engines.finish(FINISH_WITHIN_S)
+        self._pump(engines, 0.0)
+        self._record.end_phases(time.monotonic_ns())
+
+    def clean_up(self) -> None:
+        """Heal, end the engines, remove the native objects; each bounded, none hidden."""
+        if self._timeline is not None:
+            self._timeline.cancel(HEAL_WITHIN_S)
+            self._record.faults(self._timeline.injections())
+        if self._engines is not None:
+            if self._stop.requested.is_set() and not self._stop.at_once.is_set() and self.measured_anything:
+                self._wind_down(self._engines)
+            self._engines.kill()
+        for site in self._sites:
+            try:
+                site.admin.remove(site.provisioned)
+            except BrokerError as error:
+                self._note(f"objects of this run are left on {site.target.name}: {error.message}", "yellow")
+            site.admin.close()
+
+    def _wind_down(self, engines: Engines) -> None:
+        """The user wants the end: stop the schedule, let what is under way arrive, keep the records."""
+        self._note("ending: the schedule is stopped, what is under way may still arrive (Ctrl-C again ends at once)")
+        try:
+            engines.stop_publishers()
+            self._drain(engines, limit_s=INTERRUPTED_DRAIN_S, interrupted=True)
+            engines.finish(FINISH_WITHIN_S)
+            self._pump(engines, 0.0)
+        except CrepError as error:
+            self._note(f"the orderly end failed: {error.message}", "yellow")
+
+    def _provision(self) -> None:
+        self._phase("provision")
+        request = self._request
+        self._sites = provision(self._record.document.run_id, self._plan, request.targets, request.deployments)
+        self._record.change(sites={site.name: site_part(site) for site in self._sites})
+        for site in self._sites:
+            if site.target.profile == "quick":
+                self._record.label(
+                    "quick-profile", "profile quick: short time-outs, for tests and demos; no verdict on outage or latency"
+                )
+            if site.facts.genuineness != "genuine":
+                self._record.label(
+                    "emulated", f"{site.target.name} is {site.facts.genuineness}: functional verdicts only"
+                )
+        self._view.status.labels = tuple(label.code for label in self._record.document.labels)
+
+    def _start_engines(self) -> Engines:
+        self._phase("ready")
+        run_id = self._record.document.run_id
+        publishers, subscribers = tasks(run_id, self._plan, self._sites)
+        engines = Engines(
+            publishers=publishers,
+            subscribers=subscribers,
+            run_number=int(run_id, 16),
+            folder=self._record.folder.path,
+            carrier=self._plan.carrier,
+        )
+        self._engines = engines
+        engines.start(READY_WITHIN_S)
+        self._record.change(clients=tuple(client_part(client.role, client) for client in engines.clients))
+        self._publishing = len(publishers)
+        self._timeline = Timeline(self._scheduled(), self._announce)
+        return engines
+
+    def _scheduled(self) -> list[Scheduled]:
+        scheduled = []
+        for event in self._plan.timeline:
+            deployment = self._request.deployments[event.site]
+            node = choose_node(event, deployment)
+            injection = Injection(event.index, event.action, event.site, node, event.at_s)
+            scheduled.append(Scheduled(injection, FAULTS[event.action].make(deployment, node, event)))
+        return scheduled
+
+    def _measure(self, engines: Engines) -> None:
+        plan, timeline = self._plan, self._timeline
+        assert timeline is not None  # noqa: S101  # set by _start_engines
+        self._t0_ns = time.monotonic_ns() + round((LEAD_S + plan.warm_up_s) * 1e9)
+        self._record.start_clock(self._t0_ns, utc_now())
+        self._phase("warm-up", total_s=plan.warm_up_s)
+        self.measured_anything = True
+        engines.go(self._t0_ns)
+        timeline.start(self._t0_ns)
+        self._pump_until(engines, lambda: time.monotonic_ns() >= self._t0_ns)
+        self._phase("measure", total_s=plan.measured_s)
+        processors = ProcessorWatch()
+        end_ns = self._t0_ns + round(plan.measured_s * 1e9)
+        self._pump_until(engines, lambda: time.monotonic_ns() >= end_ns)
+        self._judge_host(processors.busy())
+        self._phase("publishers end", total_s=plan.reconnect_s)
+        limit = time.monotonic() + plan.reconnect_s + FINISH_WITHIN_S
+        self._pump_until(engines, lambda: self._publishing == 0 or time.monotonic() > limit)
+        if self._publishing:
+            raise EnvironmentFailure(f"{self._publishing} publishers did not end within {plan.reconnect_s:.0f} s")
+        limit = time.monotonic() + HEAL_WITHIN_S
+        self._pump_until(engines, lambda: timeline.finished or time.monotonic() > limit)
+        self._record.faults(timeline.injections())
+
+    def _judge_host(self, busy: float | None) -> None:
+        """METHOD rule 17: one host is a small world."""
+        self._record.event("host-cpu", time.monotonic_ns(), busy=busy)
+        if busy is not None and busy > CO_LOCATED_CPU:
+            self._record.label(
+                "co-located", f"broker and clients share a host whose processors were {busy:.0%} busy: no verdict on rates"
+            )
+
+    def _drain(self, engines: Engines, *, limit_s: float, interrupted: bool = False) -> None:
+        self._phase("drain", total_s=limit_s)
+        self._watch = watch = DrainWatch(started_s=time.monotonic(), limit_s=limit_s)
+        next_look = 0.0
+        ended = None
+        while ended is None:
+            if self._stop.at_once.is_set() or (self._stop.requested.is_set() and not interrupted):
+                self.drained = watch.cut_short(time.monotonic(), "interrupted")
+                self._stop.check()
+                return
+            self._pump(engines, 0.1)
+            if time.monotonic() >= next_look:
+                self._observe(watch)
+                next_look = time.monotonic() + OBSERVE_EVERY_S
+            ended = watch.verdict(time.monotonic())
+        self.drained = ended
+        self._note(f"drain ended: {ended.reason}", "" if ended.clean else "yellow")
+
+    def _observe(self, watch: DrainWatch) -> None:
+        for site in self._sites:
+            now = time.monotonic()
+            try:
+                watch.observed(site.name, site.admin.observe(site.provisioned), now)
+            except BrokerError as error:
+                watch.not_observed(site.name, error.message)
+        self._view.status.backlog = {reader: count for reader, count in watch.backlog.items() if count is not None}
+
+    def _pump_until(self, engines: Engines, done: Callable[[], bool]) -> None:
+        while not done():
+            self._stop.check()
+            self._pump(engines, 0.1)
+
+    def _pump(self, engines: Engines, timeout_s: float) -> None:
+        """Take what the children said: keep it, show it."""
+        said = engines.take(timeout_s)
+        windows = [message for message in said if isinstance(message, Window)]
+        if windows:
+            self._record.folder.add_windows(windows)
+            for window in windows:
+                self._show(window)
+        for message in said:
+            if isinstance(message, ClientNote):
+                self._record.event("client", message.at_ns, client=message.client, kind=message.kind, text=message.text)
+                if message.kind != "error":
+                    self._note(f"{message.client} {message.kind}: {message.text}"[:200])
+            elif isinstance(message, PublisherDone):
+                self._publishing -= 1
+            elif isinstance(message, EngineFailed):
+                raise EnvironmentFailure(f"the engine of {message.client} failed: {message.reason}")
+        self._show_clock()
+
+    def _show(self, window: Window) -> None:
+        status: Status = self._view.status
+        status.sent += window.counters.get("sent", 0)
+        status.acknowledged += window.counters.get("acknowledged", 0)
+        status.rejected += window.counters.get("rejected", 0)
+        received = window.counters.get("received", 0)
+        if received:
+            reader = f"{window.channel}.{window.reader}"
+            status.received[reader] = status.received.get(reader, 0) + received
+            if self._watch is not None:
+                self._watch.receipts(time.monotonic())
+        late = window.percentile_ms("lateness", 99)
+        if late is not None:
+            status.late_p99_ms = late
+
+    def _show_clock(self) -> None:
+        phases = self._record.document.phases
+        if phases and phases[-1].end_s is None:
+            now = self._record.seconds(time.monotonic_ns())
+            self._view.status.elapsed_s = 0.0 if now is None else now - phases[-1].start_s
+        self._view.refresh()
+
+    def _phase(self, name: str, *, total_s: float | None = None) -> None:
+        self._stop.check() if name != "drain" else None
+        now = time.monotonic_ns()
+        if self._t0_ns:
+            self._record.begin_phase(name, now)
+        self._record.event("phase", now, phase=name)
+        self._view.status.phase, self._view.status.total_s, self._view.status.elapsed_s = name, total_s, 0.0
+        self._view.refresh()
+
+    def _announce(self, injection: Injection) -> None:
+        self._record.event(
+            "fault", time.monotonic_ns(), index=injection.index, step=injection.step, error=injection.error
+        )
+        text = f"{injection.action} {injection.node}: {injection.error or injection.step}"
+        self._note(text, "red" if injection.step in ("injected", "failed") else "")
+
+    def _note(self, text: str, style: str = "") -> None:
+        self._view.event(text, style=style)
