@@ -132,12 +132,16 @@ def _positive(parse: Callable[[object], Number], noun: str) -> Callable[[object]
     return check
 
 
-def _written(pattern: str, examples: list[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": examples})
+QUANTITY_KEY = "x-quantity"
+"""In a JSON Schema: which kind of quantity a text is."""
 
 
-_IN_SCHEMA = r"\d+(\.\d+)?\s*"
-_DURATION_SCHEMA = _written(rf"^{_IN_SCHEMA}(ns|us|µs|ms|s|min|h)$", ["200 ms", "5 s", "2 min"])
+def _written(quantity: str, units: str, examples: list[str]) -> WithJsonSchema:
+    pattern = rf"^\d+(\.\d+)?\s*{units}$"
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": examples, QUANTITY_KEY: quantity})
+
+
+_DURATION_SCHEMA = _written("duration", "(ns|us|µs|ms|s|min|h)", ["200 ms", "5 s", "2 min"])
 
 Duration = Annotated[float, BeforeValidator(parse_duration), _DURATION_SCHEMA]
 """Seconds, 0 allowed."""
@@ -146,16 +150,14 @@ PositiveDuration = Annotated[float, BeforeValidator(_positive(parse_duration, "d
 Size = Annotated[
     int,
     BeforeValidator(_positive(parse_size, "size")),
-    _written(rf"^{_IN_SCHEMA}(B|kB|MB|GB|KiB|MiB|GiB)$", ["100 B", "1 KiB"]),
+    _written("size", "(B|kB|MB|GB|KiB|MiB|GiB)", ["100 B", "1 KiB"]),
 ]
 """Bytes, above 0."""
 Rate = Annotated[
     float,
     BeforeValidator(_positive(parse_rate, "rate")),
-    _written(rf"^{_IN_SCHEMA}/\s*(s|min|h|day)$", ["2000/s", "60/min"]),
+    _written("rate", r"/\s*(s|min|h|day)", ["2000/s", "60/min"]),
 ]
 """Messages per second, above 0."""
-Share = Annotated[
-    float, BeforeValidator(_positive(parse_share, "share")), _written(rf"^{_IN_SCHEMA}%$", ["70 %", "2.5 %"])
-]
+Share = Annotated[float, BeforeValidator(_positive(parse_share, "share")), _written("share", "%", ["70 %", "2.5 %"])]
 """A fraction of one, above 0."""

@@ -29,36 +29,28 @@ def requirements() -> dict[str, str]:
     return validate(_Requirements, data, positions, path).requirements
 
 
-def scenarios() -> dict[str, Path]:
+def built_in_scenarios() -> dict[str, Path]:
     """Name → file of each scenario that comes with crep."""
     files = sorted(resource("scenarios").glob("*.yaml"))
     return {file.stem: file for file in files if file.stem not in _NOT_SCENARIOS}
 
 
-def campaigns() -> dict[str, Path]:
+def built_in_campaigns() -> dict[str, Path]:
     """Name → file of each campaign that comes with crep."""
     return {file.stem: file for file in sorted(resource("scenarios/campaigns").glob("*.yaml"))}
 
 
-def find_scenario(text: str) -> Path:
+def scenario_path(text: str) -> Path:
     """The file that the user means: a path, or the name of a scenario that comes with crep.
 
     Raises:
         UsageError: neither.
     """
-    return _find(text, scenarios(), "scenario")
-
-
-def find_campaign(text: str) -> Path:
-    """As ``find_scenario``, for a campaign."""
-    return _find(text, campaigns(), "campaign")
-
-
-def _find(text: str, known: dict[str, Path], kind: str) -> Path:
+    known = built_in_scenarios()
     if Path(text).suffix in (".yaml", ".yml") or Path(text).exists():
         return Path(text)
     if text not in known:
-        raise UsageError(f"there is no file and no built-in {kind} {text!r}{nearest(text, known)}")
+        raise UsageError(f"there is no file and no built-in scenario {text!r}{nearest(text, known)}")
     return known[text]
 
 

@@ -10,10 +10,23 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from crep.harness.brokers.contract import Guarantee, Share, Sync
-from crep.harness.config.units import Duration, PositiveDuration, Rate, Size
+from crep.harness.config.units import QUANTITY_KEY, Duration, PositiveDuration, Rate, Size
 from crep.harness.config.units import Share as Fraction
 from crep.harness.scenario.topics import check_filter, expand
 
@@ -24,11 +37,22 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _refuse_not_yet(value: object) -> object:
-    raise ValueError("not available yet in this version of crep")
+class _NotYet:
+    """Lets pydantic check the shape of a value and then refuse it; marks the key in the JSON Schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._refuse, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), NOT_YET_KEY: True}
+
+    @staticmethod
+    def _refuse(_: object) -> object:
+        raise ValueError("not available yet in this version of crep")
 
 
-NOT_YET = AfterValidator(_refuse_not_yet)
+NOT_YET_KEY = "x-not-available-yet"
+NOT_YET = _NotYet()
 """Marks a key of a later version: it is checked as written, then refused. A default is never refused."""
 
 
@@ -55,7 +79,11 @@ def _check_name(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
+Name = Annotated[
+    str,
+    AfterValidator(_check_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$", QUANTITY_KEY: "name"}),
+]
 Count = Annotated[int, Field(strict=True, gt=0)]
 Scalar = Annotated[str | int | float | bool, Field(union_mode="smart")]
 

@@ -7,7 +7,7 @@ Positions stay those of the file, and a complaint about such a value says which 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -19,23 +19,6 @@ from crep.harness.config.yaml import Loc, Positions, Problem
 
 _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_-]*))")
 Value = str | int | float | bool
-
-
-def parse_params(options: Iterable[str]) -> dict[str, str]:
-    """``["rate=500/s"]`` as a dict.
-
-    Raises:
-        UsageError: an option has no ``=``, or names a parameter twice.
-    """
-    params: dict[str, str] = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals or not name:
-            raise UsageError(f"-p {option}: a parameter is given as name=value, for example -p rate=500/s")
-        if name in params:
-            raise UsageError(f"-p {option}: parameter {name!r} is given twice")
-        params[name] = value
-    return params
 
 
 def effective(declared: Mapping[str, Value], given: Mapping[str, str]) -> dict[str, Value]:
