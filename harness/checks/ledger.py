@@ -69,7 +69,7 @@ def ledger(
     duplicates_unflagged    further receipts that it did not mark, though it offers the mark
     duplicates_flag_…       further receipts where it has no such mark (classic Kafka)
     reordered               first receipts overtaken by a later message of their key (see ``order.overtaken``)
-    reordered_allowed       the same where order is not promised (``ReaderHistory.ordered`` false, at-most-once),
+    reordered_allowed       the same where order is not promised (``order: none``, at-most-once),
                             or where the broker marked the late receipt as redelivered
     corrupt                 receipts whose check sum does not match; whose they were is not known
     foreign                 intact receipts of another run
@@ -140,7 +140,7 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
     outcome[located] = sends.outcome[receipts.row[located]]
     again = located & ~receipts.first
     late = overtaken(sends, receipts)
-    excused = receipts.flagged | (not reader.ordered) | at_most_once
+    excused = receipts.flagged | (reader.spec.order == "none") | at_most_once
     return Findings(
         expected=expected,
         received=expected & came,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from crep.harness.brokers.contract import Outcome, ReaderSpec
+from crep.harness.brokers.contract import Order, Outcome, ReaderSpec
 from crep.harness.checks.history import ChannelHistory, PublisherHistory, ReaderHistory
 from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, OUTCOME, RECEIVED, SENT
 
@@ -51,7 +51,6 @@ class World:
     receipts: dict[str, list[Receipt]]  # by reader
     readers: dict[str, ReaderSpec]
     selected: dict[str, list[bool]]
-    ordered: dict[str, bool]
     guaranteed: bool = True
 
     def history(self) -> ChannelHistory:
@@ -88,13 +87,13 @@ class World:
                         RECEIVED,
                     )
                 )
-            readers.append(
-                ReaderHistory(spec, np.array(self.selected[name], np.bool_), tuple(members), self.ordered[name])
-            )
+            readers.append(ReaderHistory(spec, np.array(self.selected[name], np.bool_), tuple(members)))
         return ChannelHistory("orders", tuple(publishers), tuple(readers))
 
 
-def honest_world(publishers: int = 2, keys: int = 6, messages: int = 40, topics: int = 3, members: int = 2) -> World:
+def honest_world(
+    publishers: int = 2, keys: int = 6, messages: int = 40, topics: int = 3, members: int = 2, order: Order = "per-key"
+) -> World:
     """Everything acknowledged; each reader gets what its filter selects, once, in order, 5 ms after it was intended.
 
     A key's messages go to one member, as an ordered group gives them out.
@@ -110,9 +109,9 @@ def honest_world(publishers: int = 2, keys: int = 6, messages: int = 40, topics:
         )
         next_key_sequence[publisher, key] += 1
     readers = {
-        "billing": ReaderSpec("billing", "group", members, "at-least-once"),
-        "audit": ReaderSpec("audit", "exclusive", 1, "at-least-once", topic_filter="some"),
-        "screen": ReaderSpec("screen", "all", 1, "at-most-once"),
+        "billing": ReaderSpec("billing", "group", members, "at-least-once", order=order),
+        "audit": ReaderSpec("audit", "exclusive", 1, "at-least-once", topic_filter="some", order="per-key"),
+        "screen": ReaderSpec("screen", "all", 1, "at-most-once", order="per-key"),
     }
     selected = {"billing": [True] * topics, "audit": [t == 0 for t in range(topics)], "screen": [True] * topics}
     receipts = {
@@ -131,7 +130,7 @@ def honest_world(publishers: int = 2, keys: int = 6, messages: int = 40, topics:
         ]
         for name, spec in readers.items()
     }
-    return World(sends, receipts, readers, selected, dict.fromkeys(readers, True))
+    return World(sends, receipts, readers, selected)
 
 
 KINDS = (
@@ -175,7 +174,7 @@ def naive_reader_ledger(world: World, name: str, drain_clean: bool) -> dict[str,
             count["unknown_received"] += outcome is Outcome.UNKNOWN
             stream = (message.publisher, message.key)
             if message.key_sequence < highest[stream]:
-                allowed = at_most_once or not world.ordered[name] or receipt.redelivered == 1
+                allowed = at_most_once or spec.order == "none" or receipt.redelivered == 1
                 count["reordered_allowed" if allowed else "reordered"] += 1
             highest[stream] = max(highest[stream], message.key_sequence)
     _count_missing(world, name, drain_clean, got, count)

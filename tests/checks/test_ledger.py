@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crep.harness.brokers.contract import Outcome, ReaderSpec
+from crep.harness.brokers.contract import Order, Outcome, ReaderSpec
 from crep.harness.checks.history import ChannelHistory, PublisherHistory, ReaderHistory
 from crep.harness.checks.ledger import ledger
 from crep.harness.checks.results import ReaderLedger
@@ -103,8 +103,7 @@ def test_a_late_first_receipt_that_the_broker_marked_as_redelivered_is_told_apar
 
 
 def test_disorder_is_allowed_where_no_order_was_promised() -> None:
-    world = honest_world()
-    world.ordered["billing"] = False
+    world = honest_world(order="none")
     late = next(r for r in world.receipts["billing"] if r.key == 2)
     late.at_ns += 300 * MS
     assert accused(judged(world)["billing"]) == {"reordered_allowed": 1}
@@ -287,18 +286,18 @@ told = st.lists(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(30, 60), st.integers(1, 3), st.integers(1, 3)),
     drain_clean=st.booleans(),
     guaranteed=st.booleans(),
-    ordered=st.booleans(),
+    order=st.sampled_from(["per-key", "none"]),
 )
 def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
     lies: list[tuple[Lie, str, int, int]],
     shape: tuple[int, int, int, int, int],
     drain_clean: bool,
     guaranteed: bool,
-    ordered: bool,
+    order: Order,
 ) -> None:
     publishers, keys, messages, topics, members = shape
-    world = honest_world(publishers, max(keys, publishers), messages, topics, members)
-    world.guaranteed, world.ordered["billing"] = guaranteed, ordered
+    world = honest_world(publishers, max(keys, publishers), messages, topics, members, order)
+    world.guaranteed = guaranteed
     for lie, reader, at, by in lies:
         if world.receipts[reader]:
             lie(world, reader, at % len(world.receipts[reader]), by)
