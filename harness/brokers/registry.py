@@ -16,13 +16,13 @@ DEFAULT_MAPPINGS = {"kafka": "kafka/topic-per-channel", "solace": "solace/queue-
 
 
 def adapter(system: str) -> Adapter:
-    """The adapter of ``system``.
+    """The adapter of ``system``: a name of ``ADAPTERS``, or ``module:Class`` for one that lives elsewhere.
 
     Raises:
         UsageError: no such system.
     """
-    try:
-        module, name = ADAPTERS[system].split(":")
-    except KeyError:
-        raise UsageError(f"no broker system {system!r}; there are: {', '.join(sorted(ADAPTERS))}") from None
+    path = system if ":" in system else ADAPTERS.get(system)
+    if path is None:
+        raise UsageError(f"no broker system {system!r}; there are: {', '.join(sorted(ADAPTERS))}")
+    module, name = path.split(":")
     return cast(Adapter, getattr(import_module(module), name)())

@@ -38,19 +38,14 @@ class Schedule:
         self._first = 0
         self._times: NDArray[np.int64] = np.zeros(0, np.int64)
 
-    def times(self, first: int, length: int) -> NDArray[np.int64]:
-        """Intended times of the messages ``first … first+length-1``, cut at the schedule's end."""
-        last = min(first + length, self.count)
-        return self._intended_ns(np.arange(first, last, dtype=np.int64))
-
-    def due(self, now_ns: int) -> int:
-        """How many messages from ``position`` on have reached their time; counted up to a look-ahead of thousands."""
-        self._load()
-        return int(np.searchsorted(self._times, now_ns, side="right")) - (self.position - self._first)
+    def due(self, now_ns: int) -> NDArray[np.int64]:
+        """Intended times (ns, ≤ ``now_ns``) of the messages from ``position`` on that are due; thousands at most."""
+        self._look_ahead()
+        return self._times[self.position - self._first : int(np.searchsorted(self._times, now_ns, side="right"))]
 
     def next_ns(self) -> int | None:
         """Intended time of the message at ``position`` (it may have passed); None when all are handed over."""
-        self._load()
+        self._look_ahead()
         at = self.position - self._first
         return int(self._times[at]) if at < len(self._times) else None
 
@@ -58,26 +53,11 @@ class Schedule:
         """The client library has taken so many more."""
         self.position += messages
 
-    def passed(self, now_ns: int) -> int:
-        """How many messages of the whole schedule have an intended time ≤ ``now_ns``, handed over or not."""
-        low, high = self.position, self.count
-        while low < high:
-            middle = (low + high) // 2
-            if int(self._intended_ns(np.array([middle], np.int64))[0]) <= now_ns:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def end_early(self, now_ns: int) -> None:
-        """Forget every message that is not due yet."""
-        self.count = max(self.position, self.passed(now_ns))
-        self._times = self._times[: max(0, self.count - self._first)]
-
-    def _load(self) -> None:
+    def _look_ahead(self) -> None:
         if self.position >= self._first + len(self._times) and self.position < self.count:
             self._first = self.position
-            self._times = self.times(self.position, _LOOK_AHEAD)
+            last = min(self.position + _LOOK_AHEAD, self.count)
+            self._times = self._intended_ns(np.arange(self.position, last, dtype=np.int64))
 
 
 def handover_times(before_ns: int, after_ns: int, messages: int) -> NDArray[np.int64]:

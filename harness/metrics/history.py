@@ -50,6 +50,21 @@ INTACT, CORRUPT, FOREIGN = 0, 1, 2
 """``CORRUPT``: the check sum does not match (its other fields are zero). ``FOREIGN``: intact, but of another run."""
 
 
+def sent_file(publisher: int) -> str:
+    """Name of the file of a publisher's ``SENT`` records."""
+    return f"publisher-{publisher}.sent"
+
+
+def outcomes_file(publisher: int) -> str:
+    """Name of the file of a publisher's ``OUTCOME`` records."""
+    return f"publisher-{publisher}.outcomes"
+
+
+def received_file(channel: str, reader: str, member: int) -> str:
+    """Name of the file of one member's ``RECEIVED`` records; members count from 0."""
+    return f"reader-{channel}.{reader}-{member}"
+
+
 class RecordFile:
     """Append-only file of records of one layout. ``append`` buffers in the operating system, never in Python."""
 

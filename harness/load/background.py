@@ -1,0 +1,114 @@
+"""Work that must not hold up an engine: writing records and reports happens in a thread of its own, in order.
+
+A disk that flushes a journal, or a parent that is slow to read, can block a write for seconds. In the engine's thread
+that would look like a broker's latency.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import numpy as np
+
+from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.metrics.history import RecordFile, Records
+
+_P = ParamSpec("_P")
+
+STALLED_S = 30.0
+"""A write that has waited this long will not be waited for any more: memory would fill up instead."""
+
+_FLUSH_AT = 4096  # records
+
+
+class Background:
+    """One thread that does what it is given, in order."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._pending: deque[tuple[float, Future[None]]] = deque()
+
+    def submit(self, work: Callable[_P, None], *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Do this after all that was submitted before; never waits."""
+        self._pending.append((time.monotonic(), self._executor.submit(work, *args, **kwargs)))
+
+    def check(self) -> None:
+        """Raise what a piece of work raised; TimeoutError when one has waited for ``STALLED_S``."""
+        while self._pending and self._pending[0][1].done():
+            self._pending.popleft()[1].result()
+        if self._pending and time.monotonic() - self._pending[0][0] > STALLED_S:
+            raise TimeoutError(f"a write has not ended within {STALLED_S:.0f} s")
+
+    def close(self, timeout_s: float) -> None:
+        """Wait for what is under way, at most ``timeout_s``; raises as ``check``. The thread is left to the exit."""
+        late = wait([future for _, future in self._pending], timeout=timeout_s).not_done
+        self._executor.shutdown(wait=False)
+        self.check()
+        if late:
+            raise TimeoutError(f"{len(late)} writes have not ended within {timeout_s:.0f} s")
+
+
+class HistoryWriter:
+    """The record files of one client, written in the background.
+
+    Args:
+        folder: where the files are.
+        files: file name → layout (``metrics.history``).
+
+    Raises:
+        EnvironmentFailure: here, in ``flush`` and in ``close``: the disk is full, the folder gone, a write hangs.
+    """
+
+    def __init__(self, folder: Path, files: Mapping[str, np.dtype[Any]]) -> None:
+        self._folder = folder
+        self._background = Background("history")
+        self._gathered: dict[str, list[Records]] = {name: [] for name in files}
+        self._count = 0
+        try:
+            self._files = {name: RecordFile(folder / name, layout) for name, layout in files.items()}
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def append(self, name: str, records: Records) -> None:
+        """Keep records of the file ``name``; the next ``flush`` hands them to the operating system."""
+        if len(records):
+            self._gathered[name].append(records)
+            self._count += len(records)
+            if self._count >= _FLUSH_AT:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand what has gathered to the background thread."""
+        for name, gathered in self._gathered.items():
+            if gathered:
+                self._background.submit(self._files[name].append, np.concatenate(gathered))
+                gathered.clear()
+        self._count = 0
+        try:
+            self._background.check()
+        except OSError as error:  # TimeoutError is one
+            raise self._failure(error) from error
+
+    def close(self, timeout_s: float) -> None:
+        """Flush, wait for the writes at most ``timeout_s``, close."""
+        self.flush()
+        try:
+            self._background.close(timeout_s)
+        except OSError as error:
+            raise self._failure(error) from error
+        for file in self._files.values():
+            file.close()
+
+    def _failure(self, error: OSError) -> EnvironmentFailure:
+        gone = not self._folder.is_dir()
+        free = "that folder is gone" if gone else f"{shutil.disk_usage(self._folder).free:,} B are free there"
+        return EnvironmentFailure(
+            f"the message records cannot be written to {self._folder}: {error.strerror or error} ({free})",
+            hint="free some space, or choose another results folder",
+        )

@@ -1,0 +1,114 @@
+"""One engine process: ``python -m crep.harness.load.child``, started by ``engines``, spoken to by ``protocol``.
+
+Exit codes: 0 done; 3 it said why it failed; 4 the parent is gone; else an error of crep itself, with its traceback on
+standard error.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from crep.harness.brokers.registry import adapter
+from crep.harness.config.errors import CrepError
+from crep.harness.load.background import Background, HistoryWriter
+from crep.harness.load.orders import ORPHANED, Orders
+from crep.harness.load.pacing import sharpen_timer
+from crep.harness.load.protocol import ChildTask, PublisherTask, SubscriberTask, to_line
+from crep.harness.load.publisher import PublisherEngine
+from crep.harness.load.pulse import Tell
+from crep.harness.load.stamp import Renderer
+from crep.harness.load.subscriber import SubscriberEngine
+from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, outcomes_file, received_file, sent_file
+
+READY_WITHIN_S = 60.0
+_LAST_WORDS_S = 10.0
+
+
+def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -> None:
+    """Open, wait for ``go``, publish, close."""
+    number = task.plan.publisher
+    history = HistoryWriter(child.ledger, {sent_file(number): SENT, outcomes_file(number): OUTCOME})
+    renderer = Renderer(run=child.run_number, publisher=number, seed=task.plan.seed, carrier=child.carrier)
+    client = adapter(task.spec.endpoint.system).publisher(task.spec)
+    try:
+        client.open()
+        tell({"ready": client.effective_settings()})
+        _settle_memory()
+        while not (orders.go.wait(0.1) or orders.stop.is_set()):
+            client.poll(0.0)
+        if not orders.go.is_set():
+            tell({"done": {}})
+            return
+        engine = PublisherEngine(task, client, renderer, t0_ns=orders.t0_ns, history=history, tell=tell)
+        done = engine.run(orders.stop)
+    finally:
+        client.close()
+    tell({"done": done})
+
+
+def subscribe(child: ChildTask, task: SubscriberTask, orders: Orders, tell: Tell) -> None:
+    """Open, receive until told to finish, close."""
+    spec = task.spec
+    history = HistoryWriter(child.ledger, {received_file(spec.channel, spec.reader.name, spec.member): RECEIVED})
+    client = adapter(spec.endpoint.system).subscriber(spec)
+    try:
+        client.open()
+        client.ready(READY_WITHIN_S)
+        tell({"ready": client.effective_settings()})
+        _settle_memory()
+        SubscriberEngine(task, client, run_number=child.run_number, history=history, tell=tell).run(orders)
+    finally:
+        client.close()
+    tell({"closed": True})
+
+
+def _settle_memory() -> None:
+    """No collections from here on: one over a million objects stops the engine for 0.1 s. Engines make no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def main() -> int:
+    """Carry out the task on standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which decides
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return ORPHANED
+    child = ChildTask.from_line(line)
+    orders = Orders()
+    threading.Thread(target=orders.listen, args=(sys.stdin.buffer,), name="orders", daemon=True).start()
+    sharpen_timer()
+    reports = Background("reports")
+    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever a client library prints belongs into the log, not between our lines
+
+    def write(line: memoryview) -> None:
+        while line:
+            line = line[pipe.write(line) :]
+
+    def tell(message: dict[str, Any]) -> None:
+        reports.submit(write, memoryview(to_line(message)))
+
+    try:
+        if isinstance(child.task, PublisherTask):
+            publish(child, child.task, orders, tell)
+        else:
+            subscribe(child, child.task, orders, tell)
+    except CrepError as error:
+        tell({"failed": str(error)})
+        reports.close(_LAST_WORDS_S)
+        return error.exit_code
+    reports.close(_LAST_WORDS_S)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # without waiting for a thread of a client library, or for a pipe that nobody reads

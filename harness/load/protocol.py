@@ -1,0 +1,209 @@
+"""What parent and child say to each other: one JSON object a line.
+
+===========  ==============================  ========================================================================
+direction    line                            meaning
+===========  ==============================  ========================================================================
+to child     ``{"role": …, "spec": …}``      the task, once; it carries passwords, so it goes nowhere else
+to child     ``{"go": t0_ns}``               the first measured message is due at this CLOCK_MONOTONIC time
+to child     ``{"stop": true}``              publishers: no further sends, settle what is under way
+to child     ``{"finish": true}``            subscribers: close
+from child   ``{"ready": {settings}}``       connected (and, reading, assigned)
+from child   ``{"window": …}``               what was measured since the last one
+from child   ``{"note": …}``                 a connection event or the first rejection of its kind
+from child   ``{"done": …}``                 a publisher has settled and closed
+from child   ``{"closed": true}``            a subscriber has closed
+from child   ``{"failed": reason}``          it cannot go on, and ends
+===========  ==============================  ========================================================================
+
+End of file on the child's standard input means that the parent is gone: the child ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from crep.harness.brokers.contract import PublisherSpec, SubscriberSpec
+from crep.harness.load.stamp import Carrier
+from crep.harness.metrics.histogram import Histogram
+from crep.harness.scenario.plan import PublisherPlan
+
+Role = Literal["publisher", "subscriber"]
+Sparse = tuple[NDArray[np.uint32], NDArray[np.uint64]]
+"""A histogram's buckets and counts, see ``metrics.histogram``."""
+
+_PUBLISHER_SPEC = TypeAdapter(PublisherSpec)
+_SUBSCRIBER_SPEC = TypeAdapter(SubscriberSpec)
+
+
+@dataclass(frozen=True)
+class PublisherTask:
+    """One publishing client: when and what (``plan``), where and how (``spec``)."""
+
+    plan: PublisherPlan
+    spec: PublisherSpec
+
+
+@dataclass(frozen=True)
+class SubscriberTask:
+    """One receiving client: one member of one reader."""
+
+    spec: SubscriberSpec
+
+
+@dataclass(frozen=True)
+class ChildTask:
+    """A task with what all children of a run share. ``ledger`` is the folder of the records."""
+
+    task: PublisherTask | SubscriberTask
+    run_number: int
+    carrier: Carrier
+    ledger: Path
+
+    def to_line(self) -> bytes:
+        """One line of JSON, passwords included."""
+        data: dict[str, Any] = {"run": self.run_number, "carrier": self.carrier, "ledger": str(self.ledger)}
+        if isinstance(self.task, PublisherTask):
+            spec = _PUBLISHER_SPEC.dump_python(self.task.spec, mode="json")
+            data |= {"role": "publisher", "spec": spec, "plan": self.task.plan.to_json()}
+        else:
+            data |= {"role": "subscriber", "spec": _SUBSCRIBER_SPEC.dump_python(self.task.spec, mode="json")}
+        return to_line(data)
+
+    @classmethod
+    def from_line(cls, line: bytes) -> ChildTask:
+        """The task that ``to_line`` wrote."""
+        data = json.loads(line)
+        task: PublisherTask | SubscriberTask
+        if data["role"] == "publisher":
+            spec = _PUBLISHER_SPEC.validate_python(data["spec"])
+            task = PublisherTask(PublisherPlan.from_json(data["plan"]), spec)
+        else:
+            task = SubscriberTask(_SUBSCRIBER_SPEC.validate_python(data["spec"]))
+        return cls(task, data["run"], data["carrier"], Path(data["ledger"]))
+
+
+@dataclass(frozen=True)
+class Client:
+    """Which client something is said of. ``publisher`` or (``reader``, ``member``) is None by role."""
+
+    name: str
+    role: Role
+    channel: str
+    reader: str | None
+    publisher: int | None
+    member: int | None
+
+    @classmethod
+    def of(cls, task: PublisherTask | SubscriberTask) -> Client:
+        """The client that carries out a task."""
+        spec = task.spec
+        if isinstance(task, PublisherTask):
+            return cls(spec.name, "publisher", spec.channel, None, task.plan.publisher, None)
+        return cls(spec.name, "subscriber", spec.channel, task.spec.reader.name, None, task.spec.member)
+
+
+@dataclass(frozen=True)
+class ClientSettings(Client):
+    """The settings that the client library works with, for the provenance."""
+
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one client measured in one second; windows of the same second add up.
+
+    ``second`` is floor((t − t0) / 1 s), negative during warm-up. Counters go by the second of the event: ``intended``,
+    ``sent``, ``window_full`` (refusals of the full client library), ``acknowledged``, ``rejected``, ``unknown``,
+    ``received``, ``redelivered``, ``corrupt``, ``foreign``, ``contradiction``, ``cpu_ns``. Histograms (ns) go by the
+    second in which the message was *intended*, so that a phase can be cut out: ``lateness`` (handed over − intended),
+    ``acknowledge`` (acknowledged − intended), ``latency`` (received − intended).
+    """
+
+    second: int
+    client: str
+    role: Role
+    channel: str
+    reader: str | None
+    publisher: int | None
+    member: int | None
+    counters: dict[str, int]
+    histograms: dict[str, Sparse]
+
+    def percentile_ms(self, histogram: str, percent: float) -> float | None:
+        """A percentile in milliseconds; None where there are too few samples (METHOD rule 4)."""
+        if histogram not in self.histograms:
+            return None
+        value = Histogram.from_sparse(*self.histograms[histogram]).percentile_ns(percent)
+        return None if value is None else value / 1e6
+
+
+@dataclass(frozen=True)
+class ClientNote:
+    """A connection event (``ClientEvent``), or kind ``rejected``: the first refusal that gave this reason."""
+
+    client: str
+    at_ns: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PublisherDone:
+    """A publisher's whole run. ``unsent``: due by the schedule and never handed over."""
+
+    client: str
+    publisher: int
+    channel: str
+    intended: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    unsent: int = 0
+    rejection_reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EngineFailed:
+    """A child that ended, or never began, its work; ``reason`` is for people."""
+
+    client: str
+    reason: str
+
+
+def to_line(message: dict[str, Any]) -> bytes:
+    """One line of JSON with its line end."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def window_to_json(second: int, counters: dict[str, int], histograms: dict[str, Histogram]) -> dict[str, Any]:
+    """The ``window`` line's content."""
+    sparse = {name: [part.tolist() for part in histogram.sparse()] for name, histogram in histograms.items()}
+    return {"second": second, "counters": counters, "histograms": sparse}
+
+
+def window_from_json(data: dict[str, Any], client: Client) -> Window:
+    """The window that ``client`` reported."""
+    histograms = {
+        name: (np.array(buckets, np.uint32), np.array(counts, np.uint64))
+        for name, (buckets, counts) in data["histograms"].items()
+    }
+    return Window(
+        second=data["second"],
+        client=client.name,
+        role=client.role,
+        channel=client.channel,
+        reader=client.reader,
+        publisher=client.publisher,
+        member=client.member,
+        counters=data["counters"],
+        histograms=histograms,
+    )

@@ -1,0 +1,77 @@
+"""What an engine does beside its messages, a few times a second: report, forward client events, hand on records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from crep.harness.brokers.contract import ClientEvent
+from crep.harness.load.background import HistoryWriter
+from crep.harness.load.meter import SECOND_NS, Meter
+from crep.harness.load.protocol import window_to_json
+
+BEAT_NS = 100_000_000
+FINAL_WRITE_S = 20.0
+
+Tell = Callable[[dict[str, Any]], None]
+"""Says one line to the parent; never waits."""
+
+
+class Pulse:
+    """Call ``beat`` in every pass of the engine's loop; it acts at most every 100 ms, and reports once a second.
+
+    Args:
+        meter: what is reported.
+        history: what is flushed.
+        tell: where it is reported.
+        events: the client's connection events since the last call.
+        before: called at each beat, before all else.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        history: HistoryWriter,
+        tell: Tell,
+        events: Callable[[], list[ClientEvent]],
+        before: Callable[[int], None] = lambda now_ns: None,
+    ) -> None:
+        self._meter, self._history, self._tell, self._events, self._before = meter, history, tell, events, before
+        self._next_ns = self._report_ns = time.monotonic_ns()
+        self._cpu_ns = time.process_time_ns()
+
+    def beat(self, now_ns: int) -> None:
+        """Act if it is time.
+
+        Raises:
+            EnvironmentFailure: the records cannot be written.
+        """
+        if now_ns < self._next_ns:
+            return
+        self._next_ns = now_ns + BEAT_NS
+        self._before(now_ns)
+        self._history.flush()
+        self._forward_events()
+        if now_ns >= self._report_ns:
+            self._report_ns = now_ns + SECOND_NS
+            self._report(now_ns)
+
+    def last(self) -> None:
+        """The end: everything that is left, and the records are on their way to the disk when this returns."""
+        now_ns = time.monotonic_ns()
+        self._before(now_ns)
+        self._forward_events()
+        self._report(now_ns)
+        self._history.close(FINAL_WRITE_S)
+
+    def _forward_events(self) -> None:
+        for event in self._events():
+            self._tell({"note": {"at_ns": event.at_ns, "kind": event.kind, "text": event.text}})
+
+    def _report(self, now_ns: int) -> None:
+        used_ns = time.process_time_ns()
+        self._meter.add("cpu_ns", now_ns, used_ns - self._cpu_ns)
+        self._cpu_ns = used_ns
+        for second, measured in self._meter.take().items():
+            self._tell({"window": window_to_json(second, dict(measured.counters), dict(measured.histograms))})

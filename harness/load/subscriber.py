@@ -1,0 +1,83 @@
+"""The engine of one receiving client: receive, verify, record, acknowledge."""
+
+from __future__ import annotations
+
+import time
+
+from crep.harness.brokers.contract import REDELIVERED_YES, BulkSubscriber
+from crep.harness.load.background import HistoryWriter
+from crep.harness.load.meter import Meter
+from crep.harness.load.orders import Orders
+from crep.harness.load.protocol import SubscriberTask
+from crep.harness.load.pulse import FINAL_WRITE_S, Pulse, Tell
+from crep.harness.load.stamp import parse
+from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records, received_file
+
+_BATCH = 1000
+_WAIT_S = 0.1
+
+
+class SubscriberEngine:
+    """One member of one reader. The client is ready already, and is closed by the caller.
+
+    It receives from the start, before the parent has said when time 0 is: members of a group must keep polling while
+    the others join. What comes that early is recorded at once and metered when time 0 is known.
+    """
+
+    def __init__(
+        self, task: SubscriberTask, client: BulkSubscriber, *, run_number: int, history: HistoryWriter, tell: Tell
+    ) -> None:
+        spec = task.spec
+        self._client, self._run, self._history, self._tell = client, run_number, history, tell
+        self._file = received_file(spec.channel, spec.reader.name, spec.member)
+
+    def run(self, orders: Orders) -> None:
+        """Receive until told to finish.
+
+        Raises:
+            BrokerError: the client lost its connection for good.
+            EnvironmentFailure: the records cannot be written.
+        """
+        early: list[Records] = []
+        while not (orders.go.is_set() or orders.finish.is_set()):
+            early.append(self._receive())
+            self._history.flush()
+        if not orders.go.is_set():
+            self._history.close(FINAL_WRITE_S)
+            return
+        meter = Meter(orders.t0_ns)
+        pulse = Pulse(meter, self._history, self._tell, self._client.events)
+        for records in early:
+            _count(meter, records)
+        try:
+            while not orders.finish.is_set():
+                _count(meter, self._receive())
+                pulse.beat(time.monotonic_ns())
+        finally:
+            pulse.last()
+
+    def _receive(self) -> Records:
+        deliveries = self._client.receive(_BATCH, _WAIT_S)
+        records = parse(
+            deliveries.bodies,
+            deliveries.stamps,
+            run=self._run,
+            received_ns=deliveries.received_ns,
+            redelivered=deliveries.redelivered,
+        )
+        if len(records):
+            self._history.append(self._file, records)
+            self._client.acknowledge(deliveries)
+        return records
+
+
+def _count(meter: Meter, records: Records) -> None:
+    """Counters by the second of receipt, latency by the second in which the message was intended."""
+    if not len(records):
+        return
+    intact = records[records["fault"] == INTACT]
+    meter.count("received", intact["received_ns"])
+    meter.observe("latency", intact["intended_ns"], intact["received_ns"] - intact["intended_ns"])
+    meter.count("redelivered", intact["received_ns"][intact["redelivered"] == REDELIVERED_YES])
+    for name, fault in (("corrupt", CORRUPT), ("foreign", FOREIGN)):
+        meter.count(name, records["received_ns"][records["fault"] == fault])
