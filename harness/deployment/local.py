@@ -20,6 +20,7 @@ from crep.harness.config.targets import Target
 from crep.harness.deployment import ports
 from crep.harness.deployment.contract import DeploymentError, Json, Progress, UnknownNode
 from crep.harness.deployment.folders import filesystem_of, new_work_folder
+from crep.harness.deployment.log import last_words
 from crep.harness.deployment.product import NodePlan, Prepared, Product
 from crep.harness.processes import STDOUT, spawn
 
@@ -28,7 +29,6 @@ READY_WITHIN_S = 120.0
 
 PROBE_WITHIN_S = 0.5
 _STOP_GRACE_S = 10.0
-_LOG_LINES = 15
 
 
 class NodeProcess(Protocol):
@@ -265,8 +265,8 @@ class LocalDeployment:
         return self._folder / f"{node}.log"
 
     def _log_tail(self, node: str) -> str:
-        lines = self._log(node).read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-        return "the last lines of its log:\n" + "\n".join(f"    {line}" for line in lines)
+        text = self._log(node).read_text(encoding="utf-8", errors="replace")
+        return "the last lines of its log:\n" + last_words(text)
 
     def _tell(self) -> None:
         if self._changed is not None:

@@ -45,8 +45,8 @@ def fetch(lock: Lock, progress: Progress) -> Path:
 
 def _refuse_strangers(folder: Path, lock: Lock) -> None:
     known = {jar.file_name for jar in lock.jars}
-    for path in sorted(folder.glob("*.jar")):
-        if path.name not in known:
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() == ".jar" and path.name not in known:  # Java loads *.jar and *.JAR
             raise DeploymentError(
                 f"{path} is not in Kafka's jar lock and would be loaded with the broker",
                 hint="crep did not put it there: remove it, or remove the folder and let crep fetch it again",

@@ -18,6 +18,7 @@ from crep.harness.deployment.kafka import probe, settings
 from crep.harness.deployment.kafka.jars import fetch
 from crep.harness.deployment.kafka.java import find_java
 from crep.harness.deployment.kafka.lock import read_lock
+from crep.harness.deployment.log import last_words
 from crep.harness.deployment.product import NodePlan, Prepared
 from crep.harness.processes import run
 
@@ -119,4 +120,4 @@ def _format(java: tuple[str, ...], configuration: Path, target: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise DeploymentError(f"{target}: Kafka's storage format did not end within {_FORMAT_WITHIN_S} s") from error
     if done.code != 0:
-        raise DeploymentError(f"{target}: Kafka's storage format failed", hint=done.output[-1500:])
+        raise DeploymentError(f"{target}: Kafka refused to format its storage:\n{last_words(done.output)}")
