@@ -92,7 +92,13 @@ class World:
 
 
 def honest_world(
-    publishers: int = 2, keys: int = 6, messages: int = 40, topics: int = 3, members: int = 2, order: Order = "per-key"
+    *,
+    publishers: int = 2,
+    keys: int = 6,
+    messages: int = 40,
+    topics: int = 3,
+    members: int = 2,
+    order: Order = "per-key",
 ) -> World:
     """Everything acknowledged; each reader gets what its filter selects, once, in order, 5 ms after it was intended.
 

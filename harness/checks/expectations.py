@@ -1,0 +1,143 @@
+"""Judging the scenario's expectations from what was found (METHOD rules 4, 14, 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from crep.harness.checks.latency import statistic_s
+from crep.harness.checks.results import ChannelLedger, ExpectationResult, ReaderLedger, Verdict
+from crep.harness.metrics.histogram import Histogram
+from crep.harness.scenario.expectation import Expectation, When, format_value
+
+LEAST_SAMPLES_IN_PHASE = 1000
+
+HistogramOf = Callable[[str, str, When], Histogram]
+"""Metric, subject (channel or channel.reader), phase → samples of the measured phase."""
+RateOf = Callable[[str, str, When], float | None]
+"""Subject, statistic, phase → messages per second; None where the phase has no second."""
+
+
+@dataclass(frozen=True)
+class FaultCost:
+    """What one fault cost one subject; None with the reason where it is not known."""
+
+    seconds: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that expectations are judged from. Subjects are ``channel`` or ``channel.reader``.
+
+    ``outages`` and ``recoveries`` hold one entry per fault that touched the subject. ``not_genuine`` names, per channel,
+    why a performance threshold cannot be judged there.
+    """
+
+    channels: Mapping[str, ChannelLedger]
+    readers: Mapping[str, ReaderLedger]
+    outages: Mapping[str, tuple[FaultCost, ...]]
+    recoveries: Mapping[str, tuple[FaultCost, ...]]
+    not_genuine: Mapping[str, str]
+    histogram: HistogramOf
+    rate: RateOf
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One subject's value; None means no data, with the reason."""
+
+    value: float | None
+    samples: int | None = None
+    reason: str = ""
+
+
+def judge(expectation: Expectation, evidence: Evidence) -> ExpectationResult:
+    """Hold one expectation against the evidence; of several subjects the worst decides, and missing data fails."""
+    measured = {subject: _measure(expectation, subject, evidence) for subject in expectation.subjects}
+    missing = [f"{subject}: {one.reason}" for subject, one in measured.items() if one.value is None]
+    values = {subject: one.value for subject, one in measured.items() if one.value is not None}
+    worst = _worst(expectation, values)
+    value = None if worst is None else values[worst]
+    verdict: Verdict = "passed"
+    reason = ""
+    if expectation.metric.kind == "performance" and expectation.channel in evidence.not_genuine:
+        verdict, reason = "not-judged", evidence.not_genuine[expectation.channel]
+    elif missing:
+        verdict, reason = "no-data", "; ".join(missing)
+    elif value is not None and not expectation.holds(value):
+        verdict = "failed"
+        reason = f"{worst}: {expectation.name} is {format_value(value, expectation.metric.unit)}"
+    counts = [one.samples for one in measured.values() if one.samples is not None]
+    return ExpectationResult(
+        text=expectation.text,
+        metric=expectation.name,
+        kind=expectation.metric.kind,
+        verdict=verdict,
+        value=value,
+        unit=expectation.metric.unit,
+        threshold=expectation.threshold,
+        operator=expectation.operator,
+        samples=min(counts, default=None),
+        reason=reason,
+        evidences=expectation.evidences,
+    )
+
+
+def _worst(expectation: Expectation, values: Mapping[str, float]) -> str | None:
+    """The subject that fails, if one does; else the one nearest to failing."""
+    if not values:
+        return None
+    failing = [subject for subject, value in values.items() if not expectation.holds(value)]
+    among = failing or list(values)
+    return (min if expectation.operator in {">", ">="} else max)(among, key=lambda subject: values[subject])
+
+
+def _measure(expectation: Expectation, subject: str, evidence: Evidence) -> Measured:
+    name, statistic = expectation.metric.name, expectation.statistic or ""
+    if name in {"latency", "service", "acknowledge", "lateness"}:
+        return _distribution(expectation, subject, evidence)
+    if name == "throughput":
+        rate = evidence.rate(subject, statistic, expectation.when)
+        return Measured(rate, reason="" if rate is not None else f"no second lies {expectation.when}")
+    if name in {"outage", "recovery"}:
+        costs = (evidence.outages if name == "outage" else evidence.recoveries).get(subject, ())
+        return _cost(costs)
+    return _count(name, subject, evidence)
+
+
+def _distribution(expectation: Expectation, subject: str, evidence: Evidence) -> Measured:
+    histogram = evidence.histogram(expectation.metric.name, subject, expectation.when)
+    samples = histogram.count
+    if expectation.when != "always" and samples < LEAST_SAMPLES_IN_PHASE:
+        wanted = f"{LEAST_SAMPLES_IN_PHASE:,} are needed"
+        return Measured(None, samples, f"only {samples:,} samples {expectation.when}; {wanted}")
+    value = statistic_s(histogram, expectation.statistic or "")
+    reason = "" if value is not None else f"{samples:,} samples are too few for {expectation.statistic}"
+    return Measured(value, samples, reason)
+
+
+def _cost(costs: tuple[FaultCost, ...]) -> Measured:
+    if not costs:
+        return Measured(None, reason="no fault was injected")
+    unknown = [cost.reason for cost in costs if cost.seconds is None]
+    if unknown:
+        return Measured(None, reason=unknown[0])
+    return Measured(max(cost.seconds for cost in costs if cost.seconds is not None))
+
+
+def _count(name: str, subject: str, evidence: Evidence) -> Measured:
+    if subject in evidence.channels:
+        channel = evidence.channels[subject]
+        count = {"rejected": channel.rejected, "unknown": channel.unknown, "unscheduled": channel.unscheduled}[name]
+        intended = channel.handed_over + channel.unscheduled
+        return Measured(count, intended) if intended else Measured(None, 0, "nothing was sent")
+    reader = evidence.readers[subject]
+    if name == "lost" and reader.pending:
+        text = f"{reader.pending:,} messages are pending: the drain had not ended clean, so loss is not known"
+        return Measured(None, reader.expected, text)
+    if not reader.expected:
+        return Measured(None, 0, "nothing was sent that it selects")
+    duplicates = reader.duplicates_flagged + reader.duplicates_unflagged + reader.duplicates_flag_not_offered
+    counted = {"missing": reader.missing_allowed, "duplicates": duplicates}
+    return Measured(counted.get(name, getattr(reader, name, None)), reader.expected)

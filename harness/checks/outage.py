@@ -1,0 +1,94 @@
+"""Outage per key (METHOD rule 13): how long a key stayed silent although sends were intended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crep.harness.checks.results import Outage
+
+Times = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Silences:
+    """For each intended send the silence that it fell into: from its intended time to its key's next sign of life.
+
+    A sign of life is an acknowledgement (or a receipt) of *any* message of the key. Where none follows, the silence
+    ends with the schedule: after it no sends are intended, so the figure is a lower bound and the ledger tells the rest.
+    The longest interval with intended sends and no acknowledgement is then the longest of these.
+    """
+
+    key: NDArray[np.uint32]
+    from_ns: Times
+    to_ns: Times
+
+    @property
+    def longest_ns(self) -> int:
+        """0 without any send."""
+        return int((self.to_ns - self.from_ns).max(initial=0))
+
+    def within(self, start_ns: int, end_ns: int) -> Silences:
+        """Those that overlap ``start_ns`` to ``end_ns``."""
+        these = (self.to_ns > start_ns) & (self.from_ns < end_ns)
+        return Silences(self.key[these], self.from_ns[these], self.to_ns[these])
+
+
+def silences(
+    key: NDArray[np.uint32], intended_ns: Times, alive_key: NDArray[np.uint32], alive_ns: Times, until_ns: int
+) -> Silences:
+    """Find the silence of each intended send.
+
+    Args:
+        key: of each intended send, handed over or not.
+        intended_ns: its intended time; same length.
+        alive_key: of each sign of life.
+        alive_ns: its time; same length.
+        until_ns: end of the schedule.
+    """
+    sends = len(key)
+    keys, times = np.concatenate([key, alive_key]), np.concatenate([intended_ns, alive_ns])
+    order = np.lexsort((np.arange(len(keys)) >= sends, times, keys))  # at equal times the send comes first
+    keys, times, is_send = keys[order], times[order], order < sends
+    # Walking backwards, the last sign of life seen is the next one in time; it counts if it is of the same key.
+    places = np.where(is_send, len(keys), np.arange(len(keys)))
+    following = np.minimum.accumulate(places[::-1])[::-1][is_send]
+    found = following < len(keys)
+    found[found] = keys[following[found]] == keys[is_send][found]
+    ends = np.maximum(np.full(sends, until_ns, np.int64), times[is_send])
+    ends[found] = times[following[found]]
+    return Silences(keys[is_send], times[is_send], ends)
+
+
+def outage(
+    where: str, found: Silences, *, keys: int, t0_ns: int, usual_ns: int, control_ns: int | None
+) -> Outage | None:
+    """The longest silence of a fault's share of the run, less what is usual.
+
+    Args:
+        where: channel, or channel.reader.
+        found: the silences that overlap the fault.
+        keys: how many keys had sends intended.
+        t0_ns: what seconds are relative to.
+        usual_ns: a key is hit when its own longest silence exceeds this.
+        control_ns: the control run's longest silence; None without a control run.
+
+    Returns:
+        None where no send was intended.
+    """
+    if not len(found.key):
+        return None
+    lengths = found.to_ns - found.from_ns
+    worst = int(lengths.argmax())
+    hit = len(np.unique(found.key[lengths > usual_ns]))
+    return Outage(
+        where=where,
+        longest_s=int(lengths[worst]) / 1e9,
+        control_s=None if control_ns is None else control_ns / 1e9,
+        outage_s=None if control_ns is None else max(0, int(lengths[worst]) - control_ns) / 1e9,
+        keys_hit=hit / keys,
+        from_s=(int(found.from_ns[worst]) - t0_ns) / 1e9,
+        to_s=(int(found.to_ns[worst]) - t0_ns) / 1e9,
+    )
