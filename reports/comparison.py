@@ -1,0 +1,284 @@
+"""The `Comparison` document: everything that a report says, as data. Renderers add no number and no verdict.
+
+Seconds are relative to the first measured message's intended time; warm-up is negative. ``None`` means *not known*,
+never zero. The document is a pure function of the runs: the same runs give the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from crep.harness.checks.results import ExpectationResult, FaultResult, Offender, Verdict
+from crep.harness.runs.document import Harness, Host, Phase
+
+SCHEMA = "crep-comparison/1"
+
+Kind = Literal["measured", "emulated", "mock"]
+"""Where a number is from (METHOD rules 15 and 16). Only *measured* numbers take part in performance verdicts."""
+
+RunState = Literal["counted", "control", "invalid", "unchecked", "incomplete", "interrupted", "failed"]
+"""*counted* runs enter tables and figures; *control* runs are what outages are compared with; others are listed."""
+
+FunctionalVerdict = Literal["passed", "failed", "no-verdict"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Quantity(_Part):
+    """One number with its origin. ``low`` and ``high`` span the runs where there is one value per run."""
+
+    value: float | None
+    unit: str
+    kind: Kind
+    durability: str
+    runs: tuple[str, ...]
+    samples: int | None = None
+    low: float | None = None
+    high: float | None = None
+    per_run: tuple[float | None, ...] = ()
+    note: str = ""  # why there is no value, or what bounds it
+
+
+class RunRow(_Part):
+    """One run as the report lists it, counted or not."""
+
+    run_id: str
+    subject: str
+    repetition: int
+    state: RunState
+    why: str  # why it is not counted; empty for counted runs
+    started_utc: str
+    ended_utc: str | None
+    t0_utc: str | None
+    phases: tuple[Phase, ...]
+    harness: Harness
+    host: Host
+    labels: tuple[str, ...]
+
+
+class Site(_Part):
+    """One broker of a subject: identity, set-up, mapping and the settings that decide an outcome (METHOD rule 18)."""
+
+    site: str
+    target: str
+    system: str
+    source: str
+    profile: str
+    kind: Kind
+    product: str
+    version: str
+    edition: str
+    client: str
+    recognised_by: str
+    configuration: dict[str, str]
+    caps: dict[str, str]
+    mapping: dict[str, Any]
+    durability: dict[str, str]  # channel → "1 copy, sync disk (configured)"
+    deployment: dict[str, Any]
+
+
+class ClientGroup(_Part):
+    """Clients that ran with the same effective settings."""
+
+    clients: tuple[str, ...]
+    role: str
+    channel: str
+    reader: str | None
+    settings: dict[str, str]
+
+
+class Standing(_Part):
+    """Whether a subject may take part in performance verdicts, and why not."""
+
+    comparable: bool
+    why: str
+
+
+class Subject(_Part):
+    """One binding under test: what is compared. ``kind`` is the weakest of its sites."""
+
+    key: str  # the binding
+    title: str
+    kind: Kind
+    profile: str
+    durability: str
+    counted: tuple[str, ...]  # run ids
+    functional: FunctionalVerdict
+    functional_text: str
+    standing: Standing
+    labels: dict[str, str]  # code → text
+    sites: tuple[Site, ...]
+    clients: tuple[ClientGroup, ...]
+
+
+class SendRow(_Part):
+    """Outcomes of all sends of one channel, added up over the counted runs."""
+
+    subject: str
+    channel: str
+    kind: Kind
+    durability: str
+    runs: tuple[str, ...]
+    counts: dict[str, int]  # fields of ChannelLedger
+    rejection_reasons: dict[str, int]
+
+
+class LedgerRow(_Part):
+    """Delivery to one logical reader, added up over the counted runs."""
+
+    subject: str
+    channel: str
+    reader: str
+    share: str
+    delivery: str
+    members: int
+    kind: Kind
+    durability: str
+    runs: tuple[str, ...]
+    counts: dict[str, int]  # fields of ReaderLedger
+    offenders: tuple[Offender, ...]
+
+
+class Curve(_Part):
+    """One latency distribution: histograms of the counted runs merged (METHOD rule 4), never averaged.
+
+    ``points`` are (percentile, milliseconds) and end where fewer than 10 samples lie beyond.
+    """
+
+    subject: str
+    metric: str  # latency | service | acknowledge | lateness
+    where: str  # channel.reader, or channel for the publishing side
+    non_positive: int
+    percentiles: dict[str, Quantity]
+    maximum: Quantity
+    points: tuple[tuple[float, float], ...]
+
+
+class Series(_Part):
+    """Messages per second of one channel in one run; index i is second ``first_second + i``."""
+
+    subject: str
+    run_id: str
+    repetition: int
+    channel: str
+    kind: Kind
+    durability: str
+    first_second: int
+    rates: dict[str, tuple[float, ...]]  # intended, acknowledged, "received by billing" …
+
+
+class FaultRow(_Part):
+    """One injected fault in one counted run."""
+
+    subject: str
+    run_id: str
+    repetition: int
+    kind: Kind
+    durability: str
+    result: FaultResult
+
+
+class FaultSummary(_Part):
+    """One fault of the timeline over the counted runs of a subject: median, and the range over the runs."""
+
+    subject: str
+    index: int
+    action: str
+    node: str | None
+    declared_s: float
+    runs: tuple[str, ...]
+    detected: Quantity
+    publish_outage: Quantity
+    receive_outages: dict[str, Quantity]
+    time_to_recover: Quantity
+    cost: dict[str, int]
+    baseline: str
+
+
+class ThroughputRow(_Part):
+    """Mean rates over the measured phase: median and range over the counted runs."""
+
+    subject: str
+    channel: str
+    rates: dict[str, Quantity]
+
+
+class ExpectationCell(_Part):
+    """One expectation on one subject. ``verdict`` is the worst of the counted runs; None where none was counted."""
+
+    subject: str
+    verdict: Verdict | None
+    reason: str
+    results: tuple[ExpectationResult, ...]
+    runs: tuple[str, ...]
+
+
+class ExpectationRow(_Part):
+    """One line of ``expect:`` over all subjects."""
+
+    text: str
+    kind: Literal["functional", "performance"]
+    evidences: tuple[str, ...]
+    cells: tuple[ExpectationCell, ...]
+
+
+class Contest(_Part):
+    """One performance metric compared between two subjects that may be compared (METHOD rule 10)."""
+
+    metric: str
+    where: str
+    unit: str
+    left: str
+    right: str
+    repetitions: int
+    ratio: float | None  # median of left / right over the pairs
+    low: float | None  # 95 % bootstrap interval, corrected over all contests; None below 5 repetitions
+    high: float | None
+    winner: str | None
+    statement: str
+
+
+class ScenarioComparison(_Part):
+    """All subjects under one scenario text and one set of parameters."""
+
+    name: str
+    file: str
+    text: str
+    sha256: str
+    params: dict[str, str]
+    evidences: tuple[str, ...]
+    seed: int
+    durability: str
+    warm_up_s: float
+    measured_s: float
+    subjects: tuple[Subject, ...]
+    runs: tuple[RunRow, ...]
+    expectations: tuple[ExpectationRow, ...]
+    sends: tuple[SendRow, ...]
+    ledger: tuple[LedgerRow, ...]
+    curves: tuple[Curve, ...]
+    series: tuple[Series, ...]
+    faults: tuple[FaultRow, ...]
+    fault_summaries: tuple[FaultSummary, ...]
+    throughput: tuple[ThroughputRow, ...]
+    contests: tuple[Contest, ...]
+    performance: str  # the performance verdict in words
+    command: str  # how to run it again
+
+    def subject(self, key: str) -> Subject:
+        """The subject of that binding."""
+        return next(s for s in self.subjects if s.key == key)
+
+
+class Comparison(_Part):
+    """The whole report. ``as_of`` is the latest time that any of its runs names: the report's date."""
+
+    schema_version: str = SCHEMA
+    as_of: str
+    title: str
+    campaigns: tuple[str, ...]
+    scenarios: tuple[ScenarioComparison, ...]

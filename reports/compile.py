@@ -1,0 +1,219 @@
+"""Runs → `Comparison`: group by scenario, sort out which runs count, gather, judge. Pure over what the runs hold."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from crep.harness.config.errors import UsageError
+from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, SitePart
+from crep.reports import contest, gather, judge
+from crep.reports.comparison import (
+    ClientGroup,
+    Comparison,
+    ExpectationCell,
+    RunRow,
+    RunState,
+    ScenarioComparison,
+    Site,
+    Standing,
+    Subject,
+)
+from crep.reports.gather import Origin, RunData
+
+SYSTEM_NAMES = {"kafka": "Apache Kafka", "solace": "Solace PubSub+"}
+SHORT_NAMES = {"kafka": "Kafka", "solace": "Solace"}
+
+
+def compile_comparison(runs: Sequence[RunData]) -> Comparison:
+    """The report of these runs, in an order of its own: that of ``runs`` does not matter.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    if not runs:
+        raise UsageError("there is no run to report on", hint="name a results folder that holds at least one run.json")
+    ordered = sorted(runs, key=lambda run: (run.document.started_utc, run.document.binding, run.document.run_id))
+    groups: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[RunData]] = {}
+    for run in ordered:
+        scenario = run.document.scenario
+        groups.setdefault((scenario.name, scenario.sha256, tuple(sorted(scenario.params.items()))), []).append(run)
+    scenarios = tuple(_scenario(group) for group in groups.values())
+    names = list(dict.fromkeys(s.title for scenario in scenarios for s in scenario.subjects))
+    return Comparison(
+        as_of=max(run.document.ended_utc or run.document.started_utc for run in runs),
+        title=" and ".join(names) if len(names) <= 2 else "Event broker comparison",
+        campaigns=tuple(dict.fromkeys(run.document.campaign for run in ordered)),
+        scenarios=scenarios,
+    )
+
+
+def _scenario(runs: Sequence[RunData]) -> ScenarioComparison:
+    states = {run.document.run_id: judge.state_of(run) for run in runs}
+    bindings = sorted({run.document.binding for run in runs})
+    of = {binding: [run for run in runs if run.document.binding == binding] for binding in bindings}
+    counted = {b: [run for run in of[b] if states[run.document.run_id][0] == "counted"] for b in bindings}
+    origins = {b: Origin(b, judge.kind_of(of[b][0].document), _durability(of[b][0].document)) for b in bindings}
+    standings = {b: _standing(origins[b], of[b]) for b in bindings}
+    cells = {b: judge.expectations(origins[b], standings[b], counted[b]) for b in bindings}
+    subjects = tuple(_subject(origins[b], of[b], counted[b], standings[b], cells[b].values()) for b in bindings)
+    contests = contest.contests(subjects, counted)
+    document = runs[0].document
+    scenario = document.scenario
+
+    def each(collect: Any) -> tuple[Any, ...]:
+        return tuple(row for b in bindings for row in collect(origins[b], counted[b]))
+
+    return ScenarioComparison(
+        name=scenario.name,
+        file=scenario.file,
+        text=scenario.text,
+        sha256=scenario.sha256,
+        params=scenario.params,
+        evidences=scenario.evidences,
+        seed=scenario.seed,
+        durability="; ".join(dict.fromkeys(origin.durability for origin in origins.values())),
+        warm_up_s=document.warm_up_s,
+        measured_s=max(run.document.measured_s for run in runs),
+        subjects=subjects,
+        runs=tuple(_run_row(run, *states[run.document.run_id]) for run in runs),
+        expectations=judge.expectation_rows(bindings, cells),
+        sends=each(gather.sends),
+        ledger=each(gather.ledger),
+        curves=each(gather.curves),
+        series=each(gather.series),
+        faults=each(gather.faults),
+        fault_summaries=each(gather.fault_summaries),
+        throughput=each(gather.throughput),
+        contests=contests,
+        performance=judge.performance_text(subjects, contests),
+        command=_command(scenario, bindings, max(run.document.repetition for run in runs)),
+    )
+
+
+def _subject(
+    origin: Origin,
+    runs: Sequence[RunData],
+    counted: Sequence[RunData],
+    place: Standing,
+    cells: Iterable[ExpectationCell],
+) -> Subject:
+    document = (counted or runs)[0].document
+    measured = [run for run in runs if run.document.kind == "measured"]
+    verdict, text = judge.functional(cells, len(counted), len(measured))
+    return Subject(
+        key=origin.subject,
+        title=" → ".join(_site_title(site) for site in document.sites.values()) or document.binding,
+        kind=origin.kind,
+        profile=_profile(document),
+        durability=origin.durability,
+        counted=gather.run_ids(counted),
+        functional=verdict,
+        functional_text=text,
+        standing=place,
+        labels={label.code: label.text for run in measured for label in run.document.labels},
+        sites=tuple(_site(name, site) for name, site in document.sites.items()),
+        clients=_client_groups(document.clients),
+    )
+
+
+def _standing(origin: Origin, runs: Sequence[RunData]) -> Standing:
+    document = runs[0].document
+    systems = dict.fromkeys(SHORT_NAMES.get(s.system, s.system) for s in document.sites.values())
+    labels = sorted({label.code for run in runs for label in run.document.labels})
+    return judge.standing(origin.kind, " and ".join(systems), _profile(document), labels)
+
+
+def _profile(document: RunDocument) -> str:
+    """``default`` only where every site has it: one quick site makes the whole chain quick."""
+    profiles = dict.fromkeys(site.profile for site in document.sites.values())
+    return next((profile for profile in profiles if profile != "default"), "default")
+
+
+def _site_title(site: SitePart) -> str:
+    name = SYSTEM_NAMES.get(site.system, site.system)
+    if site.genuineness == "genuine":
+        return " ".join(part for part in (name, str(site.facts.get("version") or "")) if part)
+    return f"{name} ({site.genuineness})"
+
+
+def _site(name: str, site: SitePart) -> Site:
+    facts = site.facts
+    return Site(
+        site=name,
+        target=site.target,
+        system=site.system,
+        source=site.source,
+        profile=site.profile,
+        kind=judge.KIND_OF[site.genuineness],
+        product=str(facts.get("product") or "unknown"),
+        version=str(facts.get("version") or "unknown"),
+        edition=str(facts.get("edition") or ""),
+        client=str(facts.get("client") or "unknown"),
+        recognised_by=str(facts.get("recognised_by") or ""),
+        configuration={str(k): str(v) for k, v in dict(facts.get("configuration") or {}).items()},
+        caps={str(k): str(v) for k, v in dict(facts.get("caps") or {}).items()},
+        mapping=site.mapping,
+        durability={channel: _class(stated) for channel, stated in site.durability.items()},
+        deployment=site.deployment,
+    )
+
+
+def _durability(document: RunDocument) -> str:
+    """The class as it stands in titles: without how it is known, so that equal classes are equal texts."""
+    classes = dict.fromkeys(
+        _class({**stated, "known": None}) for site in document.sites.values() for stated in site.durability.values()
+    )
+    return ", ".join(classes) or "durability class unknown"
+
+
+def _class(stated: Any) -> str:
+    if not isinstance(stated, dict) or "copies" not in stated:
+        return "durability class unknown"
+    copies = int(stated["copies"])
+    known = f" ({stated['known']})" if stated.get("known") else ""
+    return f"{copies} {'copy' if copies == 1 else 'copies'}, sync {stated.get('sync', 'unknown')}{known}"
+
+
+def _client_groups(clients: Sequence[ClientPart]) -> tuple[ClientGroup, ...]:
+    groups: dict[tuple[object, ...], list[ClientPart]] = {}
+    for client in clients:
+        key = (client.role, client.channel, client.reader, tuple(sorted(client.settings.items())))
+        groups.setdefault(key, []).append(client)
+    return tuple(
+        ClientGroup(
+            clients=tuple(c.name for c in group),
+            role=group[0].role,
+            channel=group[0].channel,
+            reader=group[0].reader,
+            settings=group[0].settings,
+        )
+        for group in groups.values()
+    )
+
+
+def _run_row(run: RunData, state: RunState, why: str) -> RunRow:
+    document = run.document
+    return RunRow(
+        run_id=document.run_id,
+        subject=document.binding,
+        repetition=document.repetition,
+        state=state,
+        why=why,
+        started_utc=document.started_utc,
+        ended_utc=document.ended_utc,
+        t0_utc=document.t0_utc,
+        phases=document.phases,
+        harness=document.harness,
+        host=document.host,
+        labels=tuple(label.code for label in document.labels),
+    )
+
+
+def _command(scenario: ScenarioPart, bindings: Sequence[str], repetitions: int) -> str:
+    words = ["crep", "run", scenario.file]
+    words += [word for binding in bindings for word in ("--on", binding.removeprefix("bus="))]
+    words += [word for name, value in sorted(scenario.params.items()) for word in ("-p", f"{name}={value}")]
+    words += ["--repeat", str(max(repetitions, 1))]
+    return shlex.join(words)

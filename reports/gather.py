@@ -1,0 +1,325 @@
+"""From the counted runs of one subject to quantities, curves and series. Pure; adds up counts, merges histograms."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from crep.harness.checks.results import ChannelLedger, FaultResult, ReaderLedger, RunResults
+from crep.harness.metrics.histogram import SAMPLES_BEYOND, Histogram, upper_bound
+from crep.harness.runs.document import RunDocument
+from crep.harness.runs.read import State
+from crep.reports.comparison import (
+    Curve,
+    FaultRow,
+    FaultSummary,
+    Kind,
+    LedgerRow,
+    Quantity,
+    SendRow,
+    Series,
+    ThroughputRow,
+)
+
+PUBLISHING = ("acknowledge", "lateness")
+RECEIVING = ("latency", "service")
+PERCENTILES = ("50", "90", "99", "99.9", "99.99")
+OFFENDERS_SHOWN = 5
+_IDENTITY = {"channel", "reader", "share", "delivery", "members", "members_receipts", "offenders", "rejection_reasons"}
+
+
+class RunData(Protocol):
+    """What the report needs of a run; ``runs.read.Run`` is one."""
+
+    @property
+    def document(self) -> RunDocument:
+        """``run.json``."""
+
+    @property
+    def state(self) -> State:
+        """The document's status, a killed run told apart."""
+
+    @property
+    def counters(self) -> pd.DataFrame:
+        """One row per client and second: second, role, channel, reader …, then one column per counter."""
+
+    def histogram(
+        self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
+    ) -> Histogram:
+        """Samples of messages that were intended in ``seconds``, merged over clients."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What every number of one subject carries: whose it is, how it came about, and at which durability."""
+
+    subject: str
+    kind: Kind
+    durability: str
+
+
+def run_ids(runs: Iterable[RunData]) -> tuple[str, ...]:
+    """Identities of the runs, in their order."""
+    return tuple(run.document.run_id for run in runs)
+
+
+def results_of(run: RunData) -> RunResults:
+    """What the checks say of a run that has been checked."""
+    results = run.document.results
+    if results is None:
+        raise ValueError(f"run {run.document.run_id} has not been checked, so it cannot be counted")
+    return results
+
+
+def over_runs(
+    values: Sequence[float | None], unit: str, origin: Origin, runs: Sequence[RunData], note: str = ""
+) -> Quantity:
+    """One value per run → median and range. A run without a value leaves no median: it would be a better run's."""
+    known = [value for value in values if value is not None]
+    missing = len(values) - len(known)
+    if missing:
+        note = note or f"no value in {missing} of {len(values)} runs"
+    return Quantity(
+        value=statistics.median(known) if known and not missing else None,
+        unit=unit,
+        kind=origin.kind,
+        durability=origin.durability,
+        runs=run_ids(runs),
+        samples=len(known),
+        low=min(known, default=None),
+        high=max(known, default=None),
+        per_run=tuple(values),
+        note=note,
+    )
+
+
+def sends(origin: Origin, runs: Sequence[RunData]) -> tuple[SendRow, ...]:
+    """Outcomes of all sends per channel, added up."""
+    rows: dict[str, list[ChannelLedger]] = {}
+    for run in runs:
+        for ledger in results_of(run).channels:
+            rows.setdefault(ledger.channel, []).append(ledger)
+    return tuple(
+        SendRow(
+            subject=origin.subject,
+            channel=channel,
+            kind=origin.kind,
+            durability=origin.durability,
+            runs=run_ids(runs),
+            counts=_added(ledgers),
+            rejection_reasons=_added_up(ledger.rejection_reasons for ledger in ledgers),
+        )
+        for channel, ledgers in rows.items()
+    )
+
+
+def ledger(origin: Origin, runs: Sequence[RunData]) -> tuple[LedgerRow, ...]:
+    """Delivery per logical reader, added up."""
+    rows: dict[tuple[str, str], list[ReaderLedger]] = {}
+    for run in runs:
+        for reader in results_of(run).readers:
+            rows.setdefault((reader.channel, reader.reader), []).append(reader)
+    return tuple(
+        LedgerRow(
+            subject=origin.subject,
+            channel=channel,
+            reader=reader,
+            share=ledgers[0].share,
+            delivery=ledgers[0].delivery,
+            members=ledgers[0].members,
+            kind=origin.kind,
+            durability=origin.durability,
+            runs=run_ids(runs),
+            counts=_added(ledgers),
+            offenders=tuple(o for one in ledgers for o in one.offenders)[:OFFENDERS_SHOWN],
+        )
+        for (channel, reader), ledgers in rows.items()
+    )
+
+
+def throughput(origin: Origin, runs: Sequence[RunData]) -> tuple[ThroughputRow, ...]:
+    """Mean rates per channel: median and range over the runs."""
+    channels = dict.fromkeys(t.channel for run in runs for t in results_of(run).throughput)
+    rows = []
+    for channel in channels:
+        found = [next((t for t in results_of(run).throughput if t.channel == channel), None) for run in runs]
+        readers = dict.fromkeys(reader for t in found if t for reader in t.received_per_s)
+        values: dict[str, list[float | None]] = {
+            "intended": [t.intended_per_s if t else None for t in found],
+            "sent": [t.sent_per_s if t else None for t in found],
+            "acknowledged": [t.acknowledged_per_s if t else None for t in found],
+        }
+        values |= {f"received by {r}": [t.received_per_s.get(r) if t else None for t in found] for r in readers}
+        rates = {name: over_runs(per_run, "msg/s", origin, runs) for name, per_run in values.items()}
+        rows.append(ThroughputRow(subject=origin.subject, channel=channel, rates=rates))
+    return tuple(rows)
+
+
+def curves(origin: Origin, runs: Sequence[RunData]) -> tuple[Curve, ...]:
+    """One curve per metric and place, from the measured phase of all runs, histograms merged."""
+    found = []
+    for channel, reader in _places(runs):
+        for metric in PUBLISHING if reader is None else RECEIVING:
+            merged = Histogram()
+            for run in runs:
+                measured = range(math.ceil(run.document.measured_s))
+                merged.merge(run.histogram(metric, channel, reader, measured))
+            if merged.count:
+                where = channel if reader is None else f"{channel}.{reader}"
+                found.append(_curve(origin, runs, metric, where, merged))
+    return tuple(found)
+
+
+def _places(runs: Sequence[RunData]) -> list[tuple[str, str | None]]:
+    """Channels (publishing side) and readers, in the order of their names."""
+    places: set[tuple[str, str | None]] = set()
+    for run in runs:
+        for role, channel, reader in run.counters[["role", "channel", "reader"]].itertuples(index=False):
+            places.add((str(channel), None if role == "publisher" else str(reader)))
+    return sorted(places, key=lambda place: (place[0], place[1] or ""))
+
+
+def _curve(origin: Origin, runs: Sequence[RunData], metric: str, where: str, histogram: Histogram) -> Curve:
+    def quantity(value_ns: float | None, note: str = "") -> Quantity:
+        return Quantity(
+            value=None if value_ns is None else round(value_ns / 1e6, 6),
+            unit="ms",
+            kind=origin.kind,
+            durability=origin.durability,
+            runs=run_ids(runs),
+            samples=samples,
+            note=note,
+        )
+
+    samples = histogram.count
+    percentiles = {}
+    for text in PERCENTILES:
+        value = histogram.percentile_ns(float(text))
+        percentiles[text] = quantity(value, "" if value is not None else f"fewer than {SAMPLES_BEYOND} samples beyond")
+    return Curve(
+        subject=origin.subject,
+        metric=metric,
+        where=where,
+        non_positive=histogram.non_positive,
+        percentiles=percentiles,
+        maximum=quantity(histogram.max_ns),
+        points=_points(histogram),
+    )
+
+
+def _points(histogram: Histogram, per_decade: int = 24) -> tuple[tuple[float, float], ...]:
+    """(percentile, ms) thinned to what a figure can show: evenly on the axis of 1 / (1 - p)."""
+    buckets, counts = histogram.sparse()
+    samples = histogram.count
+    if samples <= SAMPLES_BEYOND:
+        return ()
+    below = np.cumsum(counts) / samples * 100.0
+    tail_most = 100.0 * (1.0 - SAMPLES_BEYOND / samples)
+    decades = np.arange(0.0, np.log10(samples / SAMPLES_BEYOND) + 1e-9, 1.0 / per_decade)
+    wanted = np.unique(np.append(100.0 * (1.0 - 10.0**-decades), tail_most))
+    index = np.minimum(np.searchsorted(below, wanted - 1e-9), len(buckets) - 1)
+    values_ms = upper_bound(buckets[index].astype(np.int64)) / 1e6
+    return tuple((round(float(p), 6), round(float(v), 6)) for p, v in zip(wanted, values_ms, strict=True))
+
+
+def series(origin: Origin, runs: Sequence[RunData]) -> tuple[Series, ...]:
+    """Messages per second of warm-up, measured phase and drain, per run and channel."""
+    rows = []
+    for run in runs:
+        frame = run.counters
+        if frame.empty:
+            continue
+        first, last = int(frame["second"].min()), int(frame["second"].max())
+        for channel, of_channel in frame.groupby("channel", sort=True):
+            publishing = of_channel[of_channel["role"] == "publisher"]
+            rates = {counter: _per_second(publishing, counter, first, last) for counter in ("intended", "acknowledged")}
+            for reader, of_reader in of_channel[of_channel["role"] == "subscriber"].groupby("reader", sort=True):
+                rates[f"received by {reader}"] = _per_second(of_reader, "received", first, last)
+            rows.append(
+                Series(
+                    subject=origin.subject,
+                    run_id=run.document.run_id,
+                    repetition=run.document.repetition,
+                    channel=str(channel),
+                    kind=origin.kind,
+                    durability=origin.durability,
+                    first_second=first,
+                    rates=rates,
+                )
+            )
+    return tuple(rows)
+
+
+def faults(origin: Origin, runs: Sequence[RunData]) -> tuple[FaultRow, ...]:
+    """Every injected fault of every run."""
+    return tuple(
+        FaultRow(
+            subject=origin.subject,
+            run_id=run.document.run_id,
+            repetition=run.document.repetition,
+            kind=origin.kind,
+            durability=origin.durability,
+            result=result,
+        )
+        for run in runs
+        for result in results_of(run).faults
+    )
+
+
+def fault_summaries(origin: Origin, runs: Sequence[RunData]) -> tuple[FaultSummary, ...]:
+    """Median and range over the runs, per fault of the timeline."""
+    indices = sorted({fault.index for run in runs for fault in results_of(run).faults})
+    return tuple(_fault_summary(origin, runs, index) for index in indices)
+
+
+def _fault_summary(origin: Origin, runs: Sequence[RunData], index: int) -> FaultSummary:
+    found = [next((f for f in results_of(run).faults if f.index == index), None) for run in runs]
+    first = next(f for f in found if f is not None)
+
+    def quantity(value: Callable[[FaultResult], float | None], note: str = "") -> Quantity:
+        return over_runs([None if f is None else value(f) for f in found], "s", origin, runs, note)
+
+    def received(where: str) -> Quantity:
+        return quantity(lambda f: next((o.outage_s for o in f.receive if o.where == where), None))
+
+    readers = dict.fromkeys(o.where for f in found if f for o in f.receive)
+    because = next((f.not_recovered_because for f in found if f and f.not_recovered_because), None)
+    return FaultSummary(
+        subject=origin.subject,
+        index=index,
+        action=first.action,
+        node=first.node,
+        declared_s=first.declared_s,
+        runs=run_ids(runs),
+        detected=quantity(lambda f: f.detected_s),
+        publish_outage=quantity(lambda f: f.publish.outage_s if f.publish else None),
+        receive_outages={where: received(where) for where in readers},
+        time_to_recover=quantity(lambda f: f.time_to_recover_s, because or ""),
+        cost=_added_up(f.cost for f in found if f),
+        baseline=first.baseline,
+    )
+
+
+def _added(ledgers: Sequence[ChannelLedger] | Sequence[ReaderLedger]) -> dict[str, int]:
+    return _added_up(one.model_dump(exclude=_IDENTITY) for one in ledgers)
+
+
+def _added_up(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def _per_second(frame: pd.DataFrame, counter: str, first: int, last: int) -> tuple[float, ...]:
+    if counter not in frame:
+        return (0.0,) * (last - first + 1)
+    summed = frame.groupby("second")[counter].sum().reindex(range(first, last + 1), fill_value=0)
+    return tuple(float(value) for value in summed)

@@ -1,0 +1,85 @@
+"""Every renderer: the same bytes from the same data, whatever the data holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crep.harness.config.errors import EnvironmentFailure
+from crep.reports import Comparison, compile_comparison, render
+from tests.reports import factories
+
+HOSTILE = (
+    """scenario: <script>alert("x")</script> & 数据 \x07 #pagebreak() $x$ @label
+"""
+    + "x" * 400
+)
+
+
+def test_the_same_runs_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    runs = factories.demo()
+    first = render(compile_comparison(runs), tmp_path / "a")
+    second = render(compile_comparison(runs[::-1]), tmp_path / "b")
+    assert [path.name for path in first] == ["report.pdf", "report.html", "report.json"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_json_reads_back_as_the_same_comparison(tmp_path: Path) -> None:
+    comparison = compile_comparison(factories.demo())
+    (path,) = render(comparison, tmp_path, ("json",))
+    assert Comparison.model_validate_json(path.read_bytes()) == comparison
+
+
+def test_the_pdf_is_tagged_archivable_and_carries_the_json(tmp_path: Path) -> None:
+    (path,) = render(compile_comparison(factories.demo()), tmp_path, ("pdf",))
+    data = path.read_bytes()
+    assert data.startswith(b"%PDF-1.7")
+    assert b"/MarkInfo" in data
+    assert b"pdfuaid" in data
+    assert b"pdfaid" in data
+    assert b"report.json" in data
+
+
+def test_hostile_text_is_escaped_in_html_and_printed_in_pdf(tmp_path: Path) -> None:
+    run = factories.run()
+    scenario = run.document.scenario.model_copy(update={"text": HOSTILE, "name": "<b>bold</b>"})
+    run.document = run.document.model_copy(update={"scenario": scenario})
+    pdf, page = render(compile_comparison([run]), tmp_path, ("pdf", "html"))
+    text = page.read_text()
+    assert "<script" not in text
+    assert "<b>" not in text
+    assert "&lt;script&gt;" in text
+    assert pdf.stat().st_size > 10_000
+
+
+def test_the_html_needs_no_network(tmp_path: Path) -> None:
+    (path,) = render(compile_comparison(factories.demo()), tmp_path, ("html",))
+    text = path.read_text()
+    assert "<script" not in text
+    assert "@import" not in text
+    assert 'src="' not in text
+    assert 'href="http' not in text
+
+
+def test_identities_in_the_html_are_unique(tmp_path: Path) -> None:
+    (path,) = render(compile_comparison(factories.demo()), tmp_path, ("html",))
+    identities = [part.split('"', 1)[0] for part in path.read_text().split(' id="')[1:]]
+    assert len(identities) > 10
+    assert len(identities) == len(set(identities))
+
+
+@pytest.mark.parametrize("state", ["incomplete", "failed", "interrupted", "running"])
+def test_a_report_of_unfinished_runs_only_is_still_made(tmp_path: Path, state: str) -> None:
+    run = factories.FakeRun(factories.document(results=None, status="running", ended_utc=None), state)  # type: ignore[arg-type]
+    written = render(compile_comparison([run]), tmp_path)
+    assert len(written) == 3
+    assert json.loads(written[2].read_text())["scenarios"][0]["runs"][0]["state"] != "counted"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(EnvironmentFailure, match=r"report\.json"):
+        render(compile_comparison(factories.demo()), blocked / "out", ("json",))
