@@ -1,0 +1,56 @@
+"""Solace through solace-pubsubplus (messages) and SEMP v2 over HTTP (control). For a real broker; nothing in here knows
+of an emulator. May import ``contract`` and ``config`` only.
+
+Start reading at ``mappings/queue-per-reader.yaml`` (what a channel becomes), then ``admin`` (control plane),
+``service`` (the connection), ``publisher`` and ``subscriber`` (hot path).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crep.harness.brokers.contract import (
+    Admin,
+    BulkPublisher,
+    BulkSubscriber,
+    Endpoint,
+    Inspect,
+    Messages,
+    Provisioned,
+    PublisherSpec,
+    ReaderSpec,
+    SubscriberSpec,
+)
+from crep.harness.brokers.solace.admin import SolaceAdmin
+from crep.harness.brokers.solace.inspect import SolaceInspect
+from crep.harness.brokers.solace.messages import SolaceMessages
+from crep.harness.brokers.solace.publisher import SolacePublisher
+from crep.harness.brokers.solace.subscriber import SolaceSubscriber
+
+__all__ = ["SolaceAdapter"]
+
+
+class SolaceAdapter:
+    """Everything that crep does with a Solace event broker."""
+
+    system = "solace"
+
+    def admin(self, endpoint: Endpoint) -> Admin:
+        """The control plane, over SEMP v2."""
+        return SolaceAdmin(endpoint)
+
+    def publisher(self, spec: PublisherSpec) -> BulkPublisher:
+        """One messaging service with one publisher."""
+        return SolacePublisher(spec)
+
+    def subscriber(self, spec: SubscriberSpec) -> BulkSubscriber:
+        """One messaging service with one receiver."""
+        return SolaceSubscriber(spec)
+
+    def messages(self, endpoint: Endpoint, provisioned: Provisioned, readers: Sequence[ReaderSpec]) -> Messages:
+        """One message at a time."""
+        return SolaceMessages(endpoint, provisioned)
+
+    def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
+        """Browse a reader's queue."""
+        return SolaceInspect(endpoint, provisioned)

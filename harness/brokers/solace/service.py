@@ -1,0 +1,201 @@
+"""The connection of every Solace client: properties from an endpoint, connect within a limit, events, quiet logs."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from solace.messaging.config.authentication_strategy import ClientCertificateAuthentication
+from solace.messaging.config.solace_properties import (
+    authentication_properties,
+    client_properties,
+    publisher_properties,
+    receiver_properties,
+    service_properties,
+    transport_layer_properties,
+    transport_layer_security_properties,
+)
+from solace.messaging.config.transport_security_strategy import TLS
+from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+from solace.messaging.messaging_service import (
+    MessagingService,
+    ReconnectionAttemptListener,
+    ReconnectionListener,
+    ServiceEvent,
+    ServiceInterruptionListener,
+)
+
+from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint
+from crep.harness.config.errors import UsageError
+from crep.harness.config.suggest import nearest
+
+CONNECT_TIMEOUT_S = 10.0
+TERMINATE_MS = 2000  # a receiver's terminate waits for its buffer to be taken: by default ten minutes
+_DISCONNECT_TIMEOUT_S = 10.0
+_EVENTS_KEPT = 1000
+_MS = 1000
+_SYSTEM_TRUST_STORE = "/etc/ssl/certs"
+
+# The library warns on standard error of each refused publish and lost connection; both reach the user as outcomes and
+# events instead.
+logging.getLogger("solace.messaging").setLevel(logging.CRITICAL)
+
+
+def client_library() -> str:
+    """Client library and version, for the provenance."""
+    return f"solace-pubsubplus {version('solace-pubsubplus')}"
+
+
+class EventLog(ReconnectionListener, ReconnectionAttemptListener, ServiceInterruptionListener):  # type: ignore[misc]
+    """Collects what the library's own thread reports; the owner takes it from its thread."""
+
+    def __init__(self) -> None:
+        self._events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._down = False
+
+    def note(self, kind: str, text: str) -> None:
+        """Record an event."""
+        self._events.append(ClientEvent(time.monotonic_ns(), kind, text))
+
+    def on_reconnecting(self, event: ServiceEvent) -> None:
+        """The library's first attempt tells that the connection was lost."""
+        self.note("reconnecting" if self._down else "down", str(event.get_cause()))
+        self._down = True
+
+    def on_reconnected(self, service_event: ServiceEvent) -> None:
+        """Connected again; subscriptions and flows are back."""
+        self._down = False
+        self.note("reconnected", str(service_event.get_message()))
+
+    def on_service_interrupted(self, event: ServiceEvent) -> None:
+        """The library has given up."""
+        self.note("down", f"gave up reconnecting: {event.get_cause()}")
+
+    def take(self) -> list[ClientEvent]:
+        """Events since the last call."""
+        taken = []
+        while self._events:
+            taken.append(self._events.popleft())
+        return taken
+
+
+@cache
+def _known_properties() -> frozenset[str]:
+    modules = (
+        authentication_properties,
+        client_properties,
+        publisher_properties,
+        receiver_properties,
+        service_properties,
+        transport_layer_properties,
+        transport_layer_security_properties,
+    )
+    return frozenset(
+        value for module in modules for value in vars(module).values() if str(value).startswith("solace.messaging.")
+    )
+
+
+def properties_of(endpoint: Endpoint, settings: Mapping[str, Any], reconnect_for_s: float) -> dict[str, Any]:
+    """The library's properties. It drops unknown ones without a word, so they are refused here.
+
+    Raises:
+        UsageError: a setting that the library does not know.
+        BrokerError: the endpoint has no messaging address.
+    """
+    if not endpoint.smf:
+        raise BrokerError(f"target {endpoint.target!r} has no messaging address (tcp://host:port)")
+    for name in settings:
+        if name not in _known_properties():
+            raise UsageError(f"the Solace client has no setting {name!r}{nearest(name, sorted(_known_properties()))}")
+    transport, service = transport_layer_properties, service_properties
+    interval_ms = int(settings.get(transport.RECONNECTION_ATTEMPTS_WAIT_INTERVAL, 3000))
+    return {
+        transport.HOST: endpoint.smf,
+        service.VPN_NAME: endpoint.vpn,
+        authentication_properties.SCHEME_BASIC_USER_NAME: endpoint.username or "default",
+        authentication_properties.SCHEME_BASIC_PASSWORD: endpoint.password,
+        transport.CONNECTION_ATTEMPTS_TIMEOUT: int(CONNECT_TIMEOUT_S * _MS),
+        transport.CONNECTION_RETRIES: 0,
+        transport.RECONNECTION_ATTEMPTS: max(1, math.ceil(reconnect_for_s * _MS / interval_ms)),
+        **settings,
+    }
+
+
+def shown(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Properties for the provenance, without the password."""
+    hidden = {authentication_properties.SCHEME_BASIC_PASSWORD}
+    return {name: str(value) for name, value in properties.items() if name not in hidden}
+
+
+def connect(endpoint: Endpoint, client_name: str, properties: Mapping[str, Any], log: EventLog) -> MessagingService:
+    """A connected service with ``log`` listening.
+
+    Raises:
+        BrokerError: no connection within the time limit, or the login was refused.
+    """
+    builder = MessagingService.builder().from_properties(dict(properties))
+    if endpoint.tls is not None:
+        trust = str(Path(endpoint.tls.ca_file).parent) if endpoint.tls.ca_file else _SYSTEM_TRUST_STORE
+        security = TLS.create().with_certificate_validation(
+            ignore_expiration=False, validate_server_name=endpoint.tls.verify_host, trust_store_file_path=trust
+        )
+        builder = builder.with_transport_security_strategy(security)
+        if endpoint.tls.certificate_file and endpoint.tls.key_file:
+            certificate = ClientCertificateAuthentication.of(endpoint.tls.certificate_file, endpoint.tls.key_file, "")
+            builder = builder.with_authentication_strategy(certificate)
+    try:
+        service = builder.build(client_name)
+        service.connect()
+    except PubSubPlusClientError as error:
+        raise _connect_failure(endpoint, error) from error
+    service.add_reconnection_listener(log)
+    service.add_reconnection_attempt_listener(log)
+    service.add_service_interruption_listener(log)
+    return service
+
+
+def _connect_failure(endpoint: Endpoint, error: PubSubPlusClientError) -> BrokerError:
+    reason, code = reason_of(error), sub_code_of(error)
+    who = f"Solace at {endpoint.smf} (target {endpoint.target!r}, message VPN {endpoint.vpn!r})"
+    if code is not None and ("LOGIN" in code or "AUTH" in code):
+        return BrokerError(
+            f"{who} refuses the login of user {endpoint.username or 'default'!r}: {reason}",
+            hint="the password comes from the environment variable that the target's login.password_env names",
+        )
+    return BrokerError(
+        f"{who} cannot be reached: {reason}",
+        hint="check that the broker runs, that this is its messaging (SMF) address, usually port 55555 or 55443, "
+        "and that the message VPN is enabled",
+    )
+
+
+def _details(error: BaseException | None) -> Mapping[str, Any]:
+    """The library puts a dictionary of error details into the first argument of most of its errors."""
+    first = error.args[0] if error is not None and error.args else None
+    return first if isinstance(first, Mapping) else {}
+
+
+def reason_of(error: BaseException | None) -> str:
+    """The broker's or the library's own words."""
+    return str(_details(error).get("error_info_contents") or error)
+
+
+def sub_code_of(error: BaseException | None) -> str | None:
+    """The name of the client subcode, e.g. ``SOLCLIENT_SUBCODE_SPOOL_OVER_QUOTA``."""
+    found = _details(error).get("sub_code")
+    return None if found is None else str(found)
+
+
+def bounded(action: Callable[[], object], timeout_s: float = _DISCONNECT_TIMEOUT_S) -> None:
+    """Run an ending action of the library that may wait for ever; what hangs is left to the end of the process."""
+    ending = threading.Thread(target=action, name="solace-ending", daemon=True)
+    ending.start()
+    ending.join(timeout_s)

@@ -1,0 +1,177 @@
+"""The bulk subscriber on the vendor's public API: one flow on a reader's queue, or one direct subscription."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+from solace.messaging.messaging_service import MessagingService
+from solace.messaging.receiver.direct_message_receiver import DirectMessageReceiver
+from solace.messaging.receiver.inbound_message import InboundMessage
+from solace.messaging.receiver.persistent_message_receiver import PersistentMessageReceiver
+from solace.messaging.resources.share_name import ShareName
+from solace.messaging.resources.topic_subscription import TopicSubscription
+from solace.messaging.utils.life_cycle_control import TerminationEvent, TerminationNotificationListener
+
+from crep.harness.brokers.contract import (
+    REDELIVERED_NO,
+    REDELIVERED_NOT_OFFERED,
+    REDELIVERED_YES,
+    BrokerError,
+    ClientEvent,
+    Deliveries,
+    Json,
+    SubscriberSpec,
+)
+from crep.harness.brokers.solace.messages import queue_of
+from crep.harness.brokers.solace.service import (
+    TERMINATE_MS,
+    EventLog,
+    bounded,
+    connect,
+    properties_of,
+    reason_of,
+    shown,
+)
+
+_MS = 1000
+
+
+class _FlowLoss(TerminationNotificationListener):  # type: ignore[misc]
+    """A lost flow (queue deleted, egress shut) ends the receiver; this is its only sign."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def on_termination(self, termination_event: TerminationEvent) -> None:
+        self._log.note("error", f"the receiver was ended: {termination_event.message}")
+
+
+class SolaceSubscriber:
+    """One messaging service with one receiver."""
+
+    def __init__(self, spec: SubscriberSpec) -> None:
+        self._spec = spec
+        self._properties = properties_of(spec.endpoint, spec.settings, spec.reconnect_for_s)
+        self._log = EventLog()
+        self._queue: Json | None = spec.objects["queues"].get(spec.reader.name)
+        self._direct: Json | None = spec.objects["direct"].get(spec.reader.name)
+        self._service: MessagingService | None = None
+        self._receiver: PersistentMessageReceiver | DirectMessageReceiver | None = None
+
+    def open(self) -> None:
+        """Connect, then bind to the queue or subscribe. Returns when the broker has confirmed.
+
+        Raises:
+            BrokerError: no connection within 10 s, the login or the bind was refused.
+        """
+        spec = self._spec
+        self._service = connect(spec.endpoint, spec.name, self._properties, self._log)
+        try:
+            self._receiver = self._build(self._service)
+            self._receiver.start()
+            self._receiver.set_termination_notification_listener(_FlowLoss(self._log))
+        except PubSubPlusClientError as error:
+            self.close()
+            what = f"queue {self._queue['name']!r}" if self._queue else f"subscription of reader {spec.reader.name!r}"
+            raise BrokerError(f"Solace at {spec.endpoint.smf} refuses {what}: {reason_of(error)}") from error
+
+    def _build(self, service: MessagingService) -> PersistentMessageReceiver | DirectMessageReceiver:
+        if self._queue is not None:
+            builder = service.create_persistent_message_receiver_builder()
+            return builder.with_message_client_acknowledgement().build(queue_of(self._queue))
+        if self._direct is None:
+            raise BrokerError(f"nothing was provisioned for reader {self._spec.reader.name!r}")
+        share = self._direct["share_name"]
+        wanted = [TopicSubscription.of(self._direct["subscription"])]
+        direct = service.create_direct_message_receiver_builder().with_subscriptions(wanted)
+        return direct.build(ShareName.of(share) if share else None)
+
+    def ready(self, timeout_s: float) -> None:
+        """A confirmed bind or subscription receives all that is published from then on: `open` waited for it."""
+        self._open_receiver()
+
+    def receive(self, max_messages: int, timeout_s: float) -> Deliveries:
+        """Wait for a first message, then take what else is in the library's buffer.
+
+        Raises:
+            BrokerError: the receiver was ended (its flow is lost for good).
+        """
+        receiver = self._open_receiver()
+        messages: list[InboundMessage] = []
+        received: list[int] = []
+        wait_ms = max(0, int(timeout_s * _MS))
+        try:
+            while len(messages) < max_messages:
+                message = receiver.receive_message(wait_ms)
+                if message is None:
+                    break
+                received.append(time.monotonic_ns())
+                messages.append(message)
+                wait_ms = 0
+        except PubSubPlusClientError as error:
+            if not messages:
+                raise BrokerError(f"reader {self._spec.reader.name!r} cannot receive: {reason_of(error)}") from error
+        return self._deliveries(messages, received)
+
+    def _deliveries(self, messages: list[InboundMessage], received: list[int]) -> Deliveries:
+        stamp_property = self._spec.stamp_property
+        if self._queue is None:
+            redelivered = [REDELIVERED_NOT_OFFERED] * len(messages)
+        else:
+            redelivered = [REDELIVERED_YES if message.is_redelivered() else REDELIVERED_NO for message in messages]
+        return Deliveries(
+            [bytes(message.get_payload_as_bytes() or b"") for message in messages],
+            None
+            if stamp_property is None
+            else [bytes(message.get_property(stamp_property) or b"") for message in messages],
+            np.array(received, dtype=np.int64),
+            np.array(redelivered, dtype=np.uint8),
+            messages if self._queue is not None else None,
+        )
+
+    def acknowledge(self, deliveries: Deliveries) -> None:
+        """Settle each message. One that cannot be settled (the connection is down) stays stored and comes again."""
+        if deliveries.token is None:
+            return
+        receiver = self._open_receiver()
+        assert isinstance(deliveries.token, list)  # noqa: S101 - made in _deliveries
+        for message in deliveries.token:
+            try:
+                receiver.ack(message)
+            except PubSubPlusClientError as error:
+                self._log.note("error", f"not acknowledged: {reason_of(error)}")
+
+    def events(self) -> list[ClientEvent]:
+        """Connection events since the last call."""
+        return self._log.take()
+
+    def effective_settings(self) -> dict[str, str]:
+        """Every property that was given to the library, without the password."""
+        return shown(self._properties)
+
+    def close(self) -> None:
+        """Unbind and disconnect; what was not acknowledged stays on the queue."""
+        receiver, self._receiver = self._receiver, None
+        service, self._service = self._service, None
+        if receiver is not None and receiver.is_running():
+            bounded(lambda: _terminate(receiver))
+        if service is not None:
+            bounded(service.disconnect)
+
+    def _open_receiver(self) -> PersistentMessageReceiver | DirectMessageReceiver:
+        if self._receiver is None:
+            raise BrokerError(f"subscriber {self._spec.name!r} is not open")
+        return self._receiver
+
+
+def _stamp(message: InboundMessage, name: str) -> bytes:
+    return bytes(message.get_property(name) or b"")
+
+
+def _terminate(receiver: PersistentMessageReceiver | DirectMessageReceiver) -> None:
+    try:
+        receiver.terminate(TERMINATE_MS)
+    except PubSubPlusClientError:
+        return  # says that received messages were not taken: they are unacknowledged and stay on the queue
