@@ -28,14 +28,24 @@ CONTROL = 0
 
 
 @dataclass(frozen=True)
+class Part:
+    """One scenario with the bindings that it is run on, ``repeat`` times each."""
+
+    scenario: Scenario
+    bindings: tuple[Binding, ...]
+    repeat: int
+
+
+@dataclass(frozen=True)
 class Campaign:
-    """What is to be run. ``targets`` holds every target that a binding names."""
+    """What is to be run.
+
+    ``targets`` holds every target that a binding names, ``results`` is the folder of all results.
+    """
 
     name: str
-    scenarios: tuple[Scenario, ...]
-    bindings: tuple[Binding, ...]
+    parts: tuple[Part, ...]
     targets: dict[str, Target]
-    repeat: int | None = None  # None: each scenario's own
     results: Path = Path("results")
 
 
@@ -78,21 +88,20 @@ class _Turn:
 
 
 def turns(campaign: Campaign) -> list[_Turn]:
-    """Every run in order: all control runs, then repetition by repetition with the bindings in turn (METHOD rule 10)."""
-    plans = [(scenario, plan(scenario)) for scenario in campaign.scenarios]
+    """Every run in order: control runs, then repetition by repetition with the bindings in turn (METHOD rule 10)."""
+    plans = [(part, plan(part.scenario)) for part in campaign.parts]
     controls = [
-        _Turn(scenario, binding, CONTROL, without_faults(made))
-        for scenario, made in plans
+        _Turn(part.scenario, binding, CONTROL, without_faults(made))
+        for part, made in plans
         if made.timeline
-        for binding in campaign.bindings
+        for binding in part.bindings
     ]
-    most = max(campaign.repeat or made.repeat for _, made in plans)
     repetitions = [
-        _Turn(scenario, binding, repetition, made)
-        for repetition in range(1, most + 1)
-        for scenario, made in plans
-        if repetition <= (campaign.repeat or made.repeat)
-        for binding in campaign.bindings
+        _Turn(part.scenario, binding, repetition, made)
+        for repetition in range(1, max(part.repeat for part in campaign.parts) + 1)
+        for part, made in plans
+        if repetition <= part.repeat
+        for binding in part.bindings
     ]
     return controls + repetitions
 
@@ -164,10 +173,8 @@ class _Brokers:
 
     def __init__(self, campaign: Campaign, view: LiveView) -> None:
         self._view = view
-        names = {name for binding in campaign.bindings for name in binding.sites.values()}
-        self._deployments: dict[str, Deployment] = {
-            name: deploy(campaign.targets[name]) for name in sorted(names)
-        }
+        names = {name for part in campaign.parts for binding in part.bindings for name in binding.sites.values()}
+        self._deployments: dict[str, Deployment] = {name: deploy(campaign.targets[name]) for name in sorted(names)}
         self._exit = ExitStack()
 
     def __enter__(self) -> _Brokers:
@@ -197,4 +204,3 @@ class _Brokers:
             deployment.stop()
             deployment.start(lambda text: self._view.event(f"{name}: {text}"))
         return deployment
-

@@ -8,7 +8,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from crep.harness.config.targets import find_target, load_targets
+from crep.harness.config.targets import Profile, find_target, load_targets
 from crep.harness.deployment import standing
 
 TARGETS = click.option(
@@ -25,7 +25,7 @@ def command() -> None:
 @click.argument("target")
 @click.option("--profile", type=click.Choice(["default", "quick"]), help="instead of the target's own")
 @TARGETS
-def start(target: str, profile: str | None, targets: Path | None) -> int:
+def start(target: str, profile: Profile | None, targets: Path | None) -> int:
     """Start TARGET and leave it running."""
     chosen = find_target(target, load_targets(targets))
     if profile is not None:

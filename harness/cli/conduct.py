@@ -8,17 +8,16 @@ from pathlib import Path
 from rich.console import Console
 
 from crep.harness.campaign import Campaign, run_campaign
+from crep.harness.cli.judge import evaluate_folder
 from crep.harness.monitor.live import LiveView
 from crep.harness.runner import Stop
 from crep.harness.runs.disk import require_writable
-
-REPORT_FILES = ("report.pdf", "report.html", "report.json")
+from crep.harness.runs.read import find_runs
+from crep.reports import compile_comparison, render, summary_lines
 
 
 def conduct(campaign: Campaign, *, report: bool) -> int:
     """Run, report, summarise; returns the exit code."""
-    from crep.harness.cli.judge import evaluate_folder
-
     require_writable(campaign.results)
     with Stop() as stop, LiveView() as view:
         outcome = run_campaign(campaign, view, stop, evaluate_folder)
@@ -33,13 +32,10 @@ def conduct(campaign: Campaign, *, report: bool) -> int:
 
 def _write_report(campaign: Campaign, folder: Path) -> None:
     """The report of this campaign's runs, beside them and (newest) in the campaign's own folder."""
-    from crep.harness.runs.read import find_runs
-    from crep.reports import compile_comparison, render, summary_lines
-
     comparison = compile_comparison(find_runs([folder]))
-    for written in render(comparison, folder):
-        if written.name in REPORT_FILES:
-            shutil.copyfile(written, campaign.results / campaign.name / written.name)
+    newest = [campaign.results / campaign.name / file.name for file in render(comparison, folder)]
+    for file in newest:
+        shutil.copyfile(folder / file.name, file)
     console = Console()
-    for line in summary_lines(comparison, campaign.results / campaign.name):
+    for line in summary_lines(comparison, newest):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

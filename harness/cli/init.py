@@ -9,7 +9,7 @@ import rich_click as click
 from rich.console import Console
 
 from crep.harness.config.errors import EnvironmentFailure, UsageError
-from crep.harness.config.resources import resource
+from crep.harness.scenario.library import template
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -21,8 +21,7 @@ def command(name: str) -> int:
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no scenario name", hint="use small letters, digits and hyphens: orders-baseline")
     path = Path(f"{name}.yaml")
-    text = resource("scenarios/template.yaml").read_text(encoding="utf-8")
-    named = re.sub(r"^scenario: .*$", f"scenario: {name}", text, count=1, flags=re.MULTILINE)
+    named = re.sub(r"^scenario: .*$", f"scenario: {name}", template(), count=1, flags=re.MULTILINE)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(named)
@@ -30,5 +29,7 @@ def command(name: str) -> int:
         raise UsageError(f"{path} exists already", hint="choose another name, or remove the file") from None
     except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}") from None
-    Console().print(f"{path} written. Next: crep validate {path}, then crep run {path} --on kafka-local", highlight=False)
+    Console().print(
+        f"{path} written. Next: crep validate {path}, then crep run {path} --on kafka-local", highlight=False
+    )
     return 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crep.harness.campaign import Campaign
+from crep.harness.campaign import Campaign, Part
 from crep.harness.config.errors import UsageError
-from crep.harness.config.targets import Target, find_target, load_targets
-from crep.harness.scenario.binding import Binding, parse_binding
+from crep.harness.config.targets import Profile, Target, load_targets
+from crep.harness.scenario import library
+from crep.harness.scenario.binding import parse_binding
+from crep.harness.scenario.campaign import is_campaign, load_campaign
 from crep.harness.scenario.load import load_scenario
 from crep.harness.scenario.model import Scenario
 
@@ -35,7 +37,7 @@ def campaign_from(
     bindings: tuple[str, ...],
     params: tuple[str, ...],
     repeat: int | None,
-    profile: str | None,
+    profile: Profile | None,
     targets: Path | None,
     out: Path,
     name: str | None,
@@ -45,4 +47,41 @@ def campaign_from(
     Raises:
         UsageError: a file, a name, a binding or a parameter is wrong.
     """
-    raise NotImplementedError
+    known = load_targets(targets)
+    files = [_file_of(word) for word in what]
+    campaigns = [load_campaign(file) for file in files if is_campaign(file)]
+    if campaigns and (len(files) > 1 or bindings):
+        raise UsageError("a campaign file stands alone: it names its own scenarios and bindings")
+    overrides = parse_params(params)
+    if campaigns:
+        [written] = campaigns
+        scenarios = [load_scenario(file, {**written.params, **overrides}) for file in written.scenarios]
+        bindings, name = written.bindings, name or written.name
+        repeat, profile = repeat or written.repeat, profile or written.profile
+    else:
+        scenarios = [load_scenario(file, overrides) for file in files]
+    if not bindings:
+        raise UsageError("on which broker? Add --on TARGET (repeat it to compare)", hint=f"targets: {', '.join(known)}")
+    parts = tuple(_part(scenario, bindings, repeat, known) for scenario in scenarios)
+    named = {target for part in parts for binding in part.bindings for target in binding.sites.values()}
+    return Campaign(
+        name=name or scenarios[0].name,
+        parts=parts,
+        targets={target: _with_profile(known[target], profile) for target in sorted(named)},
+        results=out,
+    )
+
+
+def _file_of(word: str) -> Path:
+    return library.built_in_campaigns().get(word) or library.scenario_path(word)
+
+
+def _part(scenario: Scenario, bindings: tuple[str, ...], repeat: int | None, known: dict[str, Target]) -> Part:
+    bound = tuple(parse_binding(text, scenario.sites, known) for text in bindings)
+    if len({str(binding) for binding in bound}) < len(bound):
+        raise UsageError("a binding is given twice", hint="to run more often, use --repeat N")
+    return Part(scenario, bound, repeat or scenario.measure.repeat)
+
+
+def _with_profile(target: Target, profile: Profile | None) -> Target:
+    return target if profile is None else target.with_profile(profile)

@@ -12,8 +12,8 @@ from rich.table import Table
 from crep.harness.brokers.mapping import load_mapping, mapping_names
 from crep.harness.config.targets import load_targets
 from crep.harness.faults.registry import FAULTS
-from crep.harness.scenario.expectation import METRICS
 from crep.harness.scenario import library
+from crep.harness.scenario.expectation import METRICS
 from crep.harness.scenario.load import load_scenario
 
 
@@ -34,7 +34,7 @@ def _print(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 @command.command("scenarios")
 def scenarios() -> int:
     """The built-in scenarios; `crep run NAME` runs one."""
-    made = [load_scenario(path) for path in library.scenarios().values()]
+    made = [load_scenario(path) for path in library.built_in_scenarios().values()]
     _print(
         ("name", "what", "evidences"),
         [(scenario.name, scenario.title, ", ".join(scenario.evidences)) for scenario in made],

@@ -10,8 +10,9 @@ from rich.console import Console
 from crep.harness.runs.disk import require_writable
 from crep.harness.runs.read import find_runs
 from crep.reports import compile_comparison, render, summary_lines
+from crep.reports.render import Format
 
-FORMATS = ("pdf", "html", "json")
+FORMATS: tuple[Format, ...] = ("pdf", "html", "json")
 
 
 @click.command("report")
@@ -19,10 +20,8 @@ FORMATS = ("pdf", "html", "json")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="where the report goes; default: the first RESULTS"
 )
-@click.option(
-    "--format", "formats", multiple=True, type=click.Choice(FORMATS), help="repeat it; default: all of them"
-)
-def command(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]) -> int:
+@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="repeat it; default: all of them")
+def command(results: tuple[Path, ...], out: Path | None, formats: tuple[Format, ...]) -> int:
     """Compile every run found under RESULTS into one report.
 
     Runs that were killed or interrupted are shown as such and never counted in.
@@ -31,8 +30,8 @@ def command(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...
     out_dir = out or results[0]
     require_writable(out_dir)
     comparison = compile_comparison(runs)
-    render(comparison, out_dir, formats or FORMATS)
+    written = render(comparison, out_dir, formats or FORMATS)
     console = Console()
-    for line in summary_lines(comparison, out_dir):
+    for line in summary_lines(comparison, written):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0

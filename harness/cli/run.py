@@ -8,15 +8,20 @@ import rich_click as click
 
 from crep.harness.cli.conduct import conduct
 from crep.harness.cli.inputs import campaign_from
+from crep.harness.config.targets import Profile
 
 
 @click.command("run")
 @click.argument("what", nargs=-1, required=True, metavar="SCENARIO|CAMPAIGN…")
-@click.option("--on", "bindings", multiple=True, metavar="BINDING", help="target, or site=target,site=target; repeat it")
+@click.option(
+    "--on", "bindings", multiple=True, metavar="BINDING", help="target, or site=target,site=target; repeat it"
+)
 @click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="set a parameter of the scenario; repeat it")
 @click.option("--repeat", type=click.IntRange(min=1), help="repetitions, instead of the scenario's own")
 @click.option("--profile", type=click.Choice(["default", "quick"]), help="broker profile, instead of the target's own")
-@click.option("--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones")
+@click.option(
+    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="folder of all results"
 )
@@ -27,7 +32,7 @@ def command(
     bindings: tuple[str, ...],
     params: tuple[str, ...],
     repeat: int | None,
-    profile: str | None,
+    profile: Profile | None,
     targets: Path | None,
     out: Path,
     name: str | None,

@@ -6,7 +6,7 @@ import json
 
 import rich_click as click
 
-from crep.harness.scenario.model import json_schema
+from crep.harness.scenario.schema import json_schema
 
 
 @click.command("schema")

@@ -6,7 +6,7 @@ import rich_click as click
 from rich.console import Console
 
 from crep.harness.cli.inputs import parse_params
-from crep.harness.scenario.library import find_scenario
+from crep.harness.scenario.library import scenario_path
 from crep.harness.scenario.load import load_scenario
 from crep.harness.scenario.plan import plan
 
@@ -18,12 +18,13 @@ def command(scenarios: tuple[str, ...], params: tuple[str, ...]) -> int:
     """Check scenario files; every problem is named with file, line and column."""
     console = Console()
     for name in scenarios:
-        scenario = load_scenario(find_scenario(name), parse_params(params))
+        scenario = load_scenario(scenario_path(name), parse_params(params))
         made = plan(scenario)
         messages = sum(publisher.count for publisher in made.publishers)
         console.print(
             f"{scenario.file_name}: ok, {scenario.name}: {len(made.publishers)} publishers, {messages:,} messages, "
-            f"{made.warm_up_s + made.measured_s:.0f} s, {len(made.timeline)} faults, {len(made.expectations)} expectations",
+            f"{made.warm_up_s + made.measured_s:.0f} s, {len(made.timeline)} faults, "
+            f"{len(made.expectations)} expectations",
             highlight=False,
             soft_wrap=True,
         )

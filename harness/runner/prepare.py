@@ -49,7 +49,9 @@ class Site:
     provisioned: Provisioned
 
 
-def provision(run_id: str, plan: Plan, targets: Mapping[str, Target], deployments: Mapping[str, Deployment]) -> list[Site]:
+def provision(
+    run_id: str, plan: Plan, targets: Mapping[str, Target], deployments: Mapping[str, Deployment]
+) -> list[Site]:
     """Create the native objects of every site.
 
     Raises:

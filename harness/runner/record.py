@@ -60,7 +60,9 @@ class Record:
 
     def begin_phase(self, name: str, at_ns: int) -> None:
         """End the phase that goes on and begin another."""
-        self.change(phases=(*self._ended_phases(at_ns), Phase(name=name, start_s=self.seconds(at_ns) or 0.0, end_s=None)))
+        self.change(
+            phases=(*self._ended_phases(at_ns), Phase(name=name, start_s=self.seconds(at_ns) or 0.0, end_s=None))
+        )
 
     def end_phases(self, at_ns: int) -> None:
         """End the phase that goes on."""

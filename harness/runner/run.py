@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -180,6 +180,9 @@ class _Run:
         self._note("ending: the schedule is stopped, what is under way may still arrive (Ctrl-C again ends at once)")
         try:
             engines.stop_publishers()
+            limit = time.monotonic() + INTERRUPTED_DRAIN_S
+            while self._publishing and time.monotonic() < limit and not self._stop.at_once.is_set():
+                self._pump(engines, 0.1)
             self._drain(engines, limit_s=INTERRUPTED_DRAIN_S, interrupted=True)
             engines.finish(FINISH_WITHIN_S)
             self._pump(engines, 0.0)
@@ -194,7 +197,8 @@ class _Run:
         for site in self._sites:
             if site.target.profile == "quick":
                 self._record.label(
-                    "quick-profile", "profile quick: short time-outs, for tests and demos; no verdict on outage or latency"
+                    "quick-profile",
+                    "profile quick: short time-outs, for tests and demos; no verdict on outage or latency",
                 )
             if site.facts.genuineness != "genuine":
                 self._record.label(
@@ -258,7 +262,8 @@ class _Run:
         self._record.event("host-cpu", time.monotonic_ns(), busy=busy)
         if busy is not None and busy > CO_LOCATED_CPU:
             self._record.label(
-                "co-located", f"broker and clients share a host whose processors were {busy:.0%} busy: no verdict on rates"
+                "co-located",
+                f"broker and clients share a host whose processors were {busy:.0%} busy: no verdict on rates",
             )
 
     def _drain(self, engines: Engines, *, limit_s: float, interrupted: bool = False) -> None:
@@ -303,11 +308,12 @@ class _Run:
                 self._show(window)
         for message in said:
             if isinstance(message, ClientNote):
-                self._record.event("client", message.at_ns, client=message.client, kind=message.kind, text=message.text)
+                self._record.event("client", message.at_ns, client=message.client, what=message.kind, text=message.text)
                 if message.kind != "error":
                     self._note(f"{message.client} {message.kind}: {message.text}"[:200])
             elif isinstance(message, PublisherDone):
                 self._publishing -= 1
+                self._record.event("publisher-done", time.monotonic_ns(), **asdict(message))
             elif isinstance(message, EngineFailed):
                 raise EnvironmentFailure(f"the engine of {message.client} failed: {message.reason}")
         self._show_clock()

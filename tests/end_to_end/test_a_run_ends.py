@@ -56,7 +56,9 @@ def test_a_good_run_exits_0_with_an_exact_ledger_and_a_report(crep: Crep) -> Non
 
 
 def test_a_failed_expectation_exits_1_and_says_which(crep: Crep) -> None:
-    done = crep("run", crep.scenario(SMALL.replace("billing.lost == 0", "billing.duplicates > 0")), "--on", "solace-emulator")
+    done = crep(
+        "run", crep.scenario(SMALL.replace("billing.lost == 0", "billing.duplicates > 0")), "--on", "solace-emulator"
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "billing.duplicates > 0" in done.stdout + done.stderr
     crep.assert_nothing_runs()

@@ -110,8 +110,11 @@ def test_a_full_disk_is_said_and_leaves_nothing_running(crep: Crep) -> None:
 
 
 def test_a_secret_that_is_not_set_names_the_variable(crep: Crep) -> None:
-    targets(crep, "  far: {system: kafka, source: address, kafka: {bootstrap: '127.0.0.1:9', login: "
-                  "{username: me, password_env: CREP_NO_SUCH_SECRET}}}\n")
+    targets(
+        crep,
+        "  far: {system: kafka, source: address, kafka: {bootstrap: '127.0.0.1:9', login: "
+        "{username: me, password_env: CREP_NO_SUCH_SECRET}}}\n",
+    )
     refused(crep("run", crep.scenario(), "--on", "far", "--targets", "t.yaml"), 2, "CREP_NO_SUCH_SECRET")
 
 
