@@ -51,9 +51,9 @@ _METHOD = (
     "A run that breaks a rule is invalid: it is listed, and no number of it enters a table, figure or verdict. "
     "Incomplete runs likewise.",
     "Performance is compared only between measured targets of the same durability class, with the vendor's "
-    "default time-outs (profile default), paired by repetition, from 5 repetitions on, with the 95 % bootstrap "
-    "interval of the ratio, corrected over all comparisons of the scenario (Holm). Where the interval contains 1 "
-    "there is no winner.",
+    "default time-outs (profile default), paired by repetition, from 5 repetitions on. A winner needs a 95 % bootstrap "
+    "interval of the median ratio without 1 and a paired t test that stands after correction over all comparisons of the "
+    "report (Holm).",
     "An emulated target answers functional questions only. Its timings are grey and enter no performance verdict; "
     "no option changes that.",
     "Brokers and clients of local targets share one host. What is shown is that host's behaviour: it says little "

@@ -236,8 +236,9 @@ class Contest(_Part):
     right: str
     repetitions: int
     ratio: float | None  # median of left / right over the pairs
-    low: float | None  # 95 % bootstrap interval, corrected over all contests; None below 5 repetitions
+    low: float | None  # 95 % bootstrap interval of this ratio; None below 5 repetitions
     high: float | None
+    p_value: float | None  # paired t test, corrected over all contests of the report (Holm)
     winner: str | None
     statement: str
 

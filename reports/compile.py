@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from crep.harness.config.errors import UsageError
@@ -12,6 +13,7 @@ from crep.reports import contest, gather, judge
 from crep.reports.comparison import (
     ClientGroup,
     Comparison,
+    Contest,
     ExpectationCell,
     RunRow,
     RunState,
@@ -39,7 +41,9 @@ def compile_comparison(runs: Sequence[RunData]) -> Comparison:
     for run in ordered:
         scenario = run.document.scenario
         groups.setdefault((scenario.name, scenario.sha256, tuple(sorted(scenario.params.items()))), []).append(run)
-    scenarios = tuple(_scenario(group) for group in groups.values())
+    compiled = [_scenario(group) for group in groups.values()]
+    contests = iter(contest.decide([pairing for _, pairings in compiled for pairing in pairings]))
+    scenarios = tuple(_judged(scenario, list(islice(contests, len(pairings)))) for scenario, pairings in compiled)
     names = list(dict.fromkeys(s.title for scenario in scenarios for s in scenario.subjects))
     return Comparison(
         as_of=max(run.document.ended_utc or run.document.started_utc for run in runs),
@@ -49,7 +53,8 @@ def compile_comparison(runs: Sequence[RunData]) -> Comparison:
     )
 
 
-def _scenario(runs: Sequence[RunData]) -> ScenarioComparison:
+def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contest.Pairing, ...]]:
+    """One scenario without its performance verdict, and what that verdict is to be drawn from."""
     states = {run.document.run_id: judge.state_of(run) for run in runs}
     bindings = sorted({run.document.binding for run in runs})
     of = {binding: [run for run in runs if run.document.binding == binding] for binding in bindings}
@@ -58,14 +63,13 @@ def _scenario(runs: Sequence[RunData]) -> ScenarioComparison:
     standings = {b: _standing(origins[b], of[b]) for b in bindings}
     cells = {b: judge.expectations(origins[b], standings[b], counted[b]) for b in bindings}
     subjects = tuple(_subject(origins[b], of[b], counted[b], standings[b], cells[b].values()) for b in bindings)
-    contests = contest.contests(subjects, counted)
     document = runs[0].document
     scenario = document.scenario
 
     def each(collect: Any) -> tuple[Any, ...]:
         return tuple(row for b in bindings for row in collect(origins[b], counted[b]))
 
-    return ScenarioComparison(
+    compiled = ScenarioComparison(
         name=scenario.name,
         file=scenario.file,
         text=scenario.text,
@@ -86,10 +90,16 @@ def _scenario(runs: Sequence[RunData]) -> ScenarioComparison:
         faults=each(gather.faults),
         fault_summaries=each(gather.fault_summaries),
         throughput=each(gather.throughput),
-        contests=contests,
-        performance=judge.performance_text(subjects, contests),
+        contests=(),
+        performance="",
         command=_command(scenario, bindings, max(run.document.repetition for run in runs)),
     )
+    return compiled, contest.pairings(subjects, counted)
+
+
+def _judged(scenario: ScenarioComparison, contests: Sequence[Contest]) -> ScenarioComparison:
+    verdict = judge.performance_text(scenario.subjects, contests)
+    return scenario.model_copy(update={"contests": tuple(contests), "performance": verdict})
 
 
 def _subject(

@@ -1,26 +1,20 @@
-"""Performance compared: paired repetitions, the ratio's interval, winners corrected over all comparisons. Pure.
+"""Performance compared: paired repetitions, the ratio's interval, winners corrected over the whole report. Pure.
 
-Source of the rule: METHOD 10. Below five pairs there is neither interval nor winner. Holm's correction (S. Holm, 1979,
-"A simple sequentially rejective multiple test procedure") in its interval form: a comparison is decided where the
-interval at confidence 1 - 0.05 / (comparisons not yet decided) excludes 1.
+Source of the rules: METHOD 10; the statistics are those of ``checks.statistics``. Here is decided *who* is compared: no
+number of a subject that may not be compared ever reaches them.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 from crep.harness.checks.results import RunResults
+from crep.harness.checks.statistics import LEAST_REPETITIONS, PairedRatio, holm, paired_ratio, winners
 from crep.reports.comparison import Contest, Subject
 from crep.reports.gather import RunData, results_of
 
-REPETITIONS_FOR_A_WINNER = 5
-ALPHA = 0.05
-RESAMPLES = 20_000
 CO_LOCATED = "co-located"
 """Label that bars verdicts on throughput (METHOD rule 17)."""
 _PERCENTILES = ("50", "99")
@@ -37,29 +31,44 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class _Pairing:
+class Pairing:
+    """One metric of two subjects; ``ratio`` is left / right over the repetitions, None where ``gap`` says why not."""
+
     metric: Metric
     left: Subject
     right: Subject
-    values: tuple[tuple[float, float], ...]  # (left, right) per repetition that both have
-    gap: str  # why the pairs cannot be compared at all
+    ratio: PairedRatio | None
+    gap: str
 
 
-def contests(subjects: Sequence[Subject], runs: Mapping[str, Sequence[RunData]]) -> tuple[Contest, ...]:
-    """Every metric of every two subjects that may be compared.
+def pairings(subjects: Sequence[Subject], runs: Mapping[str, Sequence[RunData]]) -> tuple[Pairing, ...]:
+    """Every metric of every two subjects of one scenario that may be compared.
 
     ``runs`` holds the counted runs by subject. A subject whose standing forbids it takes no part, whatever its numbers.
     """
     admitted = [s for s in subjects if s.kind == "measured" and s.standing.comparable and s.counted]
-    pairings = [
+    return tuple(
         _paired(metric, a, b, runs[a.key], runs[b.key])
         for a, b in combinations(admitted, 2)
         if a.durability == b.durability
         for metric in _metrics([*runs[a.key], *runs[b.key]])
         if not (metric.name == "throughput" and CO_LOCATED in {*a.labels, *b.labels})
-    ]
-    confidence = _corrected([p for p in pairings if _decidable(p)])
-    return tuple(_contest(p, confidence.get(id(p))) for p in pairings)
+    )
+
+
+def decide(drawn: Sequence[Pairing]) -> tuple[Contest, ...]:
+    """Who wins each pairing of a whole report, in the order given; corrected over all of them at once."""
+    ratios = [pairing.ratio for pairing in drawn if pairing.ratio is not None]
+    tested = [ratio.p_value for ratio in ratios if ratio.p_value is not None]
+    corrected, won = iter(holm(tested)), iter(winners(ratios))
+    return tuple(
+        _contest(
+            pairing,
+            won=pairing.ratio is not None and next(won),
+            p_value=next(corrected) if pairing.ratio is not None and pairing.ratio.p_value is not None else None,
+        )
+        for pairing in drawn
+    )
 
 
 def values(results: RunResults) -> dict[Metric, float | None]:
@@ -84,10 +93,10 @@ def _metrics(runs: Sequence[RunData]) -> list[Metric]:
 
 def _paired(
     metric: Metric, left: Subject, right: Subject, lefts: Sequence[RunData], rights: Sequence[RunData]
-) -> _Pairing:
+) -> Pairing:
     a, b = ({_repetition(run): values(results_of(run)).get(metric) for run in runs} for runs in (lefts, rights))
     both = [(a[key], b[key]) for key in sorted(a.keys() & b.keys())]
-    known = tuple((x, y) for x, y in both if x is not None and y is not None)
+    known = [(x, y) for x, y in both if x is not None and y is not None]
     gap = ""
     if not both:
         gap = "no repetition was counted on both"
@@ -95,68 +104,39 @@ def _paired(
         gap = f"no value in {len(both) - len(known)} of {len(both)} pairs"
     elif any(x <= 0 or y <= 0 for x, y in known):
         gap = "a value of 0 has no ratio"
-    return _Pairing(metric, left, right, () if gap else known, gap)
+    ratio = None if gap else paired_ratio([x for x, _ in known], [y for _, y in known])
+    return Pairing(metric, left, right, ratio, gap)
 
 
 def _repetition(run: RunData) -> tuple[str, int]:
     return run.document.campaign, run.document.repetition
 
 
-def _decidable(pairing: _Pairing) -> bool:
-    return not pairing.gap and len(pairing.values) >= REPETITIONS_FOR_A_WINNER
-
-
-def _corrected(open_: list[_Pairing]) -> dict[int, float]:
-    """Identity of the pairing → confidence at which it is decided, by Holm's steps."""
-    confidence: dict[int, float] = {}
-    while open_:
-        level = 1.0 - ALPHA / len(open_)
-        confidence |= {id(p): level for p in open_}
-        still = [p for p in open_ if _contains_one(_interval(p, level))]
-        if len(still) == len(open_):
-            break
-        open_ = still
-    return confidence
-
-
-def _interval(pairing: _Pairing, confidence: float) -> tuple[float, float]:
-    """Percentile bootstrap of the median ratio; the seed is fixed, so that the same runs give the same report."""
-    ratios = np.array([left / right for left, right in pairing.values])
-    picks = np.random.default_rng(0).integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    medians = np.median(ratios[picks], axis=1)
-    low, high = np.quantile(medians, ((1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0))
-    return float(low), float(high)
-
-
-def _contains_one(interval: tuple[float, float]) -> bool:
-    return interval[0] <= 1.0 <= interval[1]
-
-
-def _contest(pairing: _Pairing, confidence: float | None) -> Contest:
-    metric, left, right = pairing.metric, pairing.left, pairing.right
-    ratio = statistics.median(x / y for x, y in pairing.values) if pairing.values else None
-    low = high = winner = None
-    if pairing.gap:
+def _contest(pairing: Pairing, won: bool, p_value: float | None) -> Contest:
+    metric, ratio = pairing.metric, pairing.ratio
+    winner = None
+    if ratio is None:
         statement = f"not compared: {pairing.gap}"
-    elif confidence is None:
-        statement = f"{len(pairing.values)} pairs, fewer than {REPETITIONS_FOR_A_WINNER}: no interval, no winner"
+    elif ratio.p_value is None:
+        statement = f"no winner: fewer than {LEAST_REPETITIONS} repetitions give no interval"
+    elif won:
+        winner = pairing.left if (ratio.median < 1.0) == metric.less_is_better else pairing.right
+        statement = f"{winner.title} is better in {metric.name}, {metric.where}"
+    elif ratio.differs:
+        statement = "no winner: not certain enough after correction for the number of comparisons"
     else:
-        low, high = _interval(pairing, confidence)
-        if _contains_one((low, high)):
-            statement = "no winner: the interval contains 1"
-        else:
-            winner = left if (high < 1.0) == metric.less_is_better else right
-            statement = f"{winner.title} is better in {metric.name}, {metric.where}."
+        statement = "no winner: the interval contains 1"
     return Contest(
         metric=metric.name,
         where=metric.where,
         unit=metric.unit,
-        left=left.key,
-        right=right.key,
-        repetitions=len(pairing.values),
-        ratio=ratio,
-        low=low,
-        high=high,
+        left=pairing.left.key,
+        right=pairing.right.key,
+        repetitions=ratio.repetitions if ratio else 0,
+        ratio=ratio.median if ratio else None,
+        low=ratio.low if ratio else None,
+        high=ratio.high if ratio else None,
+        p_value=p_value,
         winner=winner.key if winner else None,
         statement=statement,
     )

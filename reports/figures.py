@@ -142,7 +142,7 @@ def _timeline(scenario: ScenarioComparison, channel: str) -> Figure:
     faults = {s.key: [fault for fault in scenario.faults if fault.subject == s.key] for s in shown}
     repetitions = max((len({fault.repetition for fault in found}) for found in faults.values()), default=0)
     ratios = [1.0, 0.09 * repetitions + 0.03] if repetitions else [1.0]
-    figure = Figure(figsize=(WIDTH_IN, 0.65 + 1.75 * sum(ratios) * len(shown)), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 0.8 + 1.75 * sum(ratios) * len(shown)), layout="constrained")
     grid = figure.subplots(len(ratios) * len(shown), 1, sharex=True, squeeze=False, height_ratios=ratios * len(shown))
     top = max((v for row in rows for rate in row.rates.values() for v in rate), default=1.0) or 1.0
     colour = colours(scenario.subjects)
@@ -156,7 +156,7 @@ def _timeline(scenario: ScenarioComparison, channel: str) -> Figure:
     last = grid[-1, 0]
     last.tick_params(bottom=True, labelbottom=True)
     last.spines["bottom"].set_visible(True)
-    figure.legend(handles=_legend(rows, bool(repetitions)), loc="outside upper left", ncols=7, **_LEGEND)
+    figure.legend(handles=_legend(rows, bool(repetitions)), loc="outside upper left", ncols=4, **_LEGEND)
     return figure
 
 

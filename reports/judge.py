@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from crep.harness.checks.results import ExpectationResult, Verdict
+from crep.harness.checks.statistics import LEAST_REPETITIONS
 from crep.harness.runs.document import RunDocument
 from crep.reports.blocks import plural
 from crep.reports.comparison import (
@@ -21,7 +22,6 @@ from crep.reports.comparison import (
     Standing,
     Subject,
 )
-from crep.reports.contest import REPETITIONS_FOR_A_WINNER
 from crep.reports.gather import Origin, RunData, results_of, run_ids
 
 BARRING = {
@@ -144,12 +144,12 @@ def _verdict(subjects: Sequence[Subject], found: Sequence[Contest]) -> str:
         return "No performance verdict: the durability classes differ."
     won = [contest.statement for contest in found if contest.winner]
     if won:
-        return " ".join(won)
+        return "; ".join(won) + "."
     repetitions = max((contest.repetitions for contest in found), default=0)
-    if repetitions < REPETITIONS_FOR_A_WINNER:
+    if repetitions < LEAST_REPETITIONS:
         pairs = plural(repetitions, "paired repetition")
-        return f"No winner: {pairs}; below {REPETITIONS_FOR_A_WINNER} there is neither an interval nor a winner."
-    return "No winner: every 95 % interval of the ratio contains 1."
+        return f"No winner: {pairs}; below {LEAST_REPETITIONS} there is neither an interval nor a winner."
+    return "No winner: no difference is certain enough (95 %, corrected over all comparisons)."
 
 
 def _admitted(result: ExpectationResult, place: Standing) -> ExpectationResult:

@@ -6,24 +6,27 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.reports.comparison import Comparison
 from crep.reports.figures import figures
 from crep.reports.html import render_html
 from crep.reports.pdf import render_pdf
 from crep.reports.story import story
 
-Format = Literal["pdf", "html", "json"]
+FORMATS = ("pdf", "html", "json")
 
 
-def render(comparison: Comparison, out_dir: Path, formats: Sequence[Format] = ("pdf", "html", "json")) -> list[Path]:
+def render(comparison: Comparison, out_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write ``report.<format>`` for each format into ``out_dir`` (created) and return the paths, in that order.
 
     Raises:
+        UsageError: a format that is not one of ``FORMATS``.
         EnvironmentFailure: the folder cannot be written.
     """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"there is no report format {unknown[0]!r}", hint=f"formats: {', '.join(FORMATS)}")
     document = report_json(comparison)
     blocks = story(comparison)
     drawn = figures(comparison) if {"pdf", "html"} & set(formats) else {}

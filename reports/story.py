@@ -233,7 +233,7 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
         Column("Durability", "left", 2),
         Column("Kind", "left", 3),
     )
-    blocks: list[Block] = [Heading(1, "What was run"), Facts(tuple(pairs))]
+    blocks: list[Block] = [Heading(1, "What was run", new_page=True), Facts(tuple(pairs))]
     blocks.append(
         Table("Targets: how the neutral scenario became native objects, and how it is known.", columns, tuple(rows))
     )
@@ -269,7 +269,7 @@ def _ledger(scenario: ScenarioComparison) -> list[Block]:
         f"Messages, warm-up included, added up over {counted_in(scenario)}. {scenario.durability}. "
         "Lost: acknowledged, not received, and the broker itself reported an empty backlog."
     )
-    table = Table(caption, (Column("", "left", 3), *(column_of(s) for s in subjects)), tuple(rows))
+    table = Table(caption, (Column("", "left", 2), *(column_of(s) for s in subjects)), tuple(rows))
     return [Heading(1, "Delivery ledger"), table, *_offenders(scenario)]
 
 
@@ -290,7 +290,7 @@ def _counter_rows(
         ]
         rows.append((Cell(title), *cells))
     if zero:
-        text = "; ".join([zero[0], *(title[0].lower() + title[1:] for title in zero[1:])])
+        text = "None: " + "; ".join(title[0].lower() + title[1:] for title in zero)
         zeros = [Cell(NOTHING if of is None else "0", tone_of(s)) for of, s in zip(counts, subjects, strict=True)]
         rows.append((Cell(text, "muted"), *zeros))
     return rows
@@ -498,6 +498,7 @@ def _contests(scenario: ScenarioComparison) -> list[Block]:
             Cell(f"{scenario.subject(c.left).title} / {scenario.subject(c.right).title}"),
             Cell(significant(c.ratio)),
             Cell(f"{significant(c.low)} to {significant(c.high)}" if c.low is not None else NOTHING),
+            Cell(NOTHING if c.p_value is None else f"{c.p_value:.3f}"),
             Cell(count(c.repetitions)),
             Cell(c.statement, "good" if c.winner else "muted"),
         )
@@ -508,12 +509,13 @@ def _contests(scenario: ScenarioComparison) -> list[Block]:
         Column("Ratio of", "left", 3),
         Column("Median", "right", 1),
         Column("95 % interval", "right", 2),
+        Column("p (Holm)", "right", 1),
         Column("Pairs", "right", 1),
         Column("Statement", "left", 3),
     )
     caption = (
-        f"Performance, paired by repetition. {scenario.durability}. Intervals by bootstrap of the median ratio, "
-        "corrected over all comparisons (Holm); no winner where the interval contains 1."
+        f"Performance, paired by repetition. {scenario.durability}. Interval: bootstrap of the median ratio. p: "
+        "paired t test on the logarithms, corrected over all comparisons of the report (Holm). A winner needs both."
     )
     return [Heading(1, "Performance compared"), Table(caption, columns, rows)]
 

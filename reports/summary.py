@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from crep.reports.blocks import NOTHING, plural, quantity
@@ -11,7 +10,7 @@ from crep.reports.comparison import Comparison, ScenarioComparison, Subject
 LINES = 10
 
 
-def summary_lines(comparison: Comparison, written: Sequence[Path] = ()) -> list[str]:
+def summary_lines(comparison: Comparison, folder: Path | None = None) -> list[str]:
     """What was compared, the verdicts, lost and doubled, outage and recovery per target, where the report is."""
     lines: list[str] = []
     for scenario in comparison.scenarios:
@@ -19,7 +18,7 @@ def summary_lines(comparison: Comparison, written: Sequence[Path] = ()) -> list[
         for subject in scenario.subjects:
             lines += _subject(scenario, subject)
         lines.append(f"  {scenario.performance}")
-    report = [f"Report: {', '.join(str(path) for path in written)}"] if written else []
+    report = [] if folder is None else [f"Report: {folder / 'report.pdf'} (and .html, .json beside it)"]
     room = LINES - len(report)
     if len(lines) > room:
         left = len(lines) - room + 1
