@@ -43,6 +43,7 @@ DEVNULL = subprocess.DEVNULL
 STDOUT = subprocess.STDOUT
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_FORK_WAIT_S = 60.0  # a fork takes milliseconds; on a machine that swaps, seconds
 _KILL_WAIT_S = 10.0  # a SIGKILLed process is gone within milliseconds unless it hangs in the kernel
 
 
@@ -73,7 +74,11 @@ class Child:
         return self._popen.wait(timeout)
 
     def kill(self) -> None:
-        """SIGKILL the process group and wait until the child is gone. Nothing happens when it is gone already."""
+        """SIGKILL the process group and wait until the child is gone. Nothing happens when it is gone already.
+
+        Raises:
+            subprocess.TimeoutExpired: it hangs in the kernel.
+        """
         if self.poll() is None:
             _signal_group(self.pid, signal.SIGKILL)
             self.wait(_KILL_WAIT_S)
@@ -109,7 +114,7 @@ class _Spawner:
                 self._owner = os.getpid()
         result: Future[subprocess.Popen[bytes]] = Future()
         self._jobs.put((job, result))
-        return result.result()
+        return result.result(_FORK_WAIT_S)
 
     @staticmethod
     def _serve(
@@ -250,8 +255,13 @@ class Adopted:
         return None if ProcessIdentity.of(self.pid) == self.identity else 0
 
     def kill(self) -> None:
-        """SIGKILL it and wait until it is gone."""
-        self._end(signal.SIGKILL, _KILL_WAIT_S)
+        """SIGKILL it and wait until it is gone.
+
+        Raises:
+            subprocess.TimeoutExpired: it hangs in the kernel.
+        """
+        if not self._end(signal.SIGKILL, _KILL_WAIT_S):
+            raise subprocess.TimeoutExpired(f"SIGKILL of process {self.pid}", _KILL_WAIT_S)
 
     def terminate(self, grace_s: float) -> int:
         """SIGTERM it, SIGKILL it after ``grace_s`` seconds. Returns 0, see `poll`."""
@@ -299,7 +309,10 @@ def _exec_bound(parent: int, command: list[str]) -> None:
         sys.exit("the parent process has ended")
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):  # "ignore" would be handed on through exec
         signal.signal(ignored_by_python, signal.SIG_DFL)
-    os.execv(command[0], command)  # noqa: S606 - exec without a shell is the purpose
+    try:
+        os.execv(command[0], command)  # noqa: S606 - exec without a shell is the purpose
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

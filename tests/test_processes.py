@@ -129,6 +129,14 @@ def test_a_missing_program_is_named() -> None:
         spawn(["no-such-program"])
 
 
+def test_a_file_that_cannot_be_executed_ends_with_one_line(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\0 no program")
+    program.chmod(0o755)
+    done = run([program], timeout_s=5)
+    assert (done.code, done.output) == (1, f"{program}: Exec format error\n")
+
+
 def test_a_daemon_outlives_its_parent_and_can_be_ended_by_its_identity() -> None:
     process, child = parent(f"print(spawn({SLEEP}, daemon=True).pid, flush=True)")
     assert process.wait(10) == 0

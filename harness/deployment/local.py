@@ -9,6 +9,7 @@ One class for every product; what is special of Kafka or the emulator stands beh
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -139,7 +140,10 @@ class LocalDeployment:
         if process is None:
             raise DeploymentError(f"{self.target}: node {node} is not running, so it cannot be killed")
         sent = time.monotonic_ns()
-        process.kill()
+        try:
+            process.kill()
+        except subprocess.TimeoutExpired as error:
+            raise DeploymentError(f"{self.target}: node {node} (pid {process.pid}) does not die of SIGKILL") from error
         self._tell()
         return sent
 
@@ -192,17 +196,22 @@ class LocalDeployment:
             self.end()
 
     def end(self) -> None:
-        """End the processes, whoever started them, and remove the data."""
+        """End the processes, whoever started them, and remove the data.
+
+        Raises:
+            DeploymentError: a process does not die; the others are ended all the same.
+        """
         with self._lock:
             processes, self._processes = self._processes, {}
-        for process in processes.values():
-            process.terminate(_STOP_GRACE_S)
+        hanging = [process.pid for process in processes.values() if not _ended(process)]
         folder = self._folder
         if folder is not None:
             shutil.rmtree(folder if self._folder_is_ours else folder / "data", ignore_errors=True)
         if self._folder_is_ours:
             self._folder = None
         self._prepared = None
+        if hanging:
+            raise DeploymentError(f"{self.target}: still running after SIGKILL: pid {', '.join(map(str, hanging))}")
 
     def _start(self, progress: Progress) -> None:
         if self._prepared is None:
@@ -271,3 +280,11 @@ class LocalDeployment:
     def _tell(self) -> None:
         if self._changed is not None:
             self._changed(self)
+
+
+def _ended(process: NodeProcess) -> bool:
+    try:
+        process.terminate(_STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

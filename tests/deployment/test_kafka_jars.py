@@ -106,6 +106,13 @@ def test_a_damaged_lock_is_refused_with_its_line(tmp_path: Path, line: str) -> N
         read_lock(path)
 
 
+def test_a_lock_without_a_broker_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.lock"
+    path.write_text(render([jar("client", b"")]))
+    with pytest.raises(DeploymentError, match=r"no kafka_2.13 among the jars"):
+        read_lock(path)
+
+
 def test_two_jars_of_one_file_name_are_refused(tmp_path: Path) -> None:
     one = jar("broker", b"1")
     other = Jar("org.other", one.artifact, one.version, one.sha256, one.size)
@@ -244,6 +251,13 @@ def test_settings_that_are_not_xml_are_named(tmp_path: Path, monkeypatch: pytest
     settings.write_text("<settings>")
     with pytest.raises(DeploymentError, match=r"settings.xml is not XML"):
         find_repository(settings)
+
+
+@pytest.mark.parametrize("named", ["repository.example.com/maven", "ftp://127.0.0.1/x", "https://"])
+def test_a_repository_that_is_no_web_address_is_refused(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, named)
+    with pytest.raises(DeploymentError, match=rf"{VARIABLE} names is not an http or https URL"):
+        find_repository()
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,6 @@ def _unreachable(repository: Repository, jar: Jar, error: httpx.HTTPError) -> De
         what = str(error) or type(error).__name__
     return DeploymentError(
         f"{jar.coordinates} cannot be fetched from {host} (named by {repository.named_by}): {what}",
-        hint=f"check network and proxy (HTTPS_PROXY); name a mirror with {VARIABLE}=URL; "
+        hint=f"check network, proxy (HTTPS_PROXY) and certificates (SSL_CERT_FILE); name a mirror with {VARIABLE}=URL; "
         "or set KAFKA_HOME=DIR to an unpacked Kafka distribution",
     )

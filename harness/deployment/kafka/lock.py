@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crep.harness.deployment.contract import DeploymentError
 
+BROKER = "kafka_2.13"
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 
 _LINE = re.compile(
@@ -53,7 +54,7 @@ class Lock:
     @property
     def kafka_version(self) -> str:
         """Version of the broker."""
-        return next(jar.version for jar in self.jars if jar.artifact == "kafka_2.13")
+        return next(jar.version for jar in self.jars if jar.artifact == BROKER)
 
     @property
     def size(self) -> int:
@@ -81,6 +82,8 @@ def read_lock(path: Path = LOCK_FILE) -> Lock:
         if jar.file_name in jars:
             raise DeploymentError(f"{path}:{number}: a second jar named {jar.file_name}")
         jars[jar.file_name] = jar
+    if not any(jar.artifact == BROKER for jar in jars.values()):
+        raise DeploymentError(f"{path}: there is no {BROKER} among the jars")
     return Lock(tuple(jars.values()), hashlib.sha256(render(jars.values()).encode("ascii")).hexdigest())
 
 

@@ -23,6 +23,7 @@ from crep.harness.deployment.product import NodePlan, Prepared
 from crep.harness.processes import run
 
 _FORMAT_WITHIN_S = 60
+_JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")  # Java itself adds these to its command line
 _LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 
 
@@ -63,7 +64,12 @@ class KafkaProduct:
                 "product": "Apache Kafka",
                 "version": distribution.version,
                 **distribution.provenance,
-                "java": {"version": java.version, "found": java.found, "options": list(jvm)},
+                "java": {
+                    "version": java.version,
+                    "found": java.found,
+                    "options": list(jvm),
+                    "environment": {name: os.environ[name] for name in _JAVA_VARIABLES if name in os.environ},
+                },
                 "settings": {
                     "one node": dict(settings.ONE_NODE),
                     f"profile {target.profile}": dict(settings.PROFILES[target.profile]),

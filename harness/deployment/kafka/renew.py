@@ -17,7 +17,7 @@ from pathlib import Path
 
 from crep.harness.config.errors import CrepError, UsageError
 from crep.harness.deployment.contract import DeploymentError
-from crep.harness.deployment.kafka.lock import LOCK_FILE, Jar, read_lock, render
+from crep.harness.deployment.kafka.lock import BROKER, LOCK_FILE, Jar, read_lock, render
 from crep.harness.processes import run
 
 _LOG_BACKEND = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"  # Kafka binds slf4j 1.7; without it the log is lost
@@ -35,7 +35,7 @@ _POM = """\
 
 def roots(version: str) -> tuple[str, ...]:
     """What Maven is asked to resolve: the broker, its command-line tools, a log back end."""
-    return (f"org.apache.kafka:kafka_2.13:{version}", f"org.apache.kafka:kafka-tools:{version}", _LOG_BACKEND)
+    return (f"org.apache.kafka:{BROKER}:{version}", f"org.apache.kafka:kafka-tools:{version}", _LOG_BACKEND)
 
 
 def resolve(version: str) -> list[Jar]:

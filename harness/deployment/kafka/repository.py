@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from crep.harness.deployment.contract import DeploymentError
@@ -26,11 +27,11 @@ def find_repository(settings_file: Path | None = None) -> Repository:
     """The first of: ``CREP_MAVEN_REPOSITORY``, a mirror of *central* in Maven's ``settings.xml``, Maven's default.
 
     Raises:
-        DeploymentError: the settings file cannot be read as XML.
+        DeploymentError: the settings file is not XML, or what is named is no URL.
     """
     named = os.environ.get(VARIABLE)
     if named:
-        return Repository(named.rstrip("/"), VARIABLE)
+        return _checked(Repository(named.rstrip("/"), VARIABLE))
     path = settings_file if settings_file is not None else Path.home() / ".m2" / "settings.xml"
     mirror = _mirror(path) if path.is_file() else None
     if mirror is not None:
@@ -50,8 +51,18 @@ def _mirror(path: Path) -> Repository | None:
     for mirror in root.findall("mirrors/mirror"):
         url = _text(mirror, "url")
         if url and mirrors_central(_text(mirror, "mirrorOf")):
-            return Repository(url.rstrip("/"), str(path), _login(root, _text(mirror, "id")))
+            return _checked(Repository(url.rstrip("/"), str(path), _login(root, _text(mirror, "id"))))
     return None
+
+
+def _checked(repository: Repository) -> Repository:
+    parts = urlsplit(repository.url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise DeploymentError(
+            f"the Maven repository that {repository.named_by} names is not an http or https URL",
+            hint=f"set {VARIABLE}=https://host/path of a repository in Maven's default layout",
+        )
+    return repository
 
 
 def mirrors_central(pattern: str) -> bool:
