@@ -30,15 +30,15 @@ class FaultCost:
 class Evidence:
     """All that expectations are judged from. Subjects are ``channel`` or ``channel.reader``.
 
-    ``outages`` and ``recoveries`` hold one entry per fault that touched the subject. ``not_genuine`` names, per channel,
-    why a performance threshold cannot be judged there.
+    ``outages`` and ``recoveries`` hold one entry per fault that touched the subject. ``barred`` says why an expectation
+    cannot be judged on this target; empty where it can.
     """
 
     channels: Mapping[str, ChannelLedger]
     readers: Mapping[str, ReaderLedger]
     outages: Mapping[str, tuple[FaultCost, ...]]
     recoveries: Mapping[str, tuple[FaultCost, ...]]
-    not_genuine: Mapping[str, str]
+    barred: Callable[[Expectation], str]
     histogram: HistogramOf
     rate: RateOf
 
@@ -61,8 +61,8 @@ def judge(expectation: Expectation, evidence: Evidence) -> ExpectationResult:
     value = None if worst is None else values[worst]
     verdict: Verdict = "passed"
     reason = ""
-    if expectation.metric.kind == "performance" and expectation.channel in evidence.not_genuine:
-        verdict, reason = "not-judged", evidence.not_genuine[expectation.channel]
+    if barred := evidence.barred(expectation):
+        verdict, reason = "not-judged", barred
     elif missing:
         verdict, reason = "no-data", "; ".join(missing)
     elif value is not None and not expectation.holds(value):

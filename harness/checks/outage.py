@@ -17,7 +17,7 @@ class Silences:
     """For each intended send the silence that it fell into: from its intended time to its key's next sign of life.
 
     A sign of life is an acknowledgement (or a receipt) of *any* message of the key. Where none follows, the silence
-    ends with the schedule: after it no sends are intended, so the figure is a lower bound and the ledger tells the rest.
+    ends with the schedule: no sends are intended after it. The figure is then a lower bound; the ledger tells the rest.
     The longest interval with intended sends and no acknowledgement is then the longest of these.
     """
 
@@ -33,6 +33,11 @@ class Silences:
     def within(self, start_ns: int, end_ns: int) -> Silences:
         """Those that overlap ``start_ns`` to ``end_ns``."""
         these = (self.to_ns > start_ns) & (self.from_ns < end_ns)
+        return Silences(self.key[these], self.from_ns[these], self.to_ns[these])
+
+    def ended_by(self, end_ns: int) -> Silences:
+        """Those that were over by ``end_ns``."""
+        these = self.to_ns <= end_ns
         return Silences(self.key[these], self.from_ns[these], self.to_ns[these])
 
 

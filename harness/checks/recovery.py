@@ -3,8 +3,8 @@
 A second is *as before* when
 
 * at least 95 % of the sends **intended** in it were acknowledged (where the class offers no acknowledgement: handed
-  over) in time: within 1 s, or twice the baseline's p99 where that is longer. Acknowledgements that come when the outage
-  is over do not make its seconds good;
+  over) in time: within 1 s, or twice the baseline's p99 where that is longer. Acknowledgements that come when the
+  outage is over do not make its seconds good;
 * each at-least-once reader's backlog at its end is no higher than the highest of the baseline. Backlog is computed from
   the history: messages acknowledged and not yet received. What never came is no backlog once the drain ended clean: it
   is lost, and the ledger says so;

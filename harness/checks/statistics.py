@@ -1,9 +1,10 @@
 """Comparing two targets over paired repetitions (METHOD rule 10). Pure; imports nothing of crep.
 
 A pair is one repetition on each target, run side by side. The figure is the median of the pairs' ratios; its 95 %
-interval is the percentile bootstrap over pairs (B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13).
-With few pairs a bootstrap is too sure of itself, so a winner needs a second witness: the paired t test on the logarithms
-of the ratios, corrected over all comparisons of a report (S. Holm, Scandinavian Journal of Statistics 6, 1979).
+interval is the percentile bootstrap over pairs (B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993,
+chapter 13). With few pairs a bootstrap is too sure of itself, so a winner needs a second witness: the paired t test on
+the logarithms of the ratios, corrected over all comparisons of a report (S. Holm, Scandinavian Journal of Statistics 6,
+1979).
 """
 
 from __future__ import annotations

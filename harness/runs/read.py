@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import ValidationError
 
+from crep.harness.checks.results import Drain
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
-from crep.harness.runs.document import SCHEMA, RunDocument
+from crep.harness.runs.document import SCHEMA, FaultEvent, RunDocument, SitePart
 from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
 from crep.harness.runs.provenance import process_started
 from crep.harness.runs.records import load_records
@@ -22,6 +24,10 @@ from crep.harness.runs.windows import read_counters, read_histogram
 
 State = Literal["complete", "incomplete", "interrupted", "failed", "running"]
 """The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""
+
+
+_TROUBLE = ("down", "reconnecting", "error")
+"""Kinds of client events that tell of a fault (``brokers.contract.ClientEvent``)."""
 
 
 class Run:
@@ -34,6 +40,54 @@ class Run:
     def t0_ns(self) -> int | None:
         """Intended time of the first measured message; None in a run that never came so far."""
         return self.document.t0_ns
+
+    @property
+    def drain(self) -> Drain | None:
+        """How the drain ended; None in a run that never came so far."""
+        return self.document.drain
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run was cut short; None when it went to its end (or still does)."""
+        if self.state == "incomplete":
+            return "crep was killed"
+        return self.document.failure
+
+    @property
+    def faults(self) -> tuple[FaultEvent, ...]:
+        """What the timeline did."""
+        return self.document.faults
+
+    @property
+    def sites(self) -> dict[str, SitePart]:
+        """The brokers, by site."""
+        return self.document.sites
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Codes of the run's labels."""
+        return frozenset(label.code for label in self.document.labels)
+
+    @property
+    def signs_s(self) -> tuple[float, ...]:
+        """When publishers reported a lost connection or an error, seconds relative to t0."""
+        publishers = {client.name for client in self.document.clients if client.role == "publisher"}
+        return tuple(
+            event["at_s"]
+            for event in self.events
+            if event.get("event") == "client"
+            and event.get("client") in publishers
+            and event.get("what") in _TROUBLE
+            and event.get("at_s") is not None
+        )
+
+    def rejection_reasons(self, channel: str) -> dict[str, int]:
+        """How often the publishers of a channel were given which reason for a refusal."""
+        reasons: Counter[str] = Counter()
+        for event in self.events:
+            if event.get("event") == "publisher-done" and event.get("channel") == channel:
+                reasons.update(event.get("rejection_reasons", {}))
+        return dict(reasons)
 
     @cached_property
     def events(self) -> tuple[dict[str, Any], ...]:

@@ -1,0 +1,258 @@
+"""All verdicts of one run, computed from what its run folder holds and from nothing else.
+
+::
+
+    run folder ─▶ RunData ─┐
+    scenario   ─▶ Plan ────┼─▶ channels ─▶ ledger, outage, recovery ─▶ rules, expectations ─▶ RunResults
+    control    ─▶ RunData ─┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from crep.harness.checks import rules
+from crep.harness.checks.channel import ChannelRun, ReaderRun, Recorded, channel_runs, count_in
+from crep.harness.checks.expectations import Evidence, FaultCost, judge
+from crep.harness.checks.faults import SECOND, FaultFinding, FaultRecord, fault_result, find_faults
+from crep.harness.checks.latency import summarise
+from crep.harness.checks.ledger import read_ledger, send_ledger
+from crep.harness.checks.results import ChannelLedger, Drain, LatencySummary, ReaderLedger, Rule, RunResults, Throughput
+from crep.harness.metrics.histogram import Histogram
+from crep.harness.scenario.expectation import Expectation, When
+from crep.harness.scenario.plan import Plan, without_faults
+
+
+class SiteRecord(Protocol):
+    """One broker of the run (``runs.document.SitePart``)."""
+
+    @property
+    def target(self) -> str:
+        """The target's name."""
+
+    @property
+    def genuineness(self) -> str:
+        """``genuine``, ``emulated`` or ``mock``."""
+
+    @property
+    def profile(self) -> str:
+        """``default`` or ``quick``."""
+
+
+class RunData(Recorded, Protocol):
+    """A run as it was recorded; a run folder that was read is one (``runs.read.Run``). Seconds are relative to t0."""
+
+    @property
+    def drain(self) -> Drain | None:
+        """How the drain ended; None in a run that never came so far."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run was cut short; None when it went to its end."""
+
+    @property
+    def faults(self) -> Sequence[FaultRecord]:
+        """What the timeline did."""
+
+    @property
+    def sites(self) -> Mapping[str, SiteRecord]:
+        """The brokers, by site."""
+
+    @property
+    def labels(self) -> Collection[str]:
+        """Codes of the run's labels."""
+
+    @property
+    def signs_s(self) -> Sequence[float]:
+        """When publishers reported a lost connection or an error."""
+
+    def rejection_reasons(self, channel: str) -> Mapping[str, int]:
+        """How often clients were given which reason for a refusal."""
+
+    def histogram(
+        self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
+    ) -> Histogram:
+        """Samples of ``latency``, ``acknowledge`` or ``lateness`` of messages intended in ``seconds``."""
+
+
+def evaluate(run: RunData, plan: Plan, control: RunData | None = None) -> RunResults:
+    """Check one run.
+
+    Args:
+        run: the run.
+        plan: the plan that it followed (for a control run: ``without_faults`` of it).
+        control: the no-fault control run on the same target, for baselines and outages.
+    """
+    return _Evaluation(run, plan, control).results()
+
+
+class _Evaluation:
+    def __init__(self, run: RunData, plan: Plan, control: RunData | None) -> None:
+        self._run, self._plan = run, plan
+        self._clean = run.drain is not None and run.drain.clean
+        self._channels = channel_runs(run, plan)
+        by_site = {site: [self._channels[spec.name] for spec in specs] for site, specs in plan.channels.items()}
+        self._site_of = {spec.name: site for site, specs in plan.channels.items() for spec in specs}
+        self._by_site: Mapping[str, Sequence[ChannelRun]] = by_site
+        self._findings = find_faults(
+            run.faults,
+            by_site,
+            channel_runs(control, without_faults(plan)) if control is not None else None,
+            drain_clean=self._clean,
+            control_clean=control is not None and control.drain is not None and control.drain.clean,
+        )
+        self._seconds = _seconds_by_phase(plan.measured_s, self._findings)
+
+    def results(self) -> RunResults:
+        channels = tuple(
+            send_ledger(channel.history, channel.sends, self._run.rejection_reasons(channel.name))
+            for channel in self._channels.values()
+        )
+        readers = tuple(self._reader_ledger(channel, reader) for channel, reader in self._readers())
+        latencies = tuple(self._latencies())
+        return RunResults(
+            rules=self._rules(channels, latencies),
+            channels=channels,
+            readers=readers,
+            latencies=latencies,
+            throughput=tuple(self._throughput(channel) for channel in self._channels.values()),
+            faults=tuple(
+                fault_result(finding, self._run.signs_s, self._clean, self._by_site.get(finding.record.site, ()))
+                for finding in self._findings
+            ),
+            expectations=tuple(judge(one, self._evidence(channels, readers)) for one in self._plan.expectations),
+        )
+
+    def _readers(self) -> Iterable[tuple[ChannelRun, ReaderRun]]:
+        return ((channel, reader) for channel in self._channels.values() for reader in channel.readers)
+
+    def _reader_ledger(self, channel: ChannelRun, reader: ReaderRun) -> ReaderLedger:
+        return read_ledger(
+            channel.name,
+            channel.sends,
+            reader.history,
+            reader.receipts,
+            drain_clean=self._clean,
+            t0_ns=channel.t0_ns,
+        )
+
+    def _rules(self, channels: Sequence[ChannelLedger], latencies: Sequence[LatencySummary]) -> tuple[Rule, ...]:
+        phase: When = "outside faults" if self._findings else "always"
+        lateness = {name: self._histogram("lateness", name, phase) for name in self._channels if self._sends_to(name)}
+        early = {
+            f"{one.metric} of {one.where}": one.non_positive for one in latencies if one.metric != "lateness"
+        }  # a send at its very instant has lateness 0
+        words = "outside faults" if self._findings else "in the measured phase"
+        return (
+            rules.completed_rule(self._run.failure),
+            rules.lateness_rule(lateness, self._plan.lateness_s, words),
+            rules.schedule_rule(channels),
+            rules.drain_rule(self._run.drain),
+            rules.faults_rule(self._plan.timeline, self._run.faults),
+            rules.clock_rule(early),
+            rules.outcomes_rule(channels),
+        )
+
+    def _sends_to(self, channel: str) -> bool:
+        return bool(self._plan.publishers_of(channel))
+
+    def _latencies(self) -> Iterable[LatencySummary]:
+        for channel in self._channels.values():
+            for metric in ("acknowledge", "lateness"):
+                yield summarise(metric, channel.name, self._histogram(metric, channel.name, "always"))
+            for reader in channel.readers:
+                for metric in ("latency", "service"):
+                    yield summarise(metric, reader.name, self._histogram(metric, reader.name, "always"))
+
+    def _histogram(self, metric: str, subject: str, when: When) -> Histogram:
+        """Samples of a subject (channel or channel.reader) in a phase of the measured part."""
+        channel, _, reader = subject.partition(".")
+        seconds = self._seconds[when]
+        if metric == "service":
+            return self._service(subject, seconds)
+        return self._run.histogram(metric, channel, reader or None, seconds)
+
+    def _service(self, subject: str, seconds: Sequence[int]) -> Histogram:
+        """Received minus actual send: no client knows both, so it comes from the records."""
+        channel, reader = next(pair for pair in self._readers() if pair[1].name == subject)
+        row, records = reader.receipts.row, reader.receipts.records
+        intended = np.full(len(row), -SECOND, np.int64)  # not located: before t0
+        located = row >= 0
+        intended[located] = channel.sends.intended_ns[row[located]] - channel.t0_ns
+        within = np.isin(intended // SECOND, np.asarray(seconds, np.int64))
+        histogram = Histogram()
+        histogram.record(records["received_ns"][within] - channel.sends.sent_ns[row[within]])
+        return histogram
+
+    def _throughput(self, channel: ChannelRun) -> Throughput:
+        def rate(statistic: str, subject: str = channel.name) -> float:
+            return self._rate(subject, statistic, "always") or 0.0
+
+        return Throughput(
+            channel=channel.name,
+            intended_per_s=rate("intended"),
+            sent_per_s=rate("sent"),
+            acknowledged_per_s=rate("acknowledged"),
+            received_per_s={reader.name.partition(".")[2]: rate("received", reader.name) for reader in channel.readers},
+        )
+
+    def _rate(self, subject: str, statistic: str, when: When) -> float | None:
+        seconds = self._seconds[when]
+        name, _, _ = subject.partition(".")
+        channel = self._channels[name]
+        if statistic == "received":
+            reader = next(one for one in channel.readers if one.name == subject)
+            moments = channel.receipt_moments(reader)
+        elif statistic == "sent":
+            moments = channel.moments("sent")
+        else:
+            moments = channel.moments("acknowledged" if statistic == "acknowledged" else "intended")
+        return count_in(moments, seconds) / len(seconds) if len(seconds) else None
+
+    def _evidence(self, channels: Sequence[ChannelLedger], readers: Sequence[ReaderLedger]) -> Evidence:
+        outages: dict[str, list[FaultCost]] = {}
+        recoveries: dict[str, list[FaultCost]] = {}
+        for finding in self._findings:
+            for name, felt in finding.channels.items():
+                for one in (*([felt.publish] if felt.publish else []), *felt.receive):
+                    cost = FaultCost(one.outage_s, "there was no control run, so the outage is not known")
+                    outages.setdefault(one.where, []).append(cost)
+                at_s = felt.recovery.at_s
+                took_s = None if at_s is None else at_s - finding.injected_s
+                recoveries.setdefault(name, []).append(FaultCost(took_s, f"not recovered: {felt.recovery.because}"))
+        return Evidence(
+            channels={one.channel: one for one in channels},
+            readers={f"{one.channel}.{one.reader}": one for one in readers},
+            outages={name: tuple(costs) for name, costs in outages.items()},
+            recoveries={name: tuple(costs) for name, costs in recoveries.items()},
+            barred=self._barred,
+            histogram=self._histogram,
+            rate=self._rate,
+        )
+
+    def _barred(self, expectation: Expectation) -> str:
+        """METHOD rules 16, 17, 18: where no performance verdict may be given, and why."""
+        site = self._run.sites.get(self._site_of[expectation.channel])
+        if expectation.metric.kind == "functional" or site is None:
+            return ""
+        if site.genuineness != "genuine":
+            return f"{site.target} is {site.genuineness}: its timings are not a measurement of the product"
+        if site.profile != "default":
+            return f"profile {site.profile} of {site.target} is for tests and demos: no verdict on its timings"
+        if expectation.metric.name == "throughput" and "co-located" in self._run.labels:
+            return "broker and clients shared a busy host: no verdict on rates"
+        return ""
+
+
+def _seconds_by_phase(measured_s: float, findings: Sequence[FaultFinding]) -> dict[When, list[int]]:
+    """The whole seconds of the measured part; a second that a fault touches at all is *during* faults."""
+    every = list(range(int(np.ceil(measured_s))))
+    during = [s for s in every if any(one.injected_s < s + 1 and one.over_s > s for one in findings)]
+    return {
+        "always": every,
+        "during faults": during,
+        "outside faults": [second for second in every if second not in set(during)],
+    }
