@@ -145,6 +145,7 @@ class _Run:
         self._timeline: Timeline | None = None
         self._watch: DrainWatch | None = None
         self._publishing = 0
+        self._disconnected: set[str] = set()
         self._t0_ns = 0
         self.drained: Drain | None = None
         self.measured_anything = False
@@ -309,8 +310,7 @@ class _Run:
         for message in said:
             if isinstance(message, ClientNote):
                 self._record.event("client", message.at_ns, client=message.client, what=message.kind, text=message.text)
-                if message.kind != "error":
-                    self._note(f"{message.client} {message.kind}: {message.text}"[:200])
+                self._say_connection(message)
             elif isinstance(message, PublisherDone):
                 self._publishing -= 1
                 self._record.event("publisher-done", time.monotonic_ns(), **asdict(message))
@@ -332,6 +332,16 @@ class _Run:
         late = window.percentile_ms("lateness", 99)
         if late is not None:
             status.late_p99_ms = late
+
+    def _say_connection(self, note: ClientNote) -> None:
+        """Show a client's connection only where it changes: an outage brings the same error many times a second."""
+        lost = note.kind in ("down", "reconnecting")
+        if note.kind == "rejected" or lost != (note.client in self._disconnected):
+            self._note(f"{note.client} {note.kind}: {note.text}")
+        if lost:
+            self._disconnected.add(note.client)
+        elif note.kind == "reconnected":
+            self._disconnected.discard(note.client)
 
     def _show_clock(self) -> None:
         phases = self._record.document.phases
