@@ -61,7 +61,8 @@ def resolve(version: str) -> list[Jar]:
         except subprocess.TimeoutExpired as error:
             raise DeploymentError("Maven did not end within 10 minutes") from error
         if done.code != 0:
-            raise DeploymentError("Maven could not resolve Kafka's jars", hint=done.output[-2000:])
+            errors = [line for line in done.output.splitlines() if "[ERROR]" in line]
+            raise DeploymentError(f"Maven could not resolve Kafka {version}", hint=(errors or [done.output[-500:]])[0])
         return sorted(_jar_at(path, folder / "jars") for path in (folder / "jars").rglob("*.jar"))
 
 
