@@ -55,7 +55,7 @@ lock: install ## upgrade every pinned requirement (then: make install test)
 	$(BIN)/uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --no-emit-index-url --extra dev -o requirements-dev.txt pyproject.toml
 
 lock-kafka: install ## renew the lock of Kafka's jars (needs mvn)
-	$(BIN)/python -m crep.harness.deployment.kafka.lock
+	$(BIN)/python -m crep.harness.deployment.kafka.renew
 
 wheel: install ## build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
