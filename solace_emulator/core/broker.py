@@ -1,0 +1,261 @@
+"""The broker: its message VPNs, its numbers, its spool, and their recovery from the journal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..smf.message import Message
+from . import configuration
+from . import log as records
+from .log import Log, encode
+from .publisher import PublisherFlow
+from .queue import Burial, Entry, Queue, SpooledMessage
+from .refusal import Refused
+from .vpn import Vpn
+
+_IDS_RESERVED: Final = 10_000_000
+_DETACHED_PUBLISHERS_KEPT: Final = 1000
+_TEMPORARY_QUEUE_GRACE_MS: Final = 60_000
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Broker:
+    """Everything that a broker knows. ``schedule`` asks the edge to call :meth:`work` soon."""
+
+    def __init__(self, log: Log, now_ms: Callable[[], int], schedule: Callable[[], None], *, router: str) -> None:
+        self.log = log
+        self._clock = now_ms
+        self.router = router
+        self.vpns: dict[str, Vpn] = {}
+        self.publishers: dict[int, PublisherFlow] = {}
+        self.queues_by_number: dict[int, tuple[Vpn, Queue]] = {}
+        self.live: dict[int, dict[int, SpooledMessage]] = {}  # segment -> message id -> message
+        self._next_message = 1
+        self._next_number = 1
+        self._next_delivery = 0
+        self._reserved_delivery = 0
+        self._schedule = schedule
+        self._woken: dict[Queue, None] = {}
+        self._waiting: dict[Queue, None] = {}
+        self._unsettled: dict[PublisherFlow, None] = {}
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since 1970."""
+        return self._clock()
+
+    # -- numbers
+
+    def next_number(self) -> int:
+        """Return a number for a flow, queue or client, never used before."""
+        self._next_number += 1
+        return self._next_number - 1
+
+    def next_delivery_id(self) -> int:
+        """Return a delivery id higher than every earlier one.
+
+        It starts from the clock in microseconds; the ceiling in the journal covers a clock that was set back.
+        """
+        delivery_id = self._next_delivery
+        self._next_delivery += 1
+        if delivery_id >= self._reserved_delivery:
+            self._reserve_deliveries()
+        return delivery_id
+
+    def _reserve_deliveries(self) -> None:
+        self._reserved_delivery = self._next_delivery + _IDS_RESERVED
+        self.log.append(encode(self.counters()))
+        self.log.commit()
+
+    def counters(self) -> records.Counters:
+        """Return what must not be used again."""
+        return records.Counters(self._next_message, self._next_number, self._reserved_delivery)
+
+    def reserve(self, message: int = 0, number: int = 0, delivery: int = 0) -> None:
+        """Never give out these numbers again, nor lower ones: they were used before a restart."""
+        self._next_message = max(self._next_message, message + 1)
+        self._next_number = max(self._next_number, number + 1)
+        self._next_delivery = max(self._next_delivery, delivery)
+
+    def start(self, log: Log) -> None:
+        """Begin to serve, with a log that can be written."""
+        self.log = log
+        self.reserve(delivery=self._clock() * 1000)
+        self._reserve_deliveries()
+        if not self.vpns:
+            configuration.factory_state(self)
+
+    # -- work
+
+    def wake(self, queue: Queue) -> None:
+        """Have a queue dispatched at the next :meth:`work`."""
+        self._woken[queue] = None
+        self._schedule()
+
+    def work(self) -> None:
+        """Tell publishers what has become durable, and let woken queues deliver."""
+        for flow in list(self._unsettled):
+            flow.tell(self.log.durable)
+            if not flow.waiting:
+                del self._unsettled[flow]
+        woken, self._woken = self._woken, {}
+        for queue in woken:
+            queue.dispatch()
+
+    def await_durable(self, queue: Queue) -> None:
+        """Have a queue dispatched when more of the log is durable."""
+        self._waiting[queue] = None
+
+    def on_durable(self) -> None:
+        """More of the log is durable: what waited for it goes on."""
+        self._woken.update(self._waiting)
+        self._waiting.clear()
+        self._schedule()
+
+    def tick(self) -> None:
+        """Do what falls due by time: expiry, and the end of temporary queues that nobody came back for."""
+        now = self.now_ms()
+        for vpn in self.vpns.values():
+            for queue in list(vpn.queues.values()):
+                queue.expire()
+                if not queue.durable and not queue.flows and now - queue.last_detached_ms > _TEMPORARY_QUEUE_GRACE_MS:
+                    configuration.delete_queue(self, vpn, queue)
+
+    # -- spool
+
+    def spool(
+        self,
+        vpn: Vpn,
+        message: Message,
+        queues: list[Queue],
+        flow: PublisherFlow | None,
+        publisher_message_id: int,
+        *,
+        expires: bool = True,
+    ) -> None:
+        """Write a message to the journal once and give it to its queues."""
+        message_id = self._next_message
+        self._next_message += 1
+        numbers = [queue.number for queue in queues]
+        now = self.now_ms()
+        segment = self.log.segment
+        position = self.log.append(
+            encode(
+                records.Spooled(
+                    message_id,
+                    tuple(numbers),
+                    flow.number if flow is not None else 0,
+                    publisher_message_id,
+                    now,
+                    message.flags,
+                    message.cos,
+                    message.kept,
+                    message.body,
+                )
+            )
+        )
+        self.log.commit()
+        spooled = SpooledMessage(message_id, message, numbers, segment, position, now)
+        self.live.setdefault(segment, {})[message_id] = spooled
+        vpn.holds(spooled)
+        for queue in queues:
+            queue.spool(spooled, expires=expires)
+
+    def released(self, queue: Queue, spooled: SpooledMessage) -> None:
+        """A queue holds the message no longer; without queues it leaves the spool."""
+        spooled.queues.remove(queue.number)
+        if not spooled.queues:
+            del self.live[spooled.segment][spooled.id]
+            self.queues_by_number[queue.number][0].released(spooled)
+
+    def bury(self, queue: Queue, entry: Entry) -> Burial:
+        """Move a dead message; see :meth:`.vpn.Vpn.bury`."""
+        return self.queues_by_number[queue.number][0].bury(queue, entry)
+
+    # -- publisher flows
+
+    def open_publisher(self, vpn: Vpn) -> PublisherFlow:
+        """Make a publisher flow."""
+        number = self.next_number()
+        flow = PublisherFlow(vpn.name, f"{self.router}/{self.now_ms():x}/{number}", number)
+        self.publishers[number] = flow
+        self.log.append(encode(self._state(flow)))
+        self.log.commit()
+        self._drop_old_publishers()
+        return flow
+
+    def find_publisher(self, vpn: Vpn, name: str) -> PublisherFlow | None:
+        """Return the publisher flow with this name."""
+        number = name.rpartition("/")[2]
+        flow = self.publishers.get(int(number)) if number.isdecimal() and len(number) < 12 else None
+        return flow if flow is not None and (flow.vpn, flow.name) == (vpn.name, name) else None
+
+    def close_publisher(self, flow: PublisherFlow) -> None:
+        """Forget a publisher flow."""
+        del self.publishers[flow.number]
+        self._unsettled.pop(flow, None)
+        self.log.append(encode(records.PublisherClosed(flow.number)))
+
+    def outcome(self, flow: PublisherFlow, message_id: int, refusal: Refused | None) -> None:
+        """Note what became of a publisher's message; it is told once everything up to here is durable."""
+        if refusal is not None:
+            self.log.append(encode(records.MessageRefused(flow.number, message_id)))
+            self.log.commit()
+        flow.note(message_id, self.log.position, refusal)
+        self._unsettled[flow] = None
+        self._schedule()
+
+    def _drop_old_publishers(self) -> None:
+        detached = [flow for flow in self.publishers.values() if flow.owner is None]
+        for flow in detached[:-_DETACHED_PUBLISHERS_KEPT]:
+            self.close_publisher(flow)
+
+    @staticmethod
+    def _state(flow: PublisherFlow) -> records.PublisherState:
+        return records.PublisherState(flow.vpn, flow.name, flow.number, flow.last, tuple(flow.refused))
+
+    # -- recovery and compaction
+
+    def snapshot(self) -> Iterable[bytes]:
+        """Yield the records that say everything but the messages: they head each segment of the journal."""
+        yield encode(self.counters())
+        for record in configuration.snapshot(self):
+            yield encode(record)
+        for flow in self.publishers.values():
+            yield encode(self._state(flow))
+
+    def respool(self, spooled: SpooledMessage) -> None:
+        """Write a message to the journal's end again, so that its old segment can go."""
+        self.move(spooled, self.log.segment)
+        message = spooled.message
+        self.log.append(
+            encode(
+                records.Spooled(
+                    spooled.id,
+                    tuple(spooled.queues),
+                    0,
+                    0,
+                    spooled.spooled_at_ms,
+                    message.flags,
+                    message.cos,
+                    message.kept,
+                    message.body,
+                )
+            )
+        )
+        self.log.commit()
+
+    def move(self, spooled: SpooledMessage, segment: int) -> None:
+        """Note that a message's latest copy lies in this segment."""
+        del self.live[spooled.segment][spooled.id]
+        spooled.segment = segment
+        self.live.setdefault(segment, {})[spooled.id] = spooled
+
+    def last_words(self) -> Iterable[bytes]:
+        """Yield the records of a clean stop: how often each message that is still here was delivered."""
+        for _, queue in self.queues_by_number.values():
+            counts = [(entry.id, entry.count) for entry in queue.entries if entry.count]
+            for at in range(0, len(counts), 1000):
+                yield encode(records.Delivered(queue.number, tuple(counts[at : at + 1000])))
+        yield encode(records.CleanStop())

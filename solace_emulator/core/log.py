@@ -1,0 +1,226 @@
+"""What the rules ask of durable storage, and what they write to it.
+
+The rules append records and are told later up to which position everything is safe; who writes, when and how is the
+edge's business. All records of one turn become durable together or not at all.
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+Position: TypeAlias = int
+
+
+class Log(Protocol):
+    """An append-only log with group commit."""
+
+    @property
+    def durable(self) -> Position:
+        """Everything appended up to this position survives a crash."""
+        ...
+
+    @property
+    def position(self) -> Position:
+        """The position of the last record appended."""
+        ...
+
+    @property
+    def segment(self) -> int:
+        """The number of the segment that the next record goes to."""
+        ...
+
+    def append(self, record: bytes) -> Position:
+        """Append a record; it becomes durable with the next commit."""
+        ...
+
+    def commit(self) -> None:
+        """Ask for everything appended so far to become durable soon; without this it is only written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSet:
+    """A configured object has these values now. ``path`` are its identifiers, outermost first."""
+
+    kind: str
+    path: tuple[str, ...]
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDeleted:
+    """A configured object is gone."""
+
+    kind: str
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A message was spooled to queues (by number), from a publisher flow (0: none) as that flow's message."""
+
+    message_id: int
+    queues: tuple[int, ...]
+    flow: int
+    publisher_message_id: int
+    spooled_at_ms: int
+    flags: int
+    cos: int
+    kept: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Messages left a queue: acknowledged, moved or discarded."""
+
+    queue: int
+    message_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherState:
+    """A publisher flow exists, has taken its messages up to ``last`` and refused some of the latest."""
+
+    vpn: str
+    name: str
+    flow: int
+    last: int
+    refused: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherClosed:
+    """A publisher flow is gone."""
+
+    flow: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRefused:
+    """A publisher flow's message was refused; a cumulative acknowledge must never cover it."""
+
+    flow: int
+    publisher_message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Numbers that must never be used again. ``next_delivery`` is a ceiling: all ids below it may be in use."""
+
+    next_message: int
+    next_number: int
+    next_delivery: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """At a clean stop: how often messages that are still in a queue have been delivered."""
+
+    queue: int
+    counts: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CleanStop:
+    """The broker stopped in order: what was delivered is known exactly."""
+
+
+Record: TypeAlias = (
+    ConfigSet
+    | ConfigDeleted
+    | Spooled
+    | Removed
+    | PublisherState
+    | PublisherClosed
+    | MessageRefused
+    | Counters
+    | Delivered
+    | CleanStop
+)
+
+_SPOOLED: Final = struct.Struct(">BQIQQBBHII")
+_KIND_JSON: Final = 1
+_KIND_SPOOLED: Final = 2
+_KIND_REMOVED: Final = 3
+_JSON_TYPES: Final[dict[str, type]] = {
+    kind.__name__: kind
+    for kind in (
+        ConfigSet,
+        ConfigDeleted,
+        PublisherState,
+        PublisherClosed,
+        MessageRefused,
+        Counters,
+        Delivered,
+        CleanStop,
+    )
+}
+
+
+def encode(record: Record) -> bytes:
+    """Encode a record. The frequent ones are packed, the others are JSON."""
+    if isinstance(record, Spooled):
+        head = _SPOOLED.pack(
+            _KIND_SPOOLED,
+            record.message_id,
+            record.flow,
+            record.publisher_message_id,
+            record.spooled_at_ms,
+            record.flags,
+            record.cos,
+            len(record.queues),
+            len(record.kept),
+            len(record.body),
+        )
+        return b"".join((head, struct.pack(f">{len(record.queues)}I", *record.queues), record.kept, record.body))
+    if isinstance(record, Removed):
+        return struct.pack(f">BI{len(record.message_ids)}Q", _KIND_REMOVED, record.queue, *record.message_ids)
+    values = {name: getattr(record, name) for name in record.__slots__}
+    return bytes((_KIND_JSON,)) + json.dumps([type(record).__name__, values], separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Record:
+    """Decode a record. Raises ``ValueError`` for anything that :func:`encode` did not make."""
+    kind = data[0] if data else 0
+    try:
+        if kind == _KIND_SPOOLED:
+            return _decode_spooled(data)
+        if kind == _KIND_REMOVED:
+            count = (len(data) - 5) // 8
+            queue, *ids = struct.unpack(f">I{count}Q", data[1:])
+            return Removed(queue, tuple(ids))
+        if kind == _KIND_JSON:
+            name, values = json.loads(data[1:])
+            record: Record = _JSON_TYPES[name](**{key: _tupled(value) for key, value in values.items()})
+            return record
+    except (struct.error, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"a journal record of kind {kind} cannot be read: {error}") from error
+    raise ValueError(f"a journal record of unknown kind {kind}")
+
+
+def _decode_spooled(data: bytes) -> Spooled:
+    _, message_id, flow, publisher_id, spooled_at, flags, cos, count, kept_length, body_length = _SPOOLED.unpack_from(
+        data
+    )
+    at = _SPOOLED.size
+    queues = struct.unpack_from(f">{count}I", data, at)
+    at += 4 * count
+    if at + kept_length + body_length != len(data):
+        raise ValueError("a spooled message's length does not fit its parts")
+    kept = data[at : at + kept_length]
+    body = data[at + kept_length :]
+    return Spooled(message_id, queues, flow, publisher_id, spooled_at, flags, cos, kept, body)
+
+
+def _tupled(value: Any) -> Any:
+    """JSON has no tuples: give them back."""
+    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value
+
+
+def batched(ids: Sequence[int], size: int = 1000) -> Iterator[tuple[int, ...]]:
+    """Cut ids into tuples of at most ``size``: no record grows without bound."""
+    for at in range(0, len(ids), size):
+        yield tuple(ids[at : at + size])

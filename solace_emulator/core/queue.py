@@ -1,0 +1,428 @@
+"""A queue: what it takes in, in which order it gives out, and what a settlement does.
+
+Order: entries are kept by message id, which is the order of spooling. An entry that comes back (a failed settlement, a
+lost or unbound flow) goes back to its place, so everything that came back precedes everything never delivered.
+Nothing is delivered before the journal holds it: a crash can then repeat a delivery, flagged, but never invent one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from ..smf.message import Message
+from .flow import ConsumerFlow
+from .log import Log, Removed, batched, encode
+from .refusal import Refused
+from .settings import MEGABYTE, QueueSettings
+
+_LOST_FLOWS_REMEMBERED: Final = 64
+
+Burial = Literal["moved", "failed", "discarded"]
+CauseOfDeath = Literal["redelivery", "ttl", "rejected"]
+
+
+class SpooledMessage:
+    """A message on the spool, shared by the queues (by number) that still hold it."""
+
+    __slots__ = ("id", "message", "position", "queues", "segment", "spooled_at_ms")
+
+    def __init__(
+        self, message_id: int, message: Message, queues: list[int], segment: int, position: int, spooled_at_ms: int
+    ) -> None:
+        self.id = message_id
+        self.message = message
+        self.queues = queues
+        self.segment = segment
+        self.position = position
+        self.spooled_at_ms = spooled_at_ms
+
+
+class Entry:
+    """One queue's hold on a spooled message, with its delivery history."""
+
+    __slots__ = ("count", "delivery_id", "expires_at_ms", "flow", "id", "redelivered", "removed", "returned", "spooled")
+
+    def __init__(self, spooled: SpooledMessage, expires_at_ms: int) -> None:
+        self.spooled = spooled
+        self.id = spooled.id
+        self.count = 0  # deliveries so far
+        self.redelivered = False  # the next delivery is not the first, or may not be
+        self.flow: ConsumerFlow | None = None
+        self.delivery_id = 0  # of the latest delivery
+        self.expires_at_ms = expires_at_ms
+        self.removed = False
+        self.returned = False  # stands in the heap of returned entries
+
+
+@dataclass(slots=True)
+class QueueStats:
+    """Counters since creation or the last clear; names are SEMP's monitor attributes in snake case."""
+
+    spooled_msg_count: int = 0
+    spooled_byte_count: int = 0
+    redelivered_msg_count: int = 0
+    deleted_msg_count: int = 0
+    disabled_discarded_msg_count: int = 0
+    max_msg_size_exceeded_discarded_msg_count: int = 0
+    max_msg_spool_usage_exceeded_discarded_msg_count: int = 0
+    max_redelivery_exceeded_discarded_msg_count: int = 0
+    max_redelivery_exceeded_to_dmq_msg_count: int = 0
+    max_redelivery_exceeded_to_dmq_failed_msg_count: int = 0
+    max_ttl_expired_discarded_msg_count: int = 0
+    max_ttl_expired_to_dmq_msg_count: int = 0
+    max_ttl_expired_to_dmq_failed_msg_count: int = 0
+    bind_request_count: int = 0
+    bind_success_count: int = 0
+    disabled_bind_failure_count: int = 0
+    max_bind_count_exceeded_bind_failure_count: int = 0
+    other_bind_failure_count: int = 0
+    msg_spool_peak_usage: int = 0
+
+
+class Host(Protocol):
+    """What a queue needs from the broker around it."""
+
+    @property
+    def log(self) -> Log:
+        """Where changes are written."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since 1970."""
+        ...
+
+    def next_delivery_id(self) -> int:
+        """Return an id higher than all before it, across restarts as well."""
+        ...
+
+    def wake(self, queue: Queue) -> None:
+        """See to it that :meth:`Queue.dispatch` is called soon."""
+        ...
+
+    def await_durable(self, queue: Queue) -> None:
+        """See to it that :meth:`Queue.dispatch` is called when more of the log is durable."""
+        ...
+
+    def released(self, queue: Queue, spooled: SpooledMessage) -> None:
+        """A queue holds the message no longer."""
+        ...
+
+    def bury(self, queue: Queue, entry: Entry) -> Burial:
+        """Move a dead message to the queue's dead message queue, where there is one for it."""
+        ...
+
+
+class Queue:
+    """A durable or temporary queue. ``number`` stands for its name in the journal."""
+
+    def __init__(self, host: Host, name: str, number: int, settings: QueueSettings, *, durable: bool = True) -> None:
+        self.name = name
+        self.number = number
+        self.settings = settings
+        self.durable = durable
+        self.created_by_management = durable
+        self.subscriptions: dict[str, None] = {}
+        self.stats = QueueStats()
+        self.spool_usage = 0  # bytes
+        self.last_detached_ms = host.now_ms()
+        self._host = host
+        self._entries: dict[int, Entry] = {}
+        self._fresh: deque[Entry] = deque()
+        self._returned: list[tuple[int, Entry]] = []
+        self._expiry: list[tuple[int, int, Entry]] = []
+        self._flows: list[ConsumerFlow] = []  # in bind order
+        self._browsers: list[ConsumerFlow] = []
+        self._turn = 0
+        self._lost: OrderedDict[str, dict[int, Entry]] = OrderedDict()
+
+    # -- what it holds
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def entries(self) -> Iterable[Entry]:
+        """What the queue holds, in the order of spooling."""
+        return self._entries.values()
+
+    @property
+    def flows(self) -> tuple[ConsumerFlow, ...]:
+        """The bound consumer flows in bind order, then the browsers."""
+        return (*self._flows, *self._browsers)
+
+    @property
+    def exclusive(self) -> bool:
+        """At most one flow gets messages."""
+        return self.settings.access_type == "exclusive"
+
+    @property
+    def unacked_count(self) -> int:
+        """Messages delivered and not settled."""
+        return sum(len(flow.unacked) for flow in self._flows)
+
+    # -- taking in
+
+    def objection(self, message: Message) -> tuple[Refused, bool] | None:
+        """Return why the queue does not take a message and whether its publisher hears of it; None if it does.
+
+        Counts the discard. Rule: ``never`` is silent, ``when-queue-enabled`` is silent only about a shut ingress.
+        """
+        behaviour = self.settings.reject_msg_to_sender_on_discard_behavior
+        size = message.size
+        if not self.settings.ingress_enabled:
+            self.stats.disabled_discarded_msg_count += 1
+            return Refused(503, "Queue Shutdown"), behaviour == "always"
+        if size > self.settings.max_msg_size:
+            self.stats.max_msg_size_exceeded_discarded_msg_count += 1
+            return Refused(400, "Document Is Too Large"), behaviour != "never"
+        if self.spool_usage + size > self.settings.max_msg_spool_usage * MEGABYTE:
+            self.stats.max_msg_spool_usage_exceeded_discarded_msg_count += 1
+            return Refused(503, "Spool Over Quota"), behaviour != "never"
+        return None
+
+    def spool(self, spooled: SpooledMessage, *, expires: bool = True) -> Entry:
+        """Take a message in, behind everything that is there."""
+        message = spooled.message
+        entry = Entry(spooled, self._expiry_of(spooled) if expires else 0)
+        self._entries[entry.id] = entry
+        self._fresh.append(entry)
+        self.spool_usage += message.size
+        stats = self.stats
+        stats.spooled_msg_count += 1
+        stats.spooled_byte_count += message.size
+        stats.msg_spool_peak_usage = max(stats.msg_spool_peak_usage, self.spool_usage)
+        if entry.expires_at_ms:
+            heapq.heappush(self._expiry, (entry.expires_at_ms, entry.id, entry))
+        for browser in self._browsers:
+            browser.backlog.append(entry)
+        self._host.wake(self)
+        return entry
+
+    def _expiry_of(self, spooled: SpooledMessage) -> int:
+        if not self.settings.respect_ttl_enabled:
+            return 0
+        limits = [ttl for ttl in (spooled.message.time_to_live, self.settings.max_ttl * 1000) if ttl]
+        return spooled.spooled_at_ms + min(limits) if limits else 0
+
+    def forget(self, message_ids: Iterable[int]) -> None:
+        """Remove entries by id; unknown ones are ignored."""
+        self.accept([self._entries[message_id] for message_id in message_ids if message_id in self._entries])
+
+    def reorder(self) -> list[Entry]:
+        """After a restart: bring the entries into the order of spooling (a compaction writes old ones anew)."""
+        ordered = sorted(self._entries.values(), key=lambda entry: entry.id)
+        self._entries = {entry.id: entry for entry in ordered}
+        self._fresh = deque(ordered)
+        self.stats = QueueStats()
+        return ordered
+
+    def restore_delivery(self, message_id: int, count: int | None) -> None:
+        """After a restart: this entry was delivered ``count`` times, or (None) nobody knows whether."""
+        entry = self._entries.get(message_id)
+        if entry is not None:
+            entry.count = count or 0
+            entry.redelivered = count != 0
+
+    # -- giving out
+
+    def dispatch(self) -> None:
+        """Deliver what can be delivered now. Bounded by the windows of the flows."""
+        self.expire()
+        for browser in self._browsers:
+            self._feed(browser)
+        if not self.settings.egress_enabled:
+            return
+        durable = self._host.log.durable
+        while True:
+            entry = self._head()
+            if entry is None:
+                return
+            if entry.spooled.position > durable:
+                self._host.await_durable(self)
+                return
+            flow = self._chosen_flow()
+            if flow is None:
+                return
+            self._pop_head()
+            self._deliver(flow, entry)
+
+    def _deliver(self, flow: ConsumerFlow, entry: Entry) -> None:
+        entry.delivery_id = self._host.next_delivery_id()
+        entry.flow = flow
+        if entry.count or entry.redelivered:
+            entry.redelivered = True
+            self.stats.redelivered_msg_count += 1
+        flow.deliver(entry)
+        entry.count += 1
+
+    def _feed(self, browser: ConsumerFlow) -> None:
+        durable = self._host.log.durable
+        while browser.backlog and browser.can_take():
+            if browser.backlog[0].spooled.position > durable:
+                self._host.await_durable(self)
+                return
+            entry = browser.backlog.popleft()
+            if not entry.removed:
+                browser.show(entry, self._host.next_delivery_id())
+
+    def _head(self) -> Entry | None:
+        while self._returned:
+            entry = self._returned[0][1]
+            if not entry.removed and entry.flow is None:
+                return entry
+            entry.returned = False
+            heapq.heappop(self._returned)
+        while self._fresh:
+            entry = self._fresh[0]
+            if not entry.removed:
+                return entry
+            self._fresh.popleft()
+        return None
+
+    def _pop_head(self) -> None:
+        if self._returned:
+            heapq.heappop(self._returned)[1].returned = False
+        else:
+            self._fresh.popleft()
+
+    def _chosen_flow(self) -> ConsumerFlow | None:
+        limit = self.settings.max_delivered_unacked_msgs_per_flow
+        if self.exclusive:
+            first = self._flows[0] if self._flows else None
+            return first if first is not None and first.can_take(limit) else None
+        for step in range(len(self._flows)):
+            at = (self._turn + step) % len(self._flows)
+            if self._flows[at].can_take(limit):
+                self._turn = at + 1
+                return self._flows[at]
+        return None
+
+    # -- settlement
+
+    def accept(self, entries: Iterable[Entry]) -> None:
+        """Remove entries: consumed, or deleted by an administrator."""
+        removed = [entry for entry in entries if not entry.removed]
+        for entry in removed:
+            entry.removed = True
+            entry.flow = None
+            del self._entries[entry.id]
+            self.spool_usage -= entry.spooled.message.size
+        log = self._host.log
+        for ids in batched([entry.id for entry in removed]):
+            log.append(encode(Removed(self.number, ids)))
+        for entry in removed:
+            self._host.released(self, entry.spooled)
+
+    def give_back(self, entries: Iterable[Entry]) -> None:
+        """Put entries back to their places; those delivered too often are buried."""
+        limit = self.settings.max_redelivery_count
+        dead: list[Entry] = []
+        for entry in entries:
+            entry.flow = None
+            if entry.removed:
+                continue
+            if limit and entry.count > limit:
+                dead.append(entry)
+            elif not entry.returned:
+                entry.returned = True
+                heapq.heappush(self._returned, (entry.id, entry))
+        self.bury(dead, "redelivery")
+        self._host.wake(self)
+
+    def bury(self, entries: Iterable[Entry], cause: CauseOfDeath) -> None:
+        """Move dead entries to the dead message queue, or discard them; count which."""
+        for entry in list(entries):
+            if entry.removed:
+                continue
+            burial = self._host.bury(self, entry)
+            self.accept([entry])
+            if cause != "rejected":
+                prefix = "max_redelivery_exceeded" if cause == "redelivery" else "max_ttl_expired"
+                suffix = {"moved": "to_dmq", "failed": "to_dmq_failed", "discarded": "discarded"}[burial]
+                name = f"{prefix}_{suffix}_msg_count"
+                setattr(self.stats, name, getattr(self.stats, name) + 1)
+
+    def expire(self) -> None:
+        """Bury what has outlived its time to live; a delivered message does not expire."""
+        now = self._host.now_ms() if self._expiry else 0
+        while self._expiry and self._expiry[0][0] <= now:
+            entry = heapq.heappop(self._expiry)[2]
+            if entry.flow is None:
+                self.bury([entry], "ttl")
+            elif not entry.removed:  # looked at again when it may have come back
+                heapq.heappush(self._expiry, (now + 1000, entry.id, entry))
+
+    def delete_all(self) -> None:
+        """Delete every message, also delivered ones, as an administrator does."""
+        self.stats.deleted_msg_count += len(self._entries)
+        self.accept(list(self._entries.values()))
+
+    # -- flows
+
+    def check_bind(self, username: str, *, browser: bool) -> None:
+        """Raise :class:`Refused` when a flow may not bind now; counts the reason."""
+        self.stats.bind_request_count += 1
+        if not self.settings.allows(username, "read-only" if browser else "consume"):
+            self.stats.other_bind_failure_count += 1
+            raise Refused(403, "Permission Not Allowed")
+        if not self.settings.egress_enabled:
+            self.stats.disabled_bind_failure_count += 1
+            raise Refused(503, "Queue Shutdown")
+        if not browser and len(self._flows) >= self.settings.max_bind_count:
+            self.stats.max_bind_count_exceeded_bind_failure_count += 1
+            raise Refused(503, "Max clients exceeded for queue")
+        self.stats.bind_success_count += 1
+
+    def attach(self, flow: ConsumerFlow, last_received: int | None) -> bool:
+        """Bind a flow and return whether it is active.
+
+        ``last_received`` is what a reconnecting client says that it has: unsettled deliveries of its lost flow up to
+        that id, which nobody else got since, are the new flow's without being sent again, under their old ids.
+        """
+        if flow.browser:
+            flow.backlog.extend(self._entries.values())
+            self._browsers.append(flow)
+            self._host.wake(self)
+            return True
+        held = self._lost.pop(flow.owner.client_name, {})
+        if last_received is not None:
+            flow.last_sent = last_received
+            for delivery_id, entry in held.items():
+                still_its = not entry.removed and entry.flow is None and entry.delivery_id == delivery_id
+                if delivery_id <= last_received and still_its:
+                    entry.flow = flow
+                    flow.unacked[delivery_id] = entry
+        self._flows.append(flow)
+        self._host.wake(self)
+        return not self.exclusive or len(self._flows) == 1
+
+    def detach(self, flow: ConsumerFlow, *, lost: bool) -> None:
+        """Unbind a flow. ``lost``: its client may come back for what it has received and not settled."""
+        self.last_detached_ms = self._host.now_ms()
+        if flow.browser:
+            if flow in self._browsers:
+                self._browsers.remove(flow)
+            return
+        if flow not in self._flows:
+            return
+        was_active = self._flows[0] is flow
+        self._flows.remove(flow)
+        if lost:
+            self._lost[flow.owner.client_name] = dict(flow.unacked)
+            while len(self._lost) > _LOST_FLOWS_REMEMBERED:
+                self._lost.popitem(last=False)
+        entries = list(flow.unacked.values())
+        flow.unacked.clear()
+        self.give_back(entries)
+        if self.exclusive and was_active and self._flows:
+            self._flows[0].activate()
+
+    def unbind_all(self, refusal: Refused) -> None:
+        """End every flow from the broker's side, with the reason that the clients are told."""
+        for flow in self.flows:
+            self.detach(flow, lost=False)
+            flow.owner.flow_ended(flow, refusal)

@@ -1,0 +1,286 @@
+"""A message VPN: its objects, and the routing of messages between clients and queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ..smf import message as smf_message
+from ..smf.message import Message
+from . import topics
+from .access import AclProfile, opens
+from .client import Client
+from .queue import Burial, Entry, Queue, SpooledMessage
+from .refusal import Refused
+from .settings import MEGABYTE, ClientProfileSettings, UsernameSettings, VpnSettings
+
+if TYPE_CHECKING:
+    from .broker import Broker
+    from .publisher import PublisherFlow
+
+QUEUE_TOPIC: Final = "#P2P/QUE/"
+TEMPORARY_QUEUE_TOPIC: Final = "#P2P/QTMP/"
+_SHARE: Final = "#share/"
+_NO_EXPORT: Final = "#noexport/"
+
+
+class ShareGroup:
+    """The members of one shared subscription take turns."""
+
+    def __init__(self) -> None:
+        self.members: list[Client] = []
+        self._turn = 0
+
+    def deliver(self, frame: bytes) -> None:
+        """Deliver to the next member."""
+        self._turn += 1
+        self.members[self._turn % len(self.members)].deliver(frame)
+
+
+DirectTarget: TypeAlias = Client | ShareGroup
+
+
+class Vpn:
+    """One message VPN. Configuration changes arrive through :mod:`.configuration`, traffic through this class."""
+
+    def __init__(self, broker: Broker, name: str, settings: VpnSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.usernames: dict[str, UsernameSettings] = {}
+        self.client_profiles: dict[str, ClientProfileSettings] = {}
+        self.acl_profiles: dict[str, AclProfile] = {}
+        self.queues: dict[str, Queue] = {}
+        self.clients: dict[str, Client] = {}
+        self.spool_usage = 0  # bytes; a message in several queues counts once
+        self.spooled_count = 0
+        self._broker = broker
+        self._direct: topics.TopicTrie[DirectTarget] = topics.TopicTrie()
+        self._shares: dict[str, ShareGroup] = {}
+        self._queue_topics: topics.TopicTrie[Queue] = topics.TopicTrie()
+        self._exceptions: topics.TopicTrie[Queue] = topics.TopicTrie()
+
+    # -- login
+
+    def authenticate(self, username: str, password: str) -> tuple[str, UsernameSettings]:
+        """Return the client username that a login counts as, and its settings. Raises :class:`Refused`."""
+        if not self.settings.enabled:
+            raise Refused(503, "Message VPN Unavailable")
+        if not self.settings.authentication_basic_enabled:
+            raise Refused(403, "Basic Authentication Is Shutdown")
+        found = self.usernames.get(username)
+        kind = self.settings.authentication_basic_type
+        if kind == "none":
+            if found is None:  # anybody is let in as the user "default"
+                found = self.usernames.get("default")
+        elif kind != "internal" or found is None or not opens(found.password, password):
+            raise Refused(401, "Unauthorized")
+        if found is None or not found.enabled:
+            raise Refused(403, "Client Username Is Shutdown")
+        return username or "default", found
+
+    def admit(self, client: Client) -> None:
+        """Let a client in, in place of one with the same name. Raises :class:`Refused`."""
+        if not self.acl(client).may_connect(client.address.rpartition(":")[0].strip("[]")):
+            raise Refused(403, "Forbidden")
+        former = self.clients.get(client.name)
+        others = [other for other in self.clients.values() if other is not former]
+        same_user = sum(other.username == client.username for other in others)
+        limit = self.profile(client).max_connection_count_per_client_username
+        if len(others) >= self.settings.max_connection_count or same_user >= limit:
+            raise Refused(503, "Too Many Clients")
+        if former is not None:
+            former.outlet.disconnect(f"another client has logged in as {client.name!r}")
+        self.clients[client.name] = client
+
+    def dismiss(self, client: Client) -> None:
+        """Forget a client that is gone."""
+        for subscription in list(client.subscriptions):
+            self.unsubscribe(client, subscription)
+        if self.clients.get(client.name) is client:
+            del self.clients[client.name]
+
+    def profile(self, client: Client) -> ClientProfileSettings:
+        """Return the client's profile; one that was deleted meanwhile allows nothing."""
+        return self.client_profiles.get(client.profile_name) or ClientProfileSettings()
+
+    def acl(self, client: Client) -> AclProfile:
+        """Return the client's ACL profile. Raises :class:`Refused` when it was deleted."""
+        found = self.acl_profiles.get(client.acl_name)
+        if found is None:
+            raise Refused(403, "Forbidden")
+        return found
+
+    # -- direct subscriptions
+
+    def subscribe(self, client: Client, subscription: str) -> None:
+        """Add a direct subscription. Raises :class:`Refused`."""
+        if subscription in client.subscriptions:
+            raise Refused(400, "Subscription Already Exists")
+        share, topic = _split_share(subscription)
+        if not topics.is_valid(topic) or share == "":
+            raise Refused(400, "Subscription Parse Error")
+        acl = self.acl(client)
+        own_inbox = bool(client.p2p_topic) and topic.startswith(client.p2p_topic + "/")
+        if not own_inbox and not acl.may_subscribe(topic):
+            raise Refused(403, "Subscription ACL Denied")
+        if share is not None:
+            if not self.profile(client).allow_shared_subscriptions_enabled:
+                raise Refused(403, "Shared Subscription Permission Denied")
+            if not acl.may_share(share):
+                raise Refused(403, "Subscription ACL Denied")
+        client.subscriptions[subscription] = None
+        if share is None:
+            self._direct.add(topic, client)
+            return
+        key = f"{share}/{topic}"
+        group = self._shares.get(key)
+        if group is None:
+            group = self._shares[key] = ShareGroup()
+            self._direct.add(topic, group)
+        group.members.append(client)
+
+    def unsubscribe(self, client: Client, subscription: str) -> None:
+        """Remove a direct subscription. Raises :class:`Refused`."""
+        if subscription not in client.subscriptions:
+            raise Refused(400, "Subscription Not Found")
+        del client.subscriptions[subscription]
+        share, topic = _split_share(subscription)
+        if share is None:
+            if not any(_split_share(other) == (None, topic) for other in client.subscriptions):
+                self._direct.remove(topic, client)
+            return
+        group = self._shares[f"{share}/{topic}"]
+        group.members.remove(client)
+        if not group.members:
+            del self._shares[f"{share}/{topic}"]
+            self._direct.remove(topic, group)
+
+    # -- queue subscriptions
+
+    def add_queue_subscription(self, queue: Queue, subscription: str) -> None:
+        """Attract a topic to a queue; ``!topic`` keeps one away."""
+        queue.subscriptions[subscription] = None
+        if subscription.startswith("!"):
+            self._exceptions.add(subscription[1:], queue)
+        else:
+            self._queue_topics.add(_split_share(subscription)[1], queue)
+
+    def remove_queue_subscription(self, queue: Queue, subscription: str) -> None:
+        """Undo :meth:`add_queue_subscription`."""
+        queue.subscriptions.pop(subscription, None)
+        if subscription.startswith("!"):
+            self._exceptions.remove(subscription[1:], queue)
+        else:
+            self._queue_topics.remove(_split_share(subscription)[1], queue)
+
+    # -- messages
+
+    def publish_direct(self, client: Client, message: Message, frame: bytes) -> None:
+        """Route a direct message. Nobody hears of a refusal: it is counted."""
+        try:
+            self._check_publish(client, message)
+        except Refused:
+            return
+        targets = self._direct.match(message.topic)
+        for target in targets:
+            target.deliver(frame)
+        try:
+            spooled = self._spool(message, None, 0)
+        except Refused:
+            client.stats.msg_spool_rx_discarded_msg_count += 1
+            client.stats.rx_discarded_msg_count += 1
+            return
+        if not targets and not spooled:
+            client.stats.no_subscription_match_rx_discarded_msg_count += 1
+
+    def publish_guaranteed(self, client: Client, message: Message, flow: PublisherFlow, message_id: int) -> None:
+        """Spool a guaranteed message to the queues that want it. Raises :class:`Refused`: then no queue has it."""
+        if not self.profile(client).allow_guaranteed_msg_send_enabled:
+            raise Refused(403, "Permission Not Allowed")
+        self._check_publish(client, message)
+        try:
+            spooled = self._spool(message, flow, message_id)
+        except Refused:
+            client.stats.msg_spool_rx_discarded_msg_count += 1
+            client.stats.rx_discarded_msg_count += 1
+            raise
+        targets = self._direct.match(message.topic)
+        if targets:
+            frame = smf_message.encode_direct(message)
+            for target in targets:
+                target.deliver(frame)
+        elif not spooled and self.profile(client).reject_msg_to_sender_on_no_subscription_match_enabled:
+            client.stats.no_subscription_match_rx_discarded_msg_count += 1
+            client.stats.rx_discarded_msg_count += 1
+            raise Refused(503, "No Subscription Match")
+
+    def _check_publish(self, client: Client, message: Message) -> None:
+        topic = message.topic
+        if not topics.is_valid(topic):
+            client.stats.topic_parse_error_rx_discarded_msg_count += 1
+            client.stats.rx_discarded_msg_count += 1
+            raise Refused(400, "Topic Parse Error")
+        if not topic.startswith("#P2P/") and not self.acl(client).may_publish(topic):
+            client.stats.publish_topic_acl_rx_discarded_msg_count += 1
+            client.stats.rx_discarded_msg_count += 1
+            raise Refused(403, "Publish ACL Denied")
+
+    def _wanting(self, topic: str) -> list[Queue]:
+        if topic.startswith((QUEUE_TOPIC, TEMPORARY_QUEUE_TOPIC)):
+            name = topic.removeprefix(QUEUE_TOPIC)
+            if name not in self.queues:
+                raise Refused(400, "Queue Not Found")
+            return [self.queues[name]]
+        kept_away = self._exceptions.match(topic)
+        return [queue for queue in self._queue_topics.match(topic) if queue not in kept_away]
+
+    def _spool(self, message: Message, flow: PublisherFlow | None, message_id: int) -> bool:
+        """Spool a message where it is wanted; one refusal that the publisher must hear of, and no queue takes it."""
+        wanting = self._wanting(message.topic)
+        if not wanting:
+            return False
+        if self.spool_usage + message.size > self.settings.max_msg_spool_usage * MEGABYTE:
+            raise Refused(503, "Spool Over Quota")
+        taking: list[Queue] = []
+        for queue in wanting:
+            objection = queue.objection(message)
+            if objection is None:
+                taking.append(queue)
+            elif objection[1]:
+                raise objection[0]
+        if taking:
+            self._broker.spool(self, message, taking, flow, message_id)
+        return bool(taking)
+
+    def bury(self, queue: Queue, entry: Entry) -> Burial:
+        """Move a dead message to the queue's dead message queue, where it is eligible and that one takes it."""
+        message = entry.spooled.message
+        flag_ignored = (
+            self.settings.allow_dmq_eligible_endpoint_override_enabled
+            and not queue.settings.respect_dmq_eligible_enabled
+        )
+        if not (message.dmq_eligible or flag_ignored):
+            return "discarded"
+        grave = self.queues.get(queue.settings.dead_msg_queue)
+        if grave is None or grave is queue or grave.objection(message) is not None:
+            return "failed"
+        self._broker.spool(self, message, [grave], None, 0, expires=False)
+        return "moved"
+
+    def holds(self, spooled: SpooledMessage) -> None:
+        """Count a message that has come to the spool."""
+        self.spool_usage += spooled.message.size
+        self.spooled_count += 1
+
+    def released(self, spooled: SpooledMessage) -> None:
+        """Count a message that has left the spool."""
+        self.spool_usage -= spooled.message.size
+        self.spooled_count -= 1
+
+
+def _split_share(subscription: str) -> tuple[str | None, str]:
+    """Return (share name or None, topic) of a subscription with its prefixes."""
+    plain = subscription.removeprefix(_NO_EXPORT)
+    if not plain.startswith(_SHARE):
+        return None, plain
+    share, _, topic = plain.removeprefix(_SHARE).partition("/")
+    return share, topic

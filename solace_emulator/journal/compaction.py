@@ -1,0 +1,49 @@
+"""When old segments go.
+
+Segments are dropped oldest first, so that a settlement never goes before the message that it settles. One without live
+messages goes at once. When the journal is more than twice as large as what lives, the live messages of the oldest are
+written again at the end, a few at a time, and it goes when those copies are durable: the journal stays within about
+twice the live data, and no step takes long.
+"""
+
+from typing import Final
+
+from ..core.broker import Broker
+from .commit import GroupCommit
+from .store import SEGMENT_BYTES, Journal
+
+_MESSAGES_PER_STEP: Final = 500
+_RECORD_OVERHEAD: Final = 100
+
+
+class Compaction:
+    """Keeps the journal's size in proportion. Call :meth:`step` regularly."""
+
+    def __init__(
+        self, broker: Broker, journal: Journal, commit: GroupCommit, *, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self._broker = broker
+        self._journal = journal
+        self._commit = commit
+        self._segment_bytes = segment_bytes
+        self._copied_up_to = 0
+
+    def step(self) -> None:
+        """Drop what can go, or copy a little. Raises ``OSError``."""
+        while self._journal.oldest != self._journal.segment:
+            live = self._broker.live.get(self._journal.oldest)
+            if live:
+                if self._oversized():
+                    for spooled in list(live.values())[:_MESSAGES_PER_STEP]:
+                        self._broker.respool(spooled)
+                    self._copied_up_to = self._commit.position
+                return
+            if self._commit.durable < self._copied_up_to:
+                return
+            self._broker.live.pop(self._journal.oldest, None)
+            self._journal.drop_oldest()
+
+    def _oversized(self) -> bool:
+        vpns = self._broker.vpns.values()
+        live_bytes = sum(vpn.spool_usage + vpn.spooled_count * _RECORD_OVERHEAD for vpn in vpns)
+        return self._journal.total_bytes > 2 * live_bytes + 3 * self._segment_bytes

@@ -1,0 +1,129 @@
+"""The open journal: append, write, sync, go on to the next segment, drop the oldest."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from . import segments
+
+SEGMENT_BYTES: Final = 32 * 1024 * 1024
+_LOG: Final = logging.getLogger(__name__)
+
+
+def read_all(folder: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (segment, record), oldest first, and cut what cannot be read off the last segment.
+
+    A damaged tail of an older segment is skipped: each segment starts with everything but the messages, so what follows
+    makes sense without it. Raises ``OSError``.
+    """
+    found = segments.numbers(folder)
+    for number in found:
+        path = segments.path_of(folder, number)
+        contents = segments.read(path.read_bytes())
+        for record in contents.records():
+            yield number, record
+        if contents.damaged:
+            _LOG.warning(
+                "%s: bytes %d to %d cannot be read and are lost", path, contents.good_length, contents.total_length
+            )
+            if number == found[-1]:
+                os.truncate(path, contents.good_length)
+
+
+class Journal:
+    """A journal that is appended to. ``head`` yields the records that every new segment starts with.
+
+    Positions count records since the journal was opened. All I/O errors come out as ``OSError``.
+    """
+
+    def __init__(
+        self, folder: Path, head: Callable[[], Iterable[bytes]], *, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self._folder = folder
+        self._head = head
+        self._segment_bytes = segment_bytes
+        self._sizes = {number: segments.path_of(folder, number).stat().st_size for number in segments.numbers(folder)}
+        self._buffer: list[bytes] = []
+        self.position = 0
+        self.written = 0
+        self._fd = -1
+        self._open(max(self._sizes, default=0) + 1)
+
+    @property
+    def segment(self) -> int:
+        """The number of the segment that the next record goes to."""
+        return max(self._sizes)
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest segment."""
+        return min(self._sizes)
+
+    @property
+    def total_bytes(self) -> int:
+        """What all segments take on disk."""
+        return sum(self._sizes.values())
+
+    def append(self, record: bytes) -> int:
+        """Buffer a record for the next write; return its position."""
+        self._buffer.append(record)
+        self.position += 1
+        return self.position
+
+    def write(self) -> None:
+        """Hand the buffered records to the operating system, as one batch; a full segment is followed by a new one."""
+        if not self._buffer:
+            return
+        self._write(segments.pack(self._buffer))
+        self._buffer.clear()
+        self.written = self.position
+        if self._sizes[self.segment] >= self._segment_bytes:
+            os.fdatasync(self._fd)
+            self._open(self.segment + 1)
+
+    def sync(self) -> None:
+        """Force what was written to the disk. May be called from another thread while this one goes on writing."""
+        descriptor = os.dup(self._fd)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def drop_oldest(self) -> None:
+        """Delete the oldest segment; never the one that is written."""
+        if self.oldest == self.segment:
+            raise ValueError("the segment that is written cannot be dropped")
+        segments.path_of(self._folder, self.oldest).unlink()
+        del self._sizes[self.oldest]
+
+    def close(self) -> None:
+        """Write, sync and close."""
+        self.write()
+        os.fdatasync(self._fd)
+        os.close(self._fd)
+
+    def _open(self, number: int) -> None:
+        former = self._fd
+        path = segments.path_of(self._folder, number)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._sizes[number] = 0
+        self._write(segments.MAGIC)
+        head = list(self._head())
+        if head:
+            self._write(segments.pack(head))
+        os.fdatasync(self._fd)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        if former >= 0:
+            os.close(former)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._sizes[max(self._sizes)] += len(data)

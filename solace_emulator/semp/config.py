@@ -1,0 +1,430 @@
+"""The config interface: which objects there are, and what reading and writing them means in the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from ..core import access, configuration, topics
+from ..core.access import AclProfile
+from ..core.broker import Broker
+from ..core.log import ConfigDeleted, ConfigSet
+from ..core.queue import Queue
+from ..core.settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
+from ..core.vpn import Vpn
+from . import schema
+from .errors import already_exists, invalid_parameter, missing_parameter, not_allowed, not_found
+from .paths import Step
+from .schema import Schema
+
+Values = dict[str, Any]
+Ids = tuple[str, ...]
+
+
+class Store(Protocol):
+    """How objects of one type are read and written. ``ids`` are all identifiers, those of the parents first."""
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return the identifiers of the objects below a parent. Raises SempError when that does not exist."""
+        ...
+
+    def read(self, ids: Ids) -> Any:
+        """Return an object's settings, or None."""
+        ...
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Create or change an object with these settings fields, all of them."""
+        ...
+
+    def delete(self, ids: Ids) -> None:
+        """Delete an object. Raises SempError when the state forbids it."""
+        ...
+
+
+@dataclass(frozen=True)
+class ObjectType:
+    """A type of config object. ``schema`` None: it has identifiers only, and is created and deleted, not changed."""
+
+    label: str
+    collection: str
+    identifiers: tuple[str, ...]
+    store: Store
+    schema: Schema[Any] | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    children: tuple[ObjectType, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every readable attribute but the parents' identifiers."""
+        return frozenset(self.identifiers) | (self.schema.names if self.schema is not None else frozenset())
+
+    def describe(self, parents: Values, ids: Ids) -> Values:
+        """Return an object's attributes, its parents' identifiers among them, in order of name."""
+        own = dict(zip(self.identifiers, ids[-len(self.identifiers) :], strict=True))
+        settings = self.schema.describe(self.store.read(ids)) if self.schema is not None else {}
+        return dict(sorted((parents | own | settings).items()))
+
+    def create(self, parents: Ids, body: Values) -> Ids:
+        """Create an object from a request's attributes; return its identifiers. Raises SempError."""
+        own: list[str] = []
+        for name in self.identifiers:
+            if name not in body:
+                raise missing_parameter(f"{name} is required to create a {self.label}")
+            own.append(self.checked_identifier(name, body[name]))
+        ids = (*parents, *own)
+        if self.store.read(ids) is not None:
+            raise already_exists(f"{self.label} {','.join(own)} already exists")
+        rest = {name: value for name, value in body.items() if name not in self.identifiers}
+        self.store.write(ids, self._fields(rest, base=None), new=True)
+        return ids
+
+    def checked_identifier(self, name: str, value: object) -> str:
+        """Check an identifier. Raises SempError."""
+        limit = self.limits.get(name, 250)
+        if not isinstance(value, str) or not 1 <= len(value) <= limit:
+            raise invalid_parameter(f"{name} must be a string of 1 to {limit} characters")
+        return value
+
+    def change(self, ids: Ids, body: Values, *, put: bool) -> None:
+        """Change an object: PATCH keeps what is not given, PUT resets it. Raises SempError."""
+        own = dict(zip(self.identifiers, ids[-len(self.identifiers) :], strict=True))
+        for name, value in own.items():
+            if body.get(name, value) != value:
+                raise invalid_parameter(f"{name} cannot be changed")
+        rest = {name: value for name, value in body.items() if name not in own}
+        settings = self.store.read(ids)
+        self.store.write(ids, self._fields(rest, base=settings, put=put), new=settings is None)
+
+    def _fields(self, given: Values, base: Any, *, put: bool = False) -> Values:
+        if self.schema is None:
+            if given:
+                raise invalid_parameter(f"{next(iter(given))} is not a valid attribute")
+            return {}
+        fields = self.schema.parse({name: value for name, value in given.items() if name != "msgVpnName"})
+        if "password" in fields:
+            fields["password"] = access.seal(fields["password"])
+        defaults = self.schema.settings()
+        if base is None:
+            start = defaults
+        elif put:  # what can only be written keeps its value
+            kept = {schema.snake_case(name): getattr(base, schema.snake_case(name)) for name in self._kept_by_put()}
+            start = replace(defaults, **kept)
+        else:
+            start = base
+        return asdict(start) | fields
+
+    def _kept_by_put(self) -> list[str]:
+        assert self.schema is not None  # noqa: S101 - the caller has looked
+        return [name for name in self.schema.write_only if self.schema.honours(name)]
+
+
+# -- stores
+
+
+@dataclass(frozen=True)
+class _InVpn:
+    broker: Broker
+
+    def vpn(self, name: str) -> Vpn:
+        found = self.broker.vpns.get(name)
+        if found is None:
+            raise not_found(f"message VPN {name} does not exist")
+        return found
+
+
+class VpnStore(_InVpn):
+    """Message VPNs."""
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return their names."""
+        return [(*parents, name) for name in self.broker.vpns]
+
+    def read(self, ids: Ids) -> VpnSettings | None:
+        """Return a VPN's settings."""
+        found = self.broker.vpns.get(ids[0])
+        return found.settings if found is not None else None
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Create or change a VPN."""
+        if new:
+            configuration.create_vpn(self.broker, ids[0], VpnSettings(**fields))
+        else:
+            configuration.configure(self.broker, ConfigSet(configuration.VPN, ids, fields))
+
+    def delete(self, ids: Ids) -> None:
+        """Delete a disabled VPN without queues."""
+        vpn = self.vpn(ids[0])
+        if vpn.settings.enabled or vpn.queues:
+            raise not_allowed(f"message VPN {ids[0]} is enabled or has queues; disable it and delete them first")
+        configuration.configure(self.broker, ConfigDeleted(configuration.VPN, ids))
+
+
+class UsernameStore(_InVpn):
+    """Client usernames."""
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return their names."""
+        return [(*parents, name) for name in self.vpn(parents[0]).usernames]
+
+    def read(self, ids: Ids) -> UsernameSettings | None:
+        """Return a username's settings."""
+        return self.vpn(ids[0]).usernames.get(ids[1])
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Create or change a username; its profiles have to exist."""
+        vpn = self.vpn(ids[0])
+        if fields["acl_profile_name"] not in vpn.acl_profiles:
+            raise not_found(f"ACL profile {fields['acl_profile_name']} does not exist")
+        if fields["client_profile_name"] not in vpn.client_profiles:
+            raise not_found(f"client profile {fields['client_profile_name']} does not exist")
+        configuration.configure(self.broker, ConfigSet(configuration.USERNAME, ids, fields))
+
+    def delete(self, ids: Ids) -> None:
+        """Delete a username; not ``default``."""
+        _not_default("client username", ids[1])
+        configuration.configure(self.broker, ConfigDeleted(configuration.USERNAME, ids))
+
+
+class ClientProfileStore(_InVpn):
+    """Client profiles."""
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return their names."""
+        return [(*parents, name) for name in self.vpn(parents[0]).client_profiles]
+
+    def read(self, ids: Ids) -> ClientProfileSettings | None:
+        """Return a profile's settings."""
+        return self.vpn(ids[0]).client_profiles.get(ids[1])
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Create or change a profile."""
+        configuration.configure(self.broker, ConfigSet(configuration.CLIENT_PROFILE, ids, fields))
+
+    def delete(self, ids: Ids) -> None:
+        """Delete a profile that no enabled username has."""
+        _not_default("client profile", ids[1])
+        for name, username in self.vpn(ids[0]).usernames.items():
+            if username.client_profile_name == ids[1] and username.enabled:
+                raise not_allowed(f"client profile {ids[1]} is used by the enabled client username {name}")
+        configuration.configure(self.broker, ConfigDeleted(configuration.CLIENT_PROFILE, ids))
+
+
+class AclProfileStore(_InVpn):
+    """ACL profiles."""
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return their names."""
+        return [(*parents, name) for name in self.vpn(parents[0]).acl_profiles]
+
+    def read(self, ids: Ids) -> AclProfileSettings | None:
+        """Return a profile's settings."""
+        found = self.vpn(ids[0]).acl_profiles.get(ids[1])
+        return found.settings if found is not None else None
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Create or change a profile."""
+        configuration.configure(self.broker, ConfigSet(configuration.ACL_PROFILE, ids, fields))
+
+    def delete(self, ids: Ids) -> None:
+        """Delete a profile that no enabled username has."""
+        _not_default("ACL profile", ids[1])
+        for name, username in self.vpn(ids[0]).usernames.items():
+            if username.acl_profile_name == ids[1] and username.enabled:
+                raise not_allowed(f"ACL profile {ids[1]} is used by the enabled client username {name}")
+        configuration.configure(self.broker, ConfigDeleted(configuration.ACL_PROFILE, ids))
+
+
+@dataclass(frozen=True)
+class ExceptionStore(_InVpn):
+    """One exception list of an ACL profile. Topic exceptions have a syntax as their first identifier: ``smf`` only."""
+
+    kind: str
+
+    def _profile(self, ids: Ids) -> AclProfile:
+        found = self.vpn(ids[0]).acl_profiles.get(ids[1])
+        if found is None:
+            raise not_found(f"ACL profile {ids[1]} does not exist")
+        return found
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return the exceptions."""
+        syntax = () if self.kind == access.CONNECT else ("smf",)
+        return [(*parents, *syntax, what) for what in sorted(self._profile(parents).exceptions[self.kind])]
+
+    def read(self, ids: Ids) -> bool | None:
+        """Return whether there is such an exception."""
+        listed = ids[-1] in self._profile(ids).exceptions[self.kind]
+        return True if listed and (self.kind == access.CONNECT or ids[2] == "smf") else None
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Add an exception."""
+        if self.kind == access.CONNECT:
+            if not access.is_network(ids[-1]):
+                raise invalid_parameter(f"{ids[-1]} is no address and no network like 10.0.0.0/8")
+        elif ids[2] != "smf":
+            raise invalid_parameter("only exceptions of syntax smf are emulated")
+        path = (ids[0], ids[1], self.kind, ids[-1])
+        configuration.configure(self.broker, ConfigSet(configuration.ACL_EXCEPTION, path, {}))
+
+    def delete(self, ids: Ids) -> None:
+        """Remove an exception."""
+        path = (ids[0], ids[1], self.kind, ids[-1])
+        configuration.configure(self.broker, ConfigDeleted(configuration.ACL_EXCEPTION, path))
+
+
+class QueueStore(_InVpn):
+    """Queues; temporary ones are not configuration."""
+
+    def queue(self, ids: Ids) -> Queue:
+        """Return a queue. Raises SempError."""
+        found = self.vpn(ids[0]).queues.get(ids[1])
+        if found is None or not found.durable:
+            raise not_found(f"queue {ids[1]} does not exist")
+        return found
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return their names."""
+        return [(*parents, name) for name, queue in self.vpn(parents[0]).queues.items() if queue.durable]
+
+    def read(self, ids: Ids) -> QueueSettings | None:
+        """Return a queue's settings."""
+        found = self.vpn(ids[0]).queues.get(ids[1])
+        return found.settings if found is not None and found.durable else None
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Create or change a queue."""
+        vpn = self.vpn(ids[0])
+        if any(sign in ids[1] for sign in "*?'<>&;"):
+            raise invalid_parameter("queueName must not contain any of * ? ' < > & ;")
+        settings = QueueSettings(**fields)
+        if new:
+            configuration.create_queue(self.broker, vpn, ids[1], settings, durable=True, managed=True)
+        else:
+            configuration.change_queue(self.broker, vpn, vpn.queues[ids[1]], settings)
+
+    def delete(self, ids: Ids) -> None:
+        """Delete a queue that nobody is bound to."""
+        queue = self.queue(ids)
+        if queue.flows:
+            raise not_allowed(f"queue {ids[1]} has {len(queue.flows)} bound clients; unbind them first")
+        configuration.delete_queue(self.broker, self.vpn(ids[0]), queue)
+
+
+class QueueSubscriptionStore(QueueStore):
+    """Subscriptions of queues."""
+
+    def list(self, parents: Ids) -> Iterable[Ids]:
+        """Return the subscriptions."""
+        return [(*parents, subscription) for subscription in self.queue(parents).subscriptions]
+
+    def read(self, ids: Ids) -> Any:
+        """Return whether there is such a subscription."""
+        return True if ids[2] in self.queue(ids).subscriptions else None
+
+    def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
+        """Add a subscription."""
+        if ids[2].startswith("#share/") or not topics.is_valid(ids[2].removeprefix("!")):
+            raise invalid_parameter(f"{ids[2]} is no subscription that a queue can have")
+        configuration.subscribe_queue(self.broker, self.vpn(ids[0]), self.queue(ids), ids[2])
+
+    def delete(self, ids: Ids) -> None:
+        """Remove a subscription."""
+        configuration.unsubscribe_queue(self.broker, self.vpn(ids[0]), self.queue(ids), ids[2])
+
+
+def _not_default(label: str, name: str) -> None:
+    if name == "default":
+        raise not_allowed(f"the {label} default cannot be deleted")
+
+
+# -- the tree of types
+
+_VPN_NAME: Final = {"msgVpnName": 32}
+
+
+def object_types(broker: Broker) -> ObjectType:
+    """Return the type ``msgVpns`` with everything below it."""
+    exceptions = tuple(
+        ObjectType(
+            label,
+            kind,
+            identifiers if kind == access.CONNECT else (f"{identifiers[0]}Syntax", identifiers[0]),
+            ExceptionStore(broker, kind),
+        )
+        for label, kind, identifiers in (
+            ("client connect exception", access.CONNECT, ("clientConnectExceptionAddress",)),
+            ("publish topic exception", access.PUBLISH, ("publishTopicException",)),
+            ("subscribe topic exception", access.SUBSCRIBE, ("subscribeTopicException",)),
+            ("subscribe share name exception", access.SHARE_NAME, ("subscribeShareNameException",)),
+        )
+    )
+    subscription = ObjectType(
+        "queue subscription", "subscriptions", ("subscriptionTopic",), QueueSubscriptionStore(broker)
+    )
+    below = (
+        ObjectType(
+            "ACL profile",
+            "aclProfiles",
+            ("aclProfileName",),
+            AclProfileStore(broker),
+            schema.ACL_PROFILE,
+            {"aclProfileName": 32},
+            exceptions,
+        ),
+        ObjectType(
+            "client profile",
+            "clientProfiles",
+            ("clientProfileName",),
+            ClientProfileStore(broker),
+            schema.CLIENT_PROFILE,
+            {"clientProfileName": 32},
+        ),
+        ObjectType(
+            "client username",
+            "clientUsernames",
+            ("clientUsername",),
+            UsernameStore(broker),
+            schema.CLIENT_USERNAME,
+            {"clientUsername": 189},
+        ),
+        ObjectType(
+            "queue", "queues", ("queueName",), QueueStore(broker), schema.QUEUE, {"queueName": 200}, (subscription,)
+        ),
+    )
+    return ObjectType("message VPN", "msgVpns", ("msgVpnName",), VpnStore(broker), schema.MESSAGE_VPN, _VPN_NAME, below)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A path resolved: the type, the parents' identifiers (as values and by name), and the object's own, if named."""
+
+    type: ObjectType
+    parents: Ids
+    parent_values: Values
+    own: Ids | None
+
+    @property
+    def ids(self) -> Ids:
+        """All identifiers of the object."""
+        return (*self.parents, *(self.own or ()))
+
+
+def locate(root: ObjectType, steps: tuple[Step, ...]) -> Located | None:
+    """Resolve a path; None when there is no such type. Raises SempError when a parent does not exist."""
+    types: tuple[ObjectType, ...] = (root,)
+    parents: Ids = ()
+    values: Values = {}
+    for at, step in enumerate(steps):
+        found = next((one for one in types if one.collection == step.collection), None)
+        if found is None or (step.identifiers is not None and len(step.identifiers) != len(found.identifiers)):
+            return None
+        if at == len(steps) - 1:
+            return Located(found, parents, values, step.identifiers)
+        assert step.identifiers is not None  # noqa: S101 - only the last step of a path can lack them
+        ids = (*parents, *step.identifiers)
+        if found.store.read(ids) is None:
+            raise not_found(f"{found.label} {','.join(step.identifiers)} does not exist")
+        parents, values = ids, values | dict(zip(found.identifiers, step.identifiers, strict=True))
+        types = found.children
+    return None

@@ -1,0 +1,24 @@
+"""The attributes of every supported object type: names, types, defaults and bounds as of SEMP 2.49."""
+
+from typing import Final
+
+from ...core.settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
+from . import acl_profile, client_profile, client_username, message_vpn, queue
+from .attribute import Attribute, Schema, snake_case
+
+MESSAGE_VPN: Final = Schema(VpnSettings, message_vpn.ATTRIBUTES, frozenset({("authenticationBasicType", "ldap")}))
+CLIENT_USERNAME: Final = Schema(UsernameSettings, client_username.ATTRIBUTES)
+CLIENT_PROFILE: Final = Schema(ClientProfileSettings, client_profile.ATTRIBUTES)
+ACL_PROFILE: Final = Schema(AclProfileSettings, acl_profile.ATTRIBUTES)
+QUEUE: Final = Schema(QueueSettings, queue.ATTRIBUTES, frozenset({("maxMsgSpoolUsage", 0)}))
+
+__all__ = [
+    "ACL_PROFILE",
+    "CLIENT_PROFILE",
+    "CLIENT_USERNAME",
+    "MESSAGE_VPN",
+    "QUEUE",
+    "Attribute",
+    "Schema",
+    "snake_case",
+]

@@ -1,0 +1,184 @@
+"""The process's edge: listeners, journal, timers, start and stop."""
+
+import asyncio
+import json
+import logging
+import os
+import ssl
+import time
+from typing import Final
+
+from .connection import Connection
+from .core.broker import Broker
+from .core.log import decode
+from .core.recovery import ReplayLog, recover
+from .datadir import DataDirectory
+from .failure import StartFailure
+from .health import Health
+from .http import HttpServer
+from .journal.commit import GroupCommit
+from .journal.compaction import Compaction
+from .journal.store import Journal, read_all
+from .options import Options
+from .semp.api import SempApi
+
+ROUTER: Final = "emulator"
+_TICK_SECONDS: Final = 0.1
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Server:
+    """One emulator process: :meth:`start`, then :meth:`stop`. ``stopped`` is set when the disk forces an end."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.stopped = asyncio.Event()
+        self.failed = False
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._work_scheduled = False
+        self._health = Health()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._directory = DataDirectory(options.data_dir)
+        self._broker = self._recovered()
+        self._journal = self._opened_journal()
+        self._commit = GroupCommit(self._journal, options.sync, self._broker.on_durable, self._disk_failed)
+        self._compaction = Compaction(self._broker, self._journal, self._commit)
+        self._broker.start(self._commit)
+        semp = SempApi(self._broker, options.admin_user, options.admin_password)
+        self._semp = HttpServer(semp.answer)
+
+    def _recovered(self) -> Broker:
+        log = ReplayLog()
+        broker = Broker(log, lambda: time.time_ns() // 1_000_000, self._schedule_work, router=ROUTER)
+        started = time.monotonic()
+        try:
+            records = ((segment, decode(record)) for segment, record in read_all(self.options.data_dir))
+            messages = recover(broker, log, records)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StartFailure(
+                f"data directory {self.options.data_dir}: the journal cannot be read: {error}"
+            ) from error
+        _LOG.info("recovered %d messages in %.1f s", messages, time.monotonic() - started)
+        return broker
+
+    def _opened_journal(self) -> Journal:
+        try:
+            return Journal(self.options.data_dir, self._broker.snapshot)
+        except OSError as error:
+            raise StartFailure(f"data directory {self.options.data_dir}: {error.strerror}") from error
+
+    # -- start
+
+    async def start(self) -> dict[str, object]:
+        """Open the listeners and return the ready line's content. Raises :class:`StartFailure`."""
+        options = self.options
+        tls = _tls_context(options) if options.tls_certificate is not None else None
+        ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
+        ready["smf"] = f"tcp://{await self._listen_smf('--smf-port', options.smf_port, None)}"
+        if tls is not None:
+            ready["smf_tls"] = f"tcps://{await self._listen_smf('--smf-tls-port', options.smf_tls_port, tls)}"
+        ready["semp"] = f"http://{await self._listen_http('--semp-port', options.semp_port, self._semp)}"
+        ready["health"] = f"http://{await self._listen_http('--health-port', options.health_port, self._health.server)}"
+        self._tick()
+        await self._durable()
+        self._health.ready = True
+        return ready
+
+    async def _durable(self) -> None:
+        """Wait for the factory state to be on disk, so that being ready means what it says."""
+        target = self._commit.position
+        while self._commit.durable < target and not self.failed:
+            await asyncio.sleep(0.001)
+
+    async def _listen_smf(self, option: str, port: int, tls: ssl.SSLContext | None) -> str:
+        def connect() -> Connection:
+            connection = Connection(self._broker, self._loop, self._connections.discard)
+            self._connections.add(connection)
+            return connection
+
+        try:
+            listener = await self._loop.create_server(connect, self.options.host, port, ssl=tls, backlog=512)
+        except OSError as error:
+            raise self._port_taken(option, port, error) from error
+        return self._listening(listener)
+
+    async def _listen_http(self, option: str, port: int, server: HttpServer) -> str:
+        try:
+            listener = await asyncio.start_server(server.serve, self.options.host, port)
+        except OSError as error:
+            raise self._port_taken(option, port, error) from error
+        return self._listening(listener)
+
+    def _listening(self, listener: asyncio.Server) -> str:
+        self._listeners.append(listener)
+        return f"{self.options.host}:{listener.sockets[0].getsockname()[1]}"
+
+    def _port_taken(self, option: str, port: int, error: OSError) -> StartFailure:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return StartFailure(f"{option}: cannot listen on {self.options.host}:{port}: {reason}; give another, or 0")
+
+    # -- work
+
+    def _schedule_work(self) -> None:
+        if not self._work_scheduled:
+            self._work_scheduled = True
+            self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        self._work_scheduled = False
+        self._broker.work()
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TICK_SECONDS, self._tick)
+        self._broker.tick()
+        try:
+            self._compaction.step()
+        except OSError as error:
+            self._disk_failed(error)
+        self._commit.commit()
+
+    def _disk_failed(self, error: OSError) -> None:
+        _LOG.error("data directory %s: %s; stopping, nothing unconfirmed is acknowledged", self.options.data_dir, error)
+        self.failed = True
+        self.stopped.set()
+
+    # -- stop
+
+    async def stop(self) -> None:
+        """Take nothing in any more, make everything durable, tell who waits for it, close."""
+        self._health.ready = False
+        for listener in self._listeners:
+            listener.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await asyncio.sleep(0)  # what has arrived in this turn is written now
+        if not self.failed:
+            for record in self._broker.last_words():
+                self._commit.append(record)
+        self._commit.close()
+        self._broker.work()
+        for connection in list(self._connections):
+            connection.abort()
+        self._semp.close()
+        self._health.server.close()
+        await asyncio.sleep(0.05)
+        self._directory.close()
+
+
+def _tls_context(options: Options) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    assert options.tls_certificate is not None  # noqa: S101 - the caller has looked
+    try:
+        context.load_cert_chain(options.tls_certificate, options.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise StartFailure(
+            f"--tls-certificate {options.tls_certificate}: {error}; give a PEM chain and its key"
+        ) from error
+    return context
+
+
+def ready_line(content: dict[str, object]) -> str:
+    """Return the one line that goes to standard output."""
+    return json.dumps(content)

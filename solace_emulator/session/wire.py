@@ -1,0 +1,29 @@
+"""What a session asks of its connection."""
+
+from typing import Protocol
+
+
+class Wire(Protocol):
+    """The connection under a session."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, ``host:port``."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """Bytes handed over and not taken by the network yet."""
+        ...
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame after those before it."""
+        ...
+
+    def close(self, reason: str) -> None:
+        """Send what is buffered, as far as the client takes it soon, and close; the reason goes to the log."""
+        ...
+
+    def accept_large_frames(self) -> None:
+        """The client has logged in: frames up to the largest message may come now."""
+        ...
