@@ -33,9 +33,9 @@ def conduct(campaign: Campaign, *, report: bool) -> int:
 def _write_report(campaign: Campaign, folder: Path) -> None:
     """The report of this campaign's runs, beside them and (newest) in the campaign's own folder."""
     comparison = compile_comparison(find_runs([folder]))
-    newest = [campaign.results / campaign.name / file.name for file in render(comparison, folder)]
-    for file in newest:
-        shutil.copyfile(folder / file.name, file)
+    newest = campaign.results / campaign.name
+    for file in render(comparison, folder):
+        shutil.copyfile(file, newest / file.name)
     console = Console()
     for line in summary_lines(comparison, newest):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -10,9 +10,7 @@ from rich.console import Console
 from crep.harness.runs.disk import require_writable
 from crep.harness.runs.read import find_runs
 from crep.reports import compile_comparison, render, summary_lines
-from crep.reports.render import Format
-
-FORMATS: tuple[Format, ...] = ("pdf", "html", "json")
+from crep.reports.render import FORMATS
 
 
 @click.command("report")
@@ -21,7 +19,7 @@ FORMATS: tuple[Format, ...] = ("pdf", "html", "json")
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="where the report goes; default: the first RESULTS"
 )
 @click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="repeat it; default: all of them")
-def command(results: tuple[Path, ...], out: Path | None, formats: tuple[Format, ...]) -> int:
+def command(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]) -> int:
     """Compile every run found under RESULTS into one report.
 
     Runs that were killed or interrupted are shown as such and never counted in.
@@ -30,8 +28,8 @@ def command(results: tuple[Path, ...], out: Path | None, formats: tuple[Format, 
     out_dir = out or results[0]
     require_writable(out_dir)
     comparison = compile_comparison(runs)
-    written = render(comparison, out_dir, formats or FORMATS)
+    render(comparison, out_dir, formats or FORMATS)
     console = Console()
-    for line in summary_lines(comparison, written):
+    for line in summary_lines(comparison, out_dir):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -20,7 +20,11 @@ def load_scenario(path: Path, params: Mapping[str, str] | None = None) -> Scenar
     Raises:
         UsageError: one line ``file:line:column: key: what`` for each mistake, or an unknown parameter.
     """
-    text = read_text(path)
+    return parse_scenario(read_text(path), path, params)
+
+
+def parse_scenario(text: str, path: Path, params: Mapping[str, str] | None = None) -> Scenario:
+    """As ``load_scenario``, of a text that is said to be in ``path`` (a run folder keeps its scenario's text)."""
     data, positions = parse_yaml(text, path)
     declared = _declared(data)
     values = effective(declared, params or {})

@@ -1,0 +1,42 @@
+"""Joins what was recorded, what was planned and what is judged; the only place that knows all three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crep.harness.checks.evaluate import evaluate
+from crep.harness.checks.results import RunResults
+from crep.harness.config.errors import UsageError
+from crep.harness.runs.document import RunDocument
+from crep.harness.runs.read import Run, find_runs, read_run
+from crep.harness.scenario.load import parse_scenario
+from crep.harness.scenario.plan import Plan, plan, without_faults
+
+
+def evaluate_folder(folder: Path) -> RunResults:
+    """All verdicts of a run, from its folder and that of its control run, and from nothing else.
+
+    Raises:
+        UsageError: the folder holds no run, or a damaged one, or its control run is not beside it.
+    """
+    run = read_run(folder)
+    control = None if run.document.control is None else _control_of(folder, run.document.control)
+    return evaluate(run, plan_of(run.document), control)
+
+
+def plan_of(document: RunDocument) -> Plan:
+    """What the run was to do, from the scenario's text that it carries."""
+    scenario = parse_scenario(document.scenario.text, Path(document.scenario.file), document.scenario.params)
+    made = plan(scenario)
+    return without_faults(made) if document.kind == "control" else made
+
+
+def _control_of(folder: Path, run_id: str) -> Run:
+    """The control run lies beside the repetitions: same campaign, scenario and binding."""
+    for run in find_runs([folder.resolve().parent]):
+        if run.document.run_id == run_id:
+            return run
+    raise UsageError(
+        f"{folder}: its control run {run_id} is missing",
+        hint="keep the whole campaign folder together: control, 1, 2, …",
+    )
