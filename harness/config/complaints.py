@@ -51,6 +51,8 @@ def _about_value(kind: str, given: Any, context: dict[str, Any], message: str) -
         return f"{must_be} {context[bound]}, not {given}"
     if kind in _SHAPES:
         return f"must be {_SHAPES[kind]}, not {_shown(given)}"
+    if kind == "too_short":
+        return "must not be empty"
     return str(context["error"]) if kind == "value_error" else message[:1].lower() + message[1:]
 
 

@@ -112,7 +112,7 @@ class SolaceAddress(_Strict):
 class Target(_Strict):
     """One named broker deployment as ``targets.yaml`` declares it."""
 
-    name: str
+    name: str = Field(description="the entry's key; not written inside the entry")
     system: System
     source: Source
     profile: Profile = "default"

@@ -99,8 +99,14 @@ def format_duration(seconds: float) -> str:
             return f"{seconds / factor:.0f} {unit}"
     for unit, scale in (("s", 1), ("ms", 1_000), ("µs", 1_000_000)):
         if seconds * scale >= 1 or seconds == 0:
-            return f"{seconds * scale:.6g} {unit}"
-    return f"{seconds * 1_000_000_000:.6g} ns"
+            return f"{_decimal(seconds * scale, 6)} {unit}"
+    return f"{_decimal(seconds * 1_000_000_000, 6)} ns"
+
+
+def _decimal(value: float, digits: int) -> str:
+    """At least ``digits`` significant digits, never with an exponent, which no parser here reads."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else f"{value:.12f}".rstrip("0") if "e-" in text else text
 
 
 def format_size(size: int) -> str:
@@ -115,8 +121,8 @@ def format_rate(per_second: float) -> str:
     """``2000/s``; below one a second per minute, hour or day."""
     for unit in ("s", "min", "h"):
         if per_second * _PER_SECOND[unit] >= 1 or per_second == 0:
-            return f"{per_second * _PER_SECOND[unit]:.10g}/{unit}"
-    return f"{per_second * _PER_SECOND['day']:.10g}/day"
+            return f"{_decimal(per_second * _PER_SECOND[unit], 10)}/{unit}"
+    return f"{_decimal(per_second * _PER_SECOND['day'], 10)}/day"
 
 
 Number = TypeVar("Number", int, float)
