@@ -26,7 +26,7 @@ class Server(HTTPServer):
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    for listener in ("smf", "smf-compressed", "web", "semp", "health"):
+    for listener in ("smf", "semp", "health"):
         options.add_argument(f"--{listener}-port", type=int, required=True)
     for name in ("host", "data-dir", "sync", "admin-user", "admin-password"):
         options.add_argument(f"--{name}", required=True)

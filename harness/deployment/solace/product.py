@@ -17,7 +17,7 @@ from crep.harness.deployment import ports
 from crep.harness.deployment.contract import Progress
 from crep.harness.deployment.product import NodePlan, Prepared
 
-LISTENERS = ("smf", "smf-compressed", "web", "semp", "health")
+LISTENERS = ("smf", "semp", "health")
 SYNC = ("always", "batch", "never")
 PROGRAM = (sys.executable, "-m", "crep.solace_emulator")
 _ADMIN = "admin"  # the name and the password that the vendor's container is usually started with
