@@ -3,5 +3,5 @@
 May import ``brokers`` (the contract and the mapping reader) and ``config``. Reading order: ``model`` (the language) →
 ``rules`` (what cannot be combined) → ``load`` (file in, ``Scenario`` out) → ``profile``, ``assignment``, ``sizes``,
 ``topics`` (pure functions of seed and message number) → ``plan`` (all that a run needs) → ``expectation``, ``binding``,
-``campaign``.
+``campaign``. Beside them: ``library`` (what comes with crep), ``schema`` and ``reference`` (made from the model).
 """

@@ -31,7 +31,11 @@ def effective(declared: Mapping[str, Value], given: Mapping[str, str]) -> dict[s
         if name not in declared:
             near = nearest(name, declared)
             raise UsageError(f"-p {name}={given[name]}: the scenario has no parameter {name!r}{near}")
-    return {name: _typed(given[name]) if name in given else value for name, value in declared.items()}
+    return {
+        # what a run folder recorded of an untouched parameter is the declared value itself, with its type
+        name: _typed(given[name]) if name in given and given[name] != str(value) else value
+        for name, value in declared.items()
+    }
 
 
 def _typed(text: str) -> Value:

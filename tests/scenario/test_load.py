@@ -9,7 +9,7 @@ import pytest
 from crep.harness.config.errors import UsageError
 from crep.harness.config.resources import resource
 from crep.harness.scenario.library import built_in_scenarios, requirements, scenario_path
-from crep.harness.scenario.load import load_scenario
+from crep.harness.scenario.load import load_scenario, parse_scenario
 from crep.harness.scenario.model import Scenario
 
 Refusal = Callable[..., list[str]]
@@ -159,6 +159,11 @@ class TestParameters:
     def test_a_reference_inside_a_text_is_written_in(self, scenario: Good) -> None:
         changes = (("{rate: 100/s}", "{rate: 100/s, p99: 50 ms}"), ("< 50 ms", "< $p99"))
         assert scenario(*changes, p99="9 ms").definition.expect[1] == "billing.latency.p99 < 9 ms outside faults"
+
+    def test_recorded_parameters_give_the_same_scenario_again(self, written: Callable[..., Path]) -> None:
+        path = written(("{rate: 100/s}", "{rate: 100/s, label: '5'}"), ("evidences", "title: $label\nevidences"))
+        first = load_scenario(path, {"rate": "50/s"})
+        assert parse_scenario(first.text, Path(first.file_name), first.params) == first
 
     def test_two_dollars_are_one(self, scenario: Good) -> None:
         assert scenario(("evidences", "title: costs 5 $$x\nevidences")).title == "costs 5 $x"
