@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -41,6 +41,10 @@ _SETTINGS_REFUSED = frozenset(
     {KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION, KafkaError.INVALID_REPLICATION_FACTOR}
 )
 _GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND})
+_NOTHING_TO_DELETE = _GONE | {KafkaError.NON_EMPTY_GROUP}
+_COORDINATOR_MOVES = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
 _T = TypeVar("_T")
 
 
@@ -152,21 +156,29 @@ class KafkaAdmin:
         client = self._connected()
         topics = [name for layout in provisioned.objects.values() for name in topics_of(layout)]
         groups = [group for layout in provisioned.objects.values() for group in layout["groups"].values()]
-        if groups:
-            self._deleted(
-                client.delete_consumer_groups(groups, request_timeout=_REQUEST_S), {KafkaError.NON_EMPTY_GROUP}
-            )
-        if topics:
-            self._deleted(client.delete_topics(topics, request_timeout=_REQUEST_S), set())
+        for group in groups:
+            self._delete(lambda name: client.delete_consumer_groups([name], request_timeout=_REQUEST_S), group)
+        for topic in topics:
+            self._delete(lambda name: client.delete_topics([name], request_timeout=_REQUEST_S), topic)
 
-    def _deleted(self, futures: Mapping[str, Future[Any]], also_fine: set[int]) -> None:
-        for name, future in futures.items():
+    def _delete(self, ask: Callable[[str], dict[str, Future[Any]]], name: str) -> None:
+        try:
+            self._settled(lambda: ask(name)[name])
+        except KafkaException as error:
+            if error.args[0].code() not in _NOTHING_TO_DELETE:
+                text = error.args[0].str()
+                raise BrokerError(f"{name!r} cannot be deleted at {self._endpoint.bootstrap}: {text}") from error
+
+    def _settled(self, ask: Callable[[], Future[_T]]) -> _T:
+        """Ask a group's coordinator, again for a moment while the cluster is still choosing or loading it."""
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
             try:
-                self._result(future)
+                return self._result(ask())
             except KafkaException as error:
-                if error.args[0].code() not in _GONE | also_fine:
-                    text = error.args[0].str()
-                    raise BrokerError(f"{name!r} cannot be deleted at {self._endpoint.bootstrap}: {text}") from error
+                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def observe(self, provisioned: Provisioned) -> Observation:
         """Lag of each group: end offsets minus committed ones.
@@ -195,28 +207,38 @@ class KafkaAdmin:
     def _ends(self, topic: str, partitions: int) -> list[int]:
         wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
         futures = self._connected().list_offsets(wanted, request_timeout=_REQUEST_S)
-        ends = {part.partition: self._answer(future).offset for part, future in futures.items()}
+        ends = {part.partition: self._resolved(future).offset for part, future in futures.items()}
         return [ends[number] for number in range(partitions)]
 
     def _committed(self, group: str, topic: str, partitions: int) -> list[int]:
         """Committed offsets; 0, the start of the run's fresh topic, where nothing is committed."""
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in range(partitions)])
-        (future,) = self._connected().list_consumer_group_offsets([asked], request_timeout=_REQUEST_S).values()
-        committed = {part.partition: max(0, part.offset) for part in self._answer(future).topic_partitions}
+        client = self._connected()
+        found = self._answer(
+            lambda: client.list_consumer_group_offsets([asked], request_timeout=_REQUEST_S)[group]
+        ).topic_partitions
+        committed = {part.partition: max(0, part.offset) for part in found}
         return [committed.get(number, 0) for number in range(partitions)]
 
     def _members(self, group: str) -> int:
-        (future,) = self._connected().describe_consumer_groups([group], request_timeout=_REQUEST_S).values()
+        client = self._connected()
         try:
-            return len(self._result(future).members)
+            return len(
+                self._settled(
+                    lambda: client.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group]
+                ).members
+            )
         except KafkaException as error:
             if error.args[0].code() in _GONE:
                 return 0
             raise self._administrative(error) from error
 
-    def _answer(self, future: Future[_T]) -> _T:
+    def _resolved(self, future: Future[_T]) -> _T:
+        return self._answer(lambda: future)
+
+    def _answer(self, ask: Callable[[], Future[_T]]) -> _T:
         try:
-            return self._result(future)
+            return self._settled(ask)
         except KafkaException as error:
             raise self._administrative(error) from error
 

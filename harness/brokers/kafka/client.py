@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint, Outcome
 
-CONNECT_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 10.0
 _EVENTS_KEPT = 1000
 _MOCK_CLUSTER_PREFIX = "mockCluster"  # librdkafka's built-in mock cluster names itself so
 

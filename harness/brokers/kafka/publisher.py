@@ -59,7 +59,7 @@ class KafkaPublisher:
         """Connect and see the topic.
 
         Raises:
-            BrokerError: no answer within 15 s, login refused, or the topic is not there.
+            BrokerError: no answer within 10 s, login refused, or the topic is not there.
         """
         try:
             self._producer = Producer({**self._properties, **self._watch.options()})

@@ -69,7 +69,7 @@ class KafkaSubscriber:
         """Connect; join the group where there is one.
 
         Raises:
-            BrokerError: no answer within 15 s, login refused, or the topic is not there.
+            BrokerError: no answer within 10 s, login refused, or the topic is not there.
         """
         try:
             self._consumer = Consumer({**self._properties, **self._watch.options()})
