@@ -51,9 +51,9 @@ _METHOD = (
     "A run that breaks a rule is invalid: it is listed, and no number of it enters a table, figure or verdict. "
     "Incomplete runs likewise.",
     "Performance is compared only between measured targets of the same durability class, with the vendor's "
-    "default time-outs (profile default), paired by repetition, from 5 repetitions on. A winner needs a 95 % bootstrap "
-    "interval of the median ratio without 1 and a paired t test that stands after correction over all comparisons of the "
-    "report (Holm).",
+    "default time-outs (profile default), paired by repetition, from 5 repetitions on. A winner needs a 95 % "
+    "bootstrap interval of the median ratio without 1 and a paired t test that stands after correction over all "
+    "comparisons of the report (Holm).",
     "An emulated target answers functional questions only. Its timings are grey and enter no performance verdict; "
     "no option changes that.",
     "Brokers and clients of local targets share one host. What is shown is that host's behaviour: it says little "
@@ -95,7 +95,10 @@ def provenance(scenario: ScenarioComparison) -> list[Block]:
     """Who measured, on what, with which settings, from which text; and the command that does it again."""
     blocks: list[Block] = [Heading(1, f"Provenance of {scenario.name}", new_page=True)]
     blocks.append(Facts(tuple(_origin(scenario))))
-    blocks += [Heading(2, "Run it again"), Code(scenario.command, "From a checkout of the commit above.")]
+    blocks += [
+        Heading(2, "Run it again"),
+        Code(scenario.command, "With crep of the commit above and the scenario that is printed below."),
+    ]
     for subject in scenario.subjects:
         for site in subject.sites:
             blocks += _site(subject, site)
@@ -130,10 +133,11 @@ def _site(subject: Subject, site: Site) -> list[Block]:
         ("Recognised by", site.recognised_by or NOTHING),
         ("Client library", site.client),
         ("Durability", listed([f"{c}: {text}" for c, text in site.durability.items()]) or NOTHING),
-        *((f"Setting {name}", value) for name, value in sorted(site.configuration.items())),
-        *((f"Limit {name}", value) for name, value in sorted(site.caps.items())),
-        *((f"Deployment {name}", _short(value)) for name, value in sorted(site.deployment.items())),
-        *((f"Mapping {name}", _short(value)) for name, value in _mapping(site.mapping)),
+        *_pairs("Configuration", site.configuration),
+        *_pairs("Limits", site.caps),
+        *_pairs("Mapping", {k: v for k, v in site.mapping.items() if k not in ("summary", "system")}),
+        *(pair for channel, made in sorted(site.objects.items()) for pair in _pairs(f"Objects of {channel}", made)),
+        *_pairs("Deployment", site.deployment),
     ]
     where = "" if len(subject.sites) == 1 else f", site {site.site}"
     return [
@@ -148,12 +152,17 @@ def _clients(subject: Subject) -> list[Block]:
     rows = tuple(
         (
             Cell(group.role, below=".".join(p for p in (group.channel, group.reader) if p)),
-            Cell(listed(group.clients)),
-            Cell("; ".join(f"{name} = {value}" for name, value in sorted(group.settings.items()))),
+            Cell(
+                plural(len(group.clients), "client"), below=group.clients[0] + (" …" if len(group.clients) > 1 else "")
+            ),
+            Cell(
+                "; ".join(f"{name} = {value}" for name, value in group.settings.items()),
+                below=f"different for each client: {', '.join(group.own)}" if group.own else "",
+            ),
         )
         for group in subject.clients
     )
-    columns = (Column("Role", "left", 2), Column("Clients", "left", 3), Column("Effective settings", "left", 6))
+    columns = (Column("Role", "left", 3), Column("Clients", "left", 3), Column("Effective settings", "left", 10))
     return [Table(f"Effective client settings, {subject.title}.", columns, rows)]
 
 
@@ -162,19 +171,18 @@ def method() -> list[Block]:
     return [Heading(1, "Method and limits"), *(Paragraph(text, "rule") for text in _METHOD)]
 
 
-def _mapping(mapping: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Name, version and summary first, then the rules."""
-    first = ("name", "version", "summary")
-    return [(key, mapping[key]) for key in [*(k for k in first if k in mapping), *sorted(mapping.keys() - set(first))]]
+def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    """Nested plain data as lines: what lies on one level in one line, each deeper level in its own."""
+    if not isinstance(value, Mapping):
+        return [(name, _short(value))]
+    flat = [f"{key} = {_short(item)}" for key, item in sorted(value.items()) if not isinstance(item, Mapping)]
+    deeper = [_pairs(f"{name}, {key}", item) for key, item in sorted(value.items()) if isinstance(item, Mapping)]
+    own = [(name, "; ".join(flat))] if flat else []
+    return own + [pair for pairs in deeper for pair in pairs]
 
 
 def _short(value: Any) -> str:
-    """Plain data on one line: ``acks = all; linger.ms = 5``."""
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key} = {_short(item)}" for key, item in sorted(value.items())) or NOTHING
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _moment(utc: str) -> str:

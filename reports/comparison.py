@@ -78,17 +78,19 @@ class Site(_Part):
     caps: dict[str, str]
     mapping: dict[str, Any]
     durability: dict[str, str]  # channel → "1 copy, sync disk (configured)"
+    objects: dict[str, Any]  # channel → native objects, of the first counted run
     deployment: dict[str, Any]
 
 
 class ClientGroup(_Part):
-    """Clients that ran with the same effective settings."""
+    """All clients of one role at one place: the settings that they share, and the names of those that differ."""
 
     clients: tuple[str, ...]
     role: str
     channel: str
     reader: str | None
     settings: dict[str, str]
+    own: tuple[str, ...]
 
 
 class Standing(_Part):

@@ -144,7 +144,7 @@ def _profile(document: RunDocument) -> str:
 def _site_title(site: SitePart) -> str:
     name = SYSTEM_NAMES.get(site.system, site.system)
     if site.genuineness == "genuine":
-        return " ".join(part for part in (name, str(site.facts.get("version") or "")) if part)
+        return f"{name} {_version(site)}"
     return f"{name} ({site.genuineness})"
 
 
@@ -158,7 +158,7 @@ def _site(name: str, site: SitePart) -> Site:
         profile=site.profile,
         kind=judge.KIND_OF[site.genuineness],
         product=str(facts.get("product") or "unknown"),
-        version=str(facts.get("version") or "unknown"),
+        version=_version(site),
         edition=str(facts.get("edition") or ""),
         client=str(facts.get("client") or "unknown"),
         recognised_by=str(facts.get("recognised_by") or ""),
@@ -166,8 +166,15 @@ def _site(name: str, site: SitePart) -> Site:
         caps={str(k): str(v) for k, v in dict(facts.get("caps") or {}).items()},
         mapping=site.mapping,
         durability={channel: _class(stated) for channel, stated in site.durability.items()},
+        objects=site.objects,
         deployment=site.deployment,
     )
+
+
+def _version(site: SitePart) -> str:
+    """As the broker says; where crep installed it and the broker tells less of the same version, as installed."""
+    said, installed = str(site.facts.get("version") or ""), str(site.deployment.get("version") or "")
+    return (installed if installed.startswith(f"{said}.") else said) or "of unknown version"
 
 
 def _durability(document: RunDocument) -> str:
@@ -187,19 +194,23 @@ def _class(stated: Any) -> str:
 
 
 def _client_groups(clients: Sequence[ClientPart]) -> tuple[ClientGroup, ...]:
-    groups: dict[tuple[object, ...], list[ClientPart]] = {}
+    groups: dict[tuple[str, str, str | None], list[ClientPart]] = {}
     for client in clients:
-        key = (client.role, client.channel, client.reader, tuple(sorted(client.settings.items())))
-        groups.setdefault(key, []).append(client)
-    return tuple(
-        ClientGroup(
-            clients=tuple(c.name for c in group),
-            role=group[0].role,
-            channel=group[0].channel,
-            reader=group[0].reader,
-            settings=group[0].settings,
-        )
-        for group in groups.values()
+        groups.setdefault((client.role, client.channel, client.reader), []).append(client)
+    return tuple(_client_group(group) for _, group in sorted(groups.items(), key=lambda item: str(item[0])))
+
+
+def _client_group(clients: Sequence[ClientPart]) -> ClientGroup:
+    names = sorted({name for client in clients for name in client.settings})
+    found = {name: {client.settings.get(name) for client in clients} for name in names}
+    first = clients[0]
+    return ClientGroup(
+        clients=tuple(client.name for client in clients),
+        role=first.role,
+        channel=first.channel,
+        reader=first.reader,
+        settings={name: first.settings[name] for name in names if len(found[name]) == 1},
+        own=tuple(name for name in names if len(found[name]) > 1),
     )
 
 

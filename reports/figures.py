@@ -23,6 +23,7 @@ INK, MUTED, RULE, DOWN, BROKEN = "#1d252c", "#5f6a73", "#d5dbe0", "#eceff1", "#c
 MEASURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 GREYS = ("#6e767d", "#a3a9ae", "#54595e", "#8b9196")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+RECEIVED_DASHES: tuple[Any, ...] = ((0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1)))
 WIDTH_IN = 6.9
 _LEGEND: dict[str, Any] = {"fontsize": 6.5, "handlelength": 2.2, "columnspacing": 1.4}
 _PANELS = {"latency": "Latency, {}", "acknowledge": "Acknowledge latency, {}"}
@@ -170,7 +171,9 @@ def _dress_panel(panel: Any, subject: Subject, top: float) -> None:
 
 def _dash_of(name: str, names: Sequence[str]) -> Any:
     received = [n for n in names if n.startswith("received")]
-    return (0, (1, 1.3)) if name == "intended" else DASHES[1 + received.index(name) % 3] if name in received else "-"
+    if name in received:
+        return RECEIVED_DASHES[received.index(name) % len(RECEIVED_DASHES)]
+    return (0, (1, 1.3)) if name == "intended" else "-"
 
 
 def _draw_rates(panel: Any, rows: Sequence[Series], colour: str) -> None:

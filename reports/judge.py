@@ -130,26 +130,33 @@ def functional(cells: Iterable[ExpectationCell], counted: int, listed: int) -> t
 
 
 def performance_text(subjects: Sequence[Subject], found: Sequence[Contest]) -> str:
-    """The performance verdict in words: who wins what, or why nobody does; then who was left out and why."""
+    """The performance verdict in words: who wins what, or why nobody does; who was left out and why."""
+    sentences = [_verdict(subjects, found)]
     barred = "; ".join(f"{s.title}: {s.standing.why}" for s in subjects if not s.standing.comparable)
-    return _verdict(subjects, found) + (f" Out of every performance verdict: {barred}." if barred else "")
+    if barred:
+        sentences.append(f"Out of every performance verdict: {barred}.")
+    repetitions = min((len(s.counted) for s in subjects), default=0)
+    if repetitions < LEAST_REPETITIONS:
+        counted = f"{plural(repetitions, 'repetition')} counted"
+        sentences.append(f"{counted}: below {LEAST_REPETITIONS} there is neither an interval nor a winner.")
+    return " ".join(sentences)
 
 
 def _verdict(subjects: Sequence[Subject], found: Sequence[Contest]) -> str:
     admitted = [s for s in subjects if s.standing.comparable]
+    if len(subjects) == 1:
+        return "No performance verdict: one target was run, so there is nothing to compare."
     if len(admitted) < 2:
-        only = f"only {admitted[0].title} may be compared" if admitted else "no target may be compared"
-        return f"No performance verdict: {'one target was run' if len(subjects) == 1 else only}."
+        who = f"only {admitted[0].title} may be compared" if admitted else "no target may be compared"
+        return f"No performance verdict: {who}."
     if len({s.durability for s in admitted}) == len(admitted):
         return "No performance verdict: the durability classes differ."
     won = [contest.statement for contest in found if contest.winner]
     if won:
         return "; ".join(won) + "."
-    repetitions = max((contest.repetitions for contest in found), default=0)
-    if repetitions < LEAST_REPETITIONS:
-        pairs = plural(repetitions, "paired repetition")
-        return f"No winner: {pairs}; below {LEAST_REPETITIONS} there is neither an interval nor a winner."
-    return "No winner: no difference is certain enough (95 %, corrected over all comparisons)."
+    if any(contest.p_value is not None for contest in found):
+        return "No winner: no difference is certain enough (95 %, corrected over all comparisons)."
+    return "No winner."
 
 
 def _admitted(result: ExpectationResult, place: Standing) -> ExpectationResult:

@@ -68,7 +68,13 @@ def printable(text: str, word: int = LINE) -> str:
     PDF/UA-1 allows no missing glyph, and a scenario may hold any text.
     """
     shown = "".join(c if c == "\n" or ord(c) in _glyphs() else f"[U+{ord(c):04X}]" for c in text)
-    return re.sub(rf"([^\s\-]{{{word}}})(?=[^\s\-])", "\\1\u200b", shown)
+    return re.sub(rf"[^\s\-]{{{word + 1},}}", lambda match: _with_breaks(match.group(), word), shown)
+
+
+def _with_breaks(long_word: str, word: int) -> str:
+    """Breaks after punctuation, and where that leaves a part longer than ``word``, anywhere."""
+    parts = re.sub(r"(?<=[.,/_=:])(?=\w)", "\u200b", long_word)
+    return re.sub(rf"([^\u200b]{{{word}}})(?=[^\u200b])", "\\1\u200b", parts)
 
 
 def _plain(block: Block, names: Mapping[str, str]) -> dict[str, Any]:

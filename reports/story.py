@@ -221,23 +221,26 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
                 (
                     Cell(site.target, tone_of(subject), below=f"{site.source}, profile {site.profile}"),
                     Cell(product, tone_of(subject), below=site.client),
-                    Cell(mapping, tone_of(subject), below=str(site.mapping.get("summary", ""))),
+                    Cell(mapping, tone_of(subject)),
                     Cell(known, tone_of(subject)),
-                    Cell(site.kind, tone_of(subject), below=site.recognised_by),
+                    Cell(site.kind, tone_of(subject)),
                 )
             )
     columns = (
         Column("Target", "left", 2),
         Column("Broker and client", "left", 3),
-        Column("Mapping", "left", 3),
+        Column("Mapping", "left", 2),
         Column("Durability", "left", 2),
-        Column("Kind", "left", 3),
+        Column("Kind", "left", 1),
     )
     blocks: list[Block] = [Heading(1, "What was run", new_page=True), Facts(tuple(pairs))]
     blocks.append(
         Table("Targets: how the neutral scenario became native objects, and how it is known.", columns, tuple(rows))
     )
     for subject in scenario.subjects:
+        for site in subject.sites:
+            if site.mapping.get("summary"):
+                blocks.append(Paragraph(f"{site.mapping.get('name')}: {site.mapping['summary']}", "note"))
         for code, text in subject.labels.items():
             blocks.append(Paragraph(f"{subject.title}, {code}: {text}", "note"))
     return blocks

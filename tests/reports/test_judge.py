@@ -1,0 +1,203 @@
+"""What a report may say: who is judged, who is compared, who wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crep.harness.checks.results import FaultResult, Rule, RunResults, Throughput
+from crep.harness.runs.document import Label, RunDocument
+from crep.reports import Comparison, compile_comparison
+from tests.reports import factories
+from tests.reports.factories import FakeRun
+
+A, B = "kafka-a", "kafka-b"
+positive = st.floats(1e-3, 1e6)
+
+
+def measured(
+    binding: str,
+    repetition: int,
+    rate: float,
+    *,
+    genuineness: str = "genuine",
+    profile: str = "default",
+    sync: str = "disk",
+    labels: Sequence[str] = (),
+    outage_s: float = 1.0,
+    recover_s: float | None = 2.0,
+    p99_ms: float = 10.0,
+) -> FakeRun:
+    """A run whose performance numbers are given; without windows, since verdicts come from the results."""
+    fault: FaultResult = factories.fault(outage_s, recover_s)
+    throughput = Throughput(
+        channel="orders", intended_per_s=2000, sent_per_s=2000, acknowledged_per_s=rate, received_per_s={}
+    )
+    made: RunResults = factories.results(
+        throughput=(throughput,), latencies=(factories.latency(p99_ms / 5, p99_ms),), faults=(fault,)
+    )
+    document: RunDocument = factories.document(
+        repetition,
+        binding,
+        run_id=f"{binding}-{repetition}",
+        sites={"bus": factories.site("kafka", genuineness, profile, sync)},
+        labels=tuple(Label(code=code, text=code) for code in labels),
+        results=made,
+    )
+    return FakeRun(document)
+
+
+def compared(left: Sequence[FakeRun], right: Sequence[FakeRun]) -> Comparison:
+    return compile_comparison([*left, *right])
+
+
+def winners(comparison: Comparison) -> set[str]:
+    return {c.winner for s in comparison.scenarios for c in s.contests if c.winner}
+
+
+def five(binding: str, rate: float, **more: object) -> list[FakeRun]:
+    return [measured(binding, r, rate * (1 + 0.01 * r * (-1) ** r), **more) for r in range(1, 6)]  # type: ignore[arg-type]
+
+
+def test_five_clear_repetitions_name_a_winner() -> None:
+    comparison = compared(five(A, 4000.0), five(B, 1000.0))
+    throughput = next(c for c in comparison.scenarios[0].contests if c.metric == "throughput")
+    assert throughput.winner == A
+    assert throughput.low is not None
+    assert throughput.low > 1
+    assert "is better in throughput" in comparison.scenarios[0].performance
+
+
+def test_less_is_better_for_times() -> None:
+    slow = [measured(A, r, 1000.0, p99_ms=50.0 + r) for r in range(1, 6)]
+    fast = [measured(B, r, 1000.0, p99_ms=10.0 + 0.1 * r) for r in range(1, 6)]
+    contests = compared(slow, fast).scenarios[0].contests
+    assert next(c for c in contests if c.metric == "latency p99").winner == B
+
+
+@pytest.mark.parametrize("repetitions", [1, 2, 3, 4])
+def test_below_five_repetitions_there_is_no_interval_and_no_winner(repetitions: int) -> None:
+    comparison = compared(five(A, 4000.0)[:repetitions], five(B, 1000.0)[:repetitions])
+    scenario = comparison.scenarios[0]
+    assert scenario.contests
+    assert all(c.low is None and c.high is None and c.winner is None for c in scenario.contests)
+    assert "below 5 there is neither an interval nor a winner" in scenario.performance
+    assert scenario.performance.startswith("No winner.")
+
+
+def test_an_interval_that_contains_one_names_no_winner() -> None:
+    rates = (900.0, 1100.0, 950.0, 1060.0, 1000.0)
+    left = [measured(A, r, 1000.0) for r in range(1, 6)]
+    right = [measured(B, r, rate) for r, rate in enumerate(rates, start=1)]
+    comparison = compared(left, right)
+    assert winners(comparison) == set()
+    assert "no difference is certain enough" in comparison.scenarios[0].performance
+
+
+def test_a_repetition_without_a_value_is_not_left_out_of_a_comparison() -> None:
+    """Leaving out the one that never recovered would make its target the winner."""
+    left = [measured(A, r, 1000.0, recover_s=None if r == 3 else 1.0) for r in range(1, 6)]
+    right = [measured(B, r, 1000.0, recover_s=9.0 + 0.1 * r) for r in range(1, 6)]
+    scenario = compared(left, right).scenarios[0]
+    recovery = next(c for c in scenario.contests if c.metric == "time to recover")
+    assert recovery.winner is None
+    assert recovery.statement == "not compared: no value in 1 of 5 pairs"
+    summary = next(f for f in scenario.fault_summaries if f.subject == A)
+    assert summary.time_to_recover.value is None
+    assert summary.time_to_recover.note == "the backlog stayed above its baseline"
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(positive, positive, positive), min_size=5, max_size=7),
+    st.sampled_from(["emulated", "mock"]),
+    st.sampled_from(["default", "quick"]),
+)
+def test_an_emulated_target_is_never_compared_and_never_wins(
+    numbers: list[tuple[float, float, float]], genuineness: str, profile: str
+) -> None:
+    left = [
+        measured(A, r, rate, outage_s=outage, p99_ms=p99, genuineness=genuineness, profile=profile)
+        for r, (rate, outage, p99) in enumerate(numbers, start=1)
+    ]
+    right = [measured(B, r, 1000.0 + r) for r in range(1, len(numbers) + 1)]
+    scenario = compared(left, right).scenarios[0]
+    assert scenario.contests == ()
+    assert scenario.performance.startswith("No performance verdict: only Apache Kafka 4.1.0 may be compared.")
+    assert "not a measurement of Kafka" in scenario.performance
+    cells = [row.cells[0] for row in scenario.expectations if row.kind == "performance"]
+    assert [cell.verdict for cell in cells] == ["not-judged"]
+
+
+def test_the_verdict_of_an_emulated_run_is_overruled_even_if_its_file_says_passed() -> None:
+    results = factories.results()
+    assert next(e for e in results.expectations if e.kind == "performance").verdict == "passed"
+    run = factories.run(1, "bus=solace-emulator", results=results)
+    rows = compile_comparison([run]).scenarios[0].expectations
+    assert {row.kind: row.cells[0].verdict for row in rows} == {"functional": "passed", "performance": "not-judged"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"profile": "quick"}, {"labels": ["client-bound"]}, {"labels": ["capped"]}, {"sync": "memory"}],
+    ids=lambda changed: str(next(iter(changed.values()))),
+)
+def test_unequal_conditions_are_not_compared(changed: dict[str, object]) -> None:
+    comparison = compared(five(A, 9000.0, **changed), five(B, 1000.0))
+    assert comparison.scenarios[0].contests == ()
+    assert comparison.scenarios[0].performance.startswith("No performance verdict")
+
+
+def test_a_shared_busy_host_bars_verdicts_on_throughput_alone() -> None:
+    metrics = {c.metric for c in compared(five(A, 9000.0, labels=["co-located"]), five(B, 10.0)).scenarios[0].contests}
+    assert "throughput" not in metrics
+    assert "latency p99" in metrics
+
+
+def test_an_invalid_run_is_listed_and_enters_no_number() -> None:
+    broken = Rule(name="lateness", holds=False, text="lateness p99 41 ms, limit 5 ms")
+    bad = factories.run(2, results=factories.results(rules=(broken,), readers=(factories.reader(lost=999),)))
+    good = factories.run(1)
+    both, alone = compile_comparison([good, bad]).scenarios[0], compile_comparison([good]).scenarios[0]
+    row = next(r for r in both.runs if r.run_id == bad.document.run_id)
+    assert (row.state, row.why) == ("invalid", "lateness: lateness p99 41 ms, limit 5 ms")
+    assert both.ledger == alone.ledger
+    assert both.curves == alone.curves
+    assert both.series == alone.series
+    assert both.throughput == alone.throughput
+    assert both.fault_summaries == alone.fault_summaries
+    assert both.subjects[0].functional == "passed"
+
+
+def test_only_invalid_runs_give_no_verdict() -> None:
+    broken = Rule(name="drain", holds=False, text="the backlog did not end")
+    scenario = compile_comparison([factories.run(1, results=factories.results(rules=(broken,)))]).scenarios[0]
+    assert scenario.subjects[0].functional == "no-verdict"
+    assert scenario.subjects[0].functional_text == "none of 1 run could be counted"
+    assert scenario.ledger == ()
+
+
+def test_one_failed_repetition_fails_the_target() -> None:
+    lost = factories.results(
+        expectations=(factories.expectation("billing.lost == 0", 3.0, "failed"),), readers=(factories.reader(lost=3),)
+    )
+    scenario = compile_comparison([factories.run(1), factories.run(2, results=lost)]).scenarios[0]
+    assert scenario.subjects[0].functional == "failed"
+    row = next(r for r in scenario.expectations if r.text == "billing.lost == 0")
+    assert row.cells[0].verdict == "failed"
+    assert [result.value for result in row.cells[0].results] == [0.0, 3.0]
+
+
+def test_missing_data_fails() -> None:
+    none = factories.results(expectations=(factories.expectation("billing.lost == 0", None, "no-data"),))
+    scenario = compile_comparison([factories.run(1, results=none)]).scenarios[0]
+    assert scenario.subjects[0].functional == "failed"
+
+
+def test_control_runs_enter_no_number() -> None:
+    demo = factories.demo()
+    without = [run for run in demo if run.document.kind == "measured"]
+    assert compile_comparison(demo).scenarios[0].curves == compile_comparison(without).scenarios[0].curves
