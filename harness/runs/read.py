@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from crep.harness.checks.results import Drain
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
-from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
+from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records, outcomes_file, received_file, sent_file
 from crep.harness.runs.document import SCHEMA, FaultEvent, RunDocument, SitePart
 from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
 from crep.harness.runs.provenance import process_started
@@ -118,15 +118,15 @@ class Run:
 
     def sent(self, publisher: int) -> Records:
         """Every message that the publisher's client library took (layout ``SENT``)."""
-        return load_records(self.path / LEDGER, f"publisher-{publisher}.sent", SENT)
+        return load_records(self.path / LEDGER, sent_file(publisher), SENT)
 
     def outcomes(self, publisher: int) -> Records:
         """Every outcome that it reported (layout ``OUTCOME``)."""
-        return load_records(self.path / LEDGER, f"publisher-{publisher}.outcomes", OUTCOME)
+        return load_records(self.path / LEDGER, outcomes_file(publisher), OUTCOME)
 
     def receipts(self, channel: str, reader: str, member: int) -> Records:
         """Every receipt of one member (layout ``RECEIVED``)."""
-        return load_records(self.path / LEDGER, f"reader-{channel}.{reader}-{member}", RECEIVED)
+        return load_records(self.path / LEDGER, received_file(channel, reader, member), RECEIVED)
 
 
 def read_run(folder: Path) -> Run:

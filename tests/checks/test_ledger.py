@@ -296,7 +296,14 @@ def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
     order: Order,
 ) -> None:
     publishers, keys, messages, topics, members = shape
-    world = honest_world(publishers, max(keys, publishers), messages, topics, members, order)
+    world = honest_world(
+        publishers=publishers,
+        keys=max(keys, publishers),
+        messages=messages,
+        topics=topics,
+        members=members,
+        order=order,
+    )
     world.guaranteed = guaranteed
     for lie, reader, at, by in lies:
         if world.receipts[reader]:
