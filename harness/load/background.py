@@ -17,7 +17,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.metrics.history import RecordFile, Records
+from crep.harness.metrics.history import RecordFile, Records, joined
 
 _P = ParamSpec("_P")
 
@@ -87,7 +87,8 @@ class HistoryWriter:
         """Hand what has gathered to the background thread."""
         for name, gathered in self._gathered.items():
             if gathered:
-                self._background.submit(self._files[name].append, np.concatenate(gathered))
+                file = self._files[name]
+                self._background.submit(file.append, joined(gathered, file.layout))
                 gathered.clear()
         self._count = 0
         try:

@@ -40,9 +40,11 @@ class Meter:
     def count(self, counter: str, at_ns: NDArray[np.int64]) -> None:
         """One more at each of these times (ns)."""
         if len(at_ns):
-            seconds, counts = np.unique((at_ns - self._t0_ns) // SECOND_NS, return_counts=True)
-            for second, amount in zip(seconds.tolist(), counts.tolist(), strict=True):
-                self._seconds[second].counters[counter] += amount
+            seconds = (at_ns - self._t0_ns) // SECOND_NS
+            first = int(seconds.min())
+            for ahead, amount in enumerate(np.bincount(seconds - first).tolist()):
+                if amount:
+                    self._seconds[first + ahead].counters[counter] += amount
 
     def observe(self, histogram: str, intended_ns: NDArray[np.int64], values_ns: NDArray[np.int64]) -> None:
         """Samples (ns) of messages with these intended times; arrays of equal length."""
@@ -63,7 +65,7 @@ class Meter:
         for name, parts in self._samples.items():
             intended, values = (np.concatenate(column) for column in zip(*parts, strict=True))
             seconds = (intended - self._t0_ns) // SECOND_NS
-            for second in np.unique(seconds).tolist():
+            for second in set(seconds.tolist()):
                 self._seconds[second].histograms[name].record(values[seconds == second])
         self._samples.clear()
         self._waiting = 0

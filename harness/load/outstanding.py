@@ -18,6 +18,7 @@ class Outstanding:
         self._sequence = np.zeros(capacity, np.uint64)
         self._intended_ns = np.zeros(capacity, np.int64)
         self._open = np.zeros(capacity, np.bool_)
+        self._place = np.zeros(capacity, np.int64)
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._open))
@@ -37,9 +38,10 @@ class Outstanding:
             intended time (meaningless where False).
         """
         slots = self._slots(sequence)
-        first = np.zeros(len(sequence), np.bool_)
-        first[np.unique(sequence, return_index=True)[1]] = True
-        known = first & self._open[slots] & (self._sequence[slots] == sequence)
+        known = self._open[slots] & (self._sequence[slots] == sequence)
+        place = np.flatnonzero(known)
+        self._place[slots[place[::-1]]] = place[::-1]
+        known[place] = self._place[slots[place]] == place  # of several outcomes of one send the first counts
         intended_ns = self._intended_ns[slots]
         self._open[slots[known]] = False
         return known, intended_ns

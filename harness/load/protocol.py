@@ -20,6 +20,7 @@ End of file on the child's standard input means that the parent is gone: the chi
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,14 +187,25 @@ def to_line(message: dict[str, Any]) -> bytes:
 
 def window_to_json(second: int, counters: dict[str, int], histograms: dict[str, Histogram]) -> dict[str, Any]:
     """The ``window`` line's content."""
-    sparse = {name: [part.tolist() for part in histogram.sparse()] for name, histogram in histograms.items()}
-    return {"second": second, "counters": counters, "histograms": sparse}
+    return {
+        "second": second,
+        "counters": counters,
+        "histograms": {name: _to_text(*histogram.sparse()) for name, histogram in histograms.items()},
+    }
+
+
+def _to_text(buckets: NDArray[np.uint32], counts: NDArray[np.uint64]) -> list[str]:
+    """Base64: a hundred times faster than lists of numbers, and the engine pays for it."""
+    return [base64.b64encode(part.tobytes()).decode() for part in (buckets, counts)]
 
 
 def window_from_json(data: dict[str, Any], client: Client) -> Window:
     """The window that ``client`` reported."""
     histograms = {
-        name: (np.array(buckets, np.uint32), np.array(counts, np.uint64))
+        name: (
+            np.frombuffer(base64.b64decode(buckets), np.uint32),
+            np.frombuffer(base64.b64decode(counts), np.uint64),
+        )
         for name, (buckets, counts) in data["histograms"].items()
     }
     return Window(

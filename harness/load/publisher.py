@@ -11,26 +11,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import Batch, BulkPublisher, Outcome, Outcomes
+from crep.harness.brokers.contract import Batch, BulkPublisher
+from crep.harness.load.accounts import Accounts
 from crep.harness.load.background import HistoryWriter
 from crep.harness.load.meter import Meter
-from crep.harness.load.outstanding import Outstanding
 from crep.harness.load.pacing import Schedule, handover_times, wait_until, wake_at
 from crep.harness.load.protocol import PublisherTask
 from crep.harness.load.pulse import Pulse, Tell
 from crep.harness.load.stamp import Rendered, Renderer
-from crep.harness.metrics.history import OUTCOME, SENT, outcomes_file, sent_file
+from crep.harness.metrics.history import SENT, Records
 
 SETTLE_BEYOND_RECONNECT_S = 10.0
 """After its reconnect budget a client gets this long to hand over and settle what is left."""
-STOPPED_SETTLE_S = 10.0
+STOPPED_SETTLE_S = 5.0
 """The same after an early end."""
 
 _BLOCK_MESSAGES, _BLOCK_BYTES = 512, 4 << 20  # rendered ahead
@@ -38,39 +37,33 @@ _NAP_NS = 500_000  # outcomes are read (and, where the library calls back in ``p
 _IDLE_NS = 20_000_000  # nothing is outstanding
 _BLOCKED_S = 0.001  # the library is full: wait for outcomes, then offer again
 _DRAIN_SLICE_S = 0.25
-_REASONS = 20  # different reasons of rejections that are told apart
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive messages, rendered; arrays of equal length. ``intended_ns`` is absolute."""
+    """Consecutive messages, rendered; ``records`` (``SENT``) are whole but for the time of the handover."""
 
-    sequence: NDArray[np.uint64]
-    intended_ns: NDArray[np.int64]
-    key: NDArray[np.uint32]
-    key_sequence: NDArray[np.uint32]
-    topic: NDArray[np.uint32]
-    size: NDArray[np.uint32]
+    records: Records
     rendered: Rendered
+
+    def __len__(self) -> int:
+        return len(self.records)
 
     def batch(self, first: int, last: int) -> Batch:
         part = slice(first, last)
-        stamps = self.rendered.stamps
+        records, stamps = self.records[part], self.rendered.stamps
         return Batch(
-            sequence=self.sequence[part],
+            sequence=records["sequence"],
             bodies=self.rendered.bodies[part],
-            topic=self.topic[part],
-            key=self.key[part],
+            topic=records["topic"],
+            key=records["key"],
             stamps=None if stamps is None else stamps[part],
         )
 
-    def sent_records(self, first: int, sent_ns: NDArray[np.int64]) -> NDArray[Any]:
-        part = slice(first, first + len(sent_ns))
-        records = np.empty(len(sent_ns), SENT)
-        for name in ("sequence", "intended_ns", "key", "key_sequence", "topic", "size"):
-            records[name] = getattr(self, name)[part]
-        records["sent_ns"] = sent_ns
-        return records
+    def handed_over(self, first: int, sent_ns: NDArray[np.int64]) -> Records:
+        part = self.records[first : first + len(sent_ns)]
+        part["sent_ns"] = sent_ns
+        return part
 
 
 class PublisherEngine:
@@ -96,15 +89,12 @@ class PublisherEngine:
         tell: Tell,
     ) -> None:
         self._plan, self._client, self._renderer, self._t0_ns = task.plan, client, renderer, t0_ns
-        self._history, self._tell = history, tell
         self._patience_ns = round((task.spec.reconnect_for_s + SETTLE_BEYOND_RECONNECT_S) * 1e9)
         self._schedule = Schedule(self._intended_ns, task.plan.count)
         self._clock_hand = Schedule(self._intended_ns, task.plan.count)  # passes without regard to what is handed over
         self._meter = Meter(t0_ns)
-        self._pulse = Pulse(self._meter, history, tell, client.events, before=self._count_intended)
-        self._outstanding = Outstanding()
-        self._totals: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
+        self._accounts = Accounts(task.plan.publisher, meter=self._meter, history=history, tell=tell)
+        self._pulse = Pulse(self._meter, history, tell, client.events, before=self._bring_up_to_date)
         self._block_length = max(1, min(_BLOCK_MESSAGES, _BLOCK_BYTES // task.plan.sizes.largest))
         self._block = self._render(0)
         self._at = 0  # position in the block
@@ -124,15 +114,10 @@ class PublisherEngine:
             self._settle_rest(end_ns, stop)
         finally:
             self._pulse.last()
-        intended, sent = self._clock_hand.position, self._totals["sent"]
-        names = ("acknowledged", "rejected", "unknown")
-        return {
-            "intended": intended,
-            "sent": sent,
-            "unsent": max(0, intended - sent),
-            **{name: self._totals[name] for name in names},
-            "rejection_reasons": dict(self._reasons),
-        }
+        intended, totals = self._clock_hand.position, self._accounts.totals
+        counted = {name: totals[name] for name in ("sent", "acknowledged", "rejected", "unknown")}
+        unsent = max(0, intended - totals["sent"])
+        return {"intended": intended, "unsent": unsent, **counted, "rejection_reasons": dict(self._accounts.reasons)}
 
     def _intended_ns(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._t0_ns + self._plan.intended_ns(sequence)
@@ -148,8 +133,8 @@ class PublisherEngine:
             if next_ns is None or now_ns > give_up_ns:
                 break
             blocked = next_ns <= now_ns and not self._offer(len(self._schedule.due(now_ns)))
-            self._count_outcomes(self._client.poll(_BLOCKED_S if blocked else 0.0))
-            longest_ns = _NAP_NS if len(self._outstanding) else _IDLE_NS
+            self._accounts.came(self._client.poll(_BLOCKED_S if blocked else 0.0))
+            longest_ns = _NAP_NS if self._accounts.waiting else _IDLE_NS
             now_ns, next_ns = time.monotonic_ns(), self._schedule.next_ns()
             if next_ns is not None and next_ns > now_ns:
                 wait_until(wake_at(now_ns, next_ns, longest_ns))
@@ -157,19 +142,14 @@ class PublisherEngine:
 
     def _offer(self, due: int) -> bool:
         """Offer the messages that are due, as far as they lie in the block; False when not all of those were taken."""
-        if self._at == len(self._block.sequence):
+        if self._at == len(self._block):
             self._block, self._at = self._render(self._schedule.position), 0
         batch = self._block.batch(self._at, self._at + due)
         before_ns = time.monotonic_ns()
         taken = self._client.send_batch(batch, 0)
         sent_ns = handover_times(before_ns, time.monotonic_ns(), taken)
         if taken:
-            intended_ns = self._block.intended_ns[self._at : self._at + taken]
-            self._outstanding.add(batch.sequence[:taken], intended_ns)
-            self._history.append(sent_file(self._plan.publisher), self._block.sent_records(self._at, sent_ns))
-            self._meter.count("sent", sent_ns)
-            self._meter.observe("lateness", intended_ns, sent_ns - intended_ns)
-            self._totals["sent"] += taken
+            self._accounts.handed_over(self._block.handed_over(self._at, sent_ns))
             self._schedule.handed_over(taken)
             self._at += taken
         if taken == len(batch.sequence):
@@ -179,49 +159,25 @@ class PublisherEngine:
 
     def _render(self, first: int) -> _Block:
         sequence = np.arange(first, min(first + self._block_length, self._plan.count), dtype=np.int64)
-        intended_ns = self._intended_ns(sequence)
-        key, key_sequence = self._plan.assignment.of(sequence)
-        size = self._plan.size_of(sequence)
-        numbers = sequence.astype(np.uint64)
-        rendered = self._renderer.render(numbers, intended_ns, key, key_sequence, size)
-        topic = self._plan.assignment.topic_of(key)
-        return _Block(numbers, intended_ns, key, key_sequence, topic, size, rendered)
+        records = np.zeros(len(sequence), SENT)
+        records["sequence"], records["intended_ns"] = sequence, self._intended_ns(sequence)
+        records["key"], records["key_sequence"] = self._plan.assignment.of(sequence)
+        records["topic"] = self._plan.assignment.topic_of(records["key"])
+        records["size"] = self._plan.size_of(sequence)
+        stamped = (records[name] for name in ("sequence", "intended_ns", "key", "key_sequence", "size"))
+        return _Block(records, self._renderer.render(*stamped))
 
-    def _count_intended(self, now_ns: int) -> None:
+    def _bring_up_to_date(self, now_ns: int) -> None:
         while len(times := self._clock_hand.due(now_ns)):
             self._meter.count("intended", times)
             self._clock_hand.handed_over(len(times))
-
-    def _count_outcomes(self, outcomes: Outcomes) -> None:
-        if not len(outcomes.sequence):
-            return
-        records = np.empty(len(outcomes.sequence), OUTCOME)
-        records["sequence"], records["at_ns"] = outcomes.sequence, outcomes.at_ns
-        records["outcome"] = outcomes.outcome
-        self._history.append(outcomes_file(self._plan.publisher), records)
-        known, intended_ns = self._outstanding.settle(outcomes.sequence)
-        self._meter.count("contradiction", outcomes.at_ns[~known])
-        for outcome in (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.UNKNOWN):
-            these = known & (outcomes.outcome == outcome)
-            self._meter.count(outcome.name.lower(), outcomes.at_ns[these])
-            self._totals[outcome.name.lower()] += int(np.count_nonzero(these))
-            if outcome is Outcome.ACKNOWLEDGED:
-                self._meter.observe("acknowledge", intended_ns[these], outcomes.at_ns[these] - intended_ns[these])
-        for reason in outcomes.reasons.values():
-            self._count_reason(reason)
-
-    def _count_reason(self, reason: str) -> None:
-        if reason not in self._reasons:
-            if len(self._reasons) >= _REASONS:
-                reason = "other reasons"
-            else:
-                self._tell({"note": {"at_ns": time.monotonic_ns(), "kind": "rejected", "text": reason}})
-        self._reasons[reason] += 1
+        self._accounts.settle()
 
     def _settle_rest(self, until_ns: int, stop: threading.Event) -> None:
         """Drain in slices, so that reports and an early end are not held up; what is left is *unknown*."""
         stopping = False
-        while len(self._outstanding):
+        self._accounts.settle()
+        while self._accounts.unsettled:
             now_ns = time.monotonic_ns()
             self._pulse.beat(now_ns)
             if stop.is_set() and not stopping:
@@ -230,9 +186,8 @@ class PublisherEngine:
             if slice_s <= 0:
                 break
             outcomes = self._client.drain(slice_s)
-            self._count_outcomes(outcomes)
+            self._accounts.came(outcomes)
+            self._accounts.settle()
             if not len(outcomes.sequence) and time.monotonic_ns() - now_ns < slice_s * 1e9 / 2:
                 break  # the library has settled everything that it knows of
-        unknown = len(self._outstanding)
-        self._meter.add("unknown", time.monotonic_ns(), unknown)
-        self._totals["unknown"] += unknown
+        self._accounts.close()

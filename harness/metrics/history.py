@@ -12,6 +12,7 @@ of these records and of the scenario. Times are CLOCK_MONOTONIC nanoseconds of o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,6 +64,11 @@ def outcomes_file(publisher: int) -> str:
 def received_file(channel: str, reader: str, member: int) -> str:
     """Name of the file of one member's ``RECEIVED`` records; members count from 0."""
     return f"reader-{channel}.{reader}-{member}"
+
+
+def joined(parts: Sequence[Records], layout: np.dtype[Any]) -> Records:
+    """Records laid end to end, read-only. ``np.concatenate`` compares layouts by field: a hundred times slower."""
+    return np.frombuffer(b"".join([part.tobytes() for part in parts]), layout)
 
 
 class RecordFile:
