@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import socketserver
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.errors import UsageError
@@ -99,6 +108,59 @@ def test_a_server_that_is_no_kafka_is_not_taken_for_one() -> None:
         deploy(kafka(f"127.0.0.1:{listening.server_port}")).start(silent)
 
 
+class TlsServer(socketserver.ThreadingTCPServer):
+    """Speaks TLS with the certificate in ``pem``."""
+
+    def __init__(self, pem: Path, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def handle_error(self, *_: object) -> None:
+        """A client that refuses the certificate is what some tests want."""
+
+
+def certificate(folder: Path, name: x509.GeneralName) -> Path:
+    """A self-signed certificate with its key, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "crep test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "broker.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + signed.public_bytes(Encoding.PEM))
+    return path
+
+
+def test_a_broker_with_tls_is_reached_when_its_certificate_is_trusted(tmp_path: Path) -> None:
+    pem = certificate(tmp_path, x509.IPAddress(ip_address("127.0.0.1")))
+    listening = TlsServer(pem, SpeaksKafka)
+    bootstrap = f"127.0.0.1:{listening.server_address[1]}"
+    with serving(listening):
+        deploy(kafka(bootstrap, tls=Tls(ca_file=str(pem)))).start(silent)
+        with pytest.raises(DeploymentError, match=r"(?i)certificate verify failed"):
+            deploy(kafka(bootstrap, tls=Tls())).start(silent)
+        with pytest.raises(DeploymentError, match="'tls:'"):
+            deploy(kafka(bootstrap)).start(silent)
+
+
+def test_a_certificate_for_another_host_is_refused_unless_the_target_says_otherwise(tmp_path: Path) -> None:
+    pem = certificate(tmp_path, x509.DNSName("elsewhere.example.com"))
+    listening = TlsServer(pem, SpeaksKafka)
+    bootstrap = f"127.0.0.1:{listening.server_address[1]}"
+    with serving(listening):
+        with pytest.raises(DeploymentError, match=r"(?i)certificate"):
+            deploy(kafka(bootstrap, tls=Tls(ca_file=str(pem)))).start(silent)
+        deploy(kafka(bootstrap, tls=Tls(ca_file=str(pem), verify_host=False))).start(silent)
+
+
 def test_tls_that_the_broker_does_not_speak_is_an_error_that_names_tls() -> None:
     listening, port = server(SpeaksKafka)
     with serving(listening), pytest.raises(DeploymentError, match=r"(?s)127\.0\.0\.1.*'tls:'"):
@@ -141,3 +203,18 @@ def test_faults_on_nodes_are_refused_with_the_reason() -> None:
 def test_a_source_that_is_not_there_yet_says_what_to_do_instead() -> None:
     with pytest.raises(NotSupported, match=r"(?s)'docker' is not available yet.*'address'"):
         deploy(Target(name="boxed", system="solace", source="docker"))
+
+
+@pytest.mark.kafka
+def test_a_real_kafka_is_reached_by_its_address(kafka_endpoint: Endpoint) -> None:
+    deployment = deploy(kafka(kafka_endpoint.bootstrap or ""))
+    deployment.start(silent)
+    assert deployment.endpoint().bootstrap == kafka_endpoint.bootstrap
+
+
+@pytest.mark.emulator
+def test_an_smf_and_a_semp_server_are_reached_by_their_addresses(
+    emulator_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREP_TEST_SECRET", emulator_endpoint.admin_password)
+    deploy(solace(emulator_endpoint.smf or "", emulator_endpoint.semp or "")).start(silent)

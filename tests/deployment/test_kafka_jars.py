@@ -198,6 +198,13 @@ def test_a_repository_out_of_reach_is_named(lock: Lock, repository: Repository) 
         fetch(lock, silent)
 
 
+def test_a_cache_folder_that_cannot_be_written_is_named(lock: Lock, repository: Repository) -> None:
+    folder = jar_folder(lock)
+    folder.write_text("in the way")
+    with pytest.raises(DeploymentError, match=rf"(?s)cannot be kept in {re.escape(str(folder))}.*XDG_CACHE_HOME"):
+        fetch(lock, silent)
+
+
 def test_a_password_in_the_repository_address_is_not_shown(
     lock: Lock, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

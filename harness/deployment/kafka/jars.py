@@ -30,9 +30,19 @@ def fetch(lock: Lock, progress: Progress) -> Path:
     """Return a folder that holds exactly the lock's jars, each one checked now. A warm cache touches no network.
 
     Raises:
-        DeploymentError: a jar cannot be fetched, differs from the lock, or is none of the lock's.
+        DeploymentError: a jar cannot be fetched or kept, differs from the lock, or is none of the lock's.
     """
     folder = jar_folder(lock)
+    try:
+        return _fill(folder, lock, progress)
+    except OSError as error:
+        raise DeploymentError(
+            f"Kafka's jars cannot be kept in {folder}: {error.strerror or error}",
+            hint=f"they need {lock.size / 1e6:.0f} MB: make room, or name another cache folder with XDG_CACHE_HOME=DIR",
+        ) from error
+
+
+def _fill(folder: Path, lock: Lock, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _refuse_strangers(folder, lock)
     with ThreadPoolExecutor(_PARALLEL) as pool:
@@ -78,7 +88,7 @@ def _download(jars: list[Jar], folder: Path, repository: Repository, progress: P
     stop = threading.Event()
     done, told = 0, time.monotonic()
     with (
-        httpx.Client(timeout=30, follow_redirects=True, auth=repository.login) as client,
+        httpx.Client(timeout=httpx.Timeout(30, connect=10), follow_redirects=True, auth=repository.login) as client,
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):
         futures = {pool.submit(_fetch_one, client, repository, jar, folder, stop): jar for jar in jars}
