@@ -68,7 +68,14 @@ def test_a_child_is_gone_after_its_parent_ended_by_itself() -> None:
 
 def test_a_child_survives_the_thread_that_asked_for_it() -> None:
     children: list[Child] = []
-    thread = threading.Thread(target=lambda: children.append(spawn(SLEEP)))
+
+    def start() -> None:
+        child = spawn(["sh", "-c", "echo ready; sleep 120"], stdout=PIPE)
+        children.append(child)
+        assert child.stdout is not None
+        child.stdout.readline()  # it is bound by now: a thread that ends before could not have killed it
+
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
     (child,) = children
