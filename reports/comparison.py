@@ -15,8 +15,11 @@ from crep.harness.runs.document import Harness, Host, Phase
 
 SCHEMA = "crep-comparison/1"
 
-Kind = Literal["measured", "emulated", "mock"]
-"""Where a number is from (METHOD rules 15 and 16). Only *measured* numbers take part in performance verdicts."""
+Kind = Literal["measured", "emulated", "mock", "unknown"]
+"""Where a number is from (METHOD rules 15 and 16). Only *measured* numbers take part in performance verdicts.
+
+*unknown*: no run came so far as to ask the broker what it is.
+"""
 
 RunState = Literal["counted", "control", "invalid", "unchecked", "incomplete", "interrupted", "failed"]
 """*counted* runs enter tables and figures; *control* runs are what outages are compared with; others are listed."""
@@ -101,7 +104,7 @@ class Standing(_Part):
 
 
 class Subject(_Part):
-    """One binding under test: what is compared. ``kind`` is the weakest of its sites."""
+    """One binding under test: what is compared. ``kind`` is the weakest of its sites over all its runs."""
 
     key: str  # the binding
     title: str

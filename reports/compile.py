@@ -36,7 +36,8 @@ def compile_comparison(runs: Sequence[RunData]) -> Comparison:
     """
     if not runs:
         raise UsageError("there is no run to report on", hint="name a results folder that holds at least one run.json")
-    ordered = sorted(runs, key=lambda run: (run.document.started_utc, run.document.binding, run.document.run_id))
+    once = {run.document.run_id: run for run in runs}  # a folder and its copy hold the same runs
+    ordered = sorted(once.values(), key=lambda r: (r.document.started_utc, r.document.binding, r.document.run_id))
     groups: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[RunData]] = {}
     for run in ordered:
         scenario = run.document.scenario
@@ -59,7 +60,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
     bindings = sorted({run.document.binding for run in runs})
     of = {binding: [run for run in runs if run.document.binding == binding] for binding in bindings}
     counted = {b: [run for run in of[b] if states[run.document.run_id][0] == "counted"] for b in bindings}
-    origins = {b: Origin(b, judge.kind_of(of[b][0].document), _durability(of[b][0].document)) for b in bindings}
+    origins = {b: Origin(b, judge.kind_of(_documents(of[b])), _durability(_documents(of[b]))) for b in bindings}
     standings = {b: _standing(origins[b], of[b]) for b in bindings}
     cells = {b: judge.expectations(origins[b], standings[b], counted[b]) for b in bindings}
     subjects = tuple(_subject(origins[b], of[b], counted[b], standings[b], cells[b].values()) for b in bindings)
@@ -109,14 +110,14 @@ def _subject(
     place: Standing,
     cells: Iterable[ExpectationCell],
 ) -> Subject:
-    document = (counted or runs)[0].document
+    document = next((run.document for run in (*counted, *runs) if run.document.sites), runs[0].document)
     measured = [run for run in runs if run.document.kind == "measured"]
     verdict, text = judge.functional(cells, len(counted), len(measured))
     return Subject(
         key=origin.subject,
         title=" → ".join(_site_title(site) for site in document.sites.values()) or document.binding,
         kind=origin.kind,
-        profile=_profile(document),
+        profile=_profile(_documents(runs)),
         durability=origin.durability,
         counted=gather.run_ids(counted),
         functional=verdict,
@@ -129,15 +130,19 @@ def _subject(
 
 
 def _standing(origin: Origin, runs: Sequence[RunData]) -> Standing:
-    document = runs[0].document
-    systems = dict.fromkeys(SHORT_NAMES.get(s.system, s.system) for s in document.sites.values())
-    labels = sorted({label.code for run in runs for label in run.document.labels})
-    return judge.standing(origin.kind, " and ".join(systems), _profile(document), labels)
+    documents = _documents(runs)
+    systems = dict.fromkeys(SHORT_NAMES.get(s.system, s.system) for d in documents for s in d.sites.values())
+    labels = sorted({label.code for document in documents for label in document.labels})
+    return judge.standing(origin.kind, " and ".join(systems), _profile(documents), labels)
 
 
-def _profile(document: RunDocument) -> str:
-    """``default`` only where every site has it: one quick site makes the whole chain quick."""
-    profiles = dict.fromkeys(site.profile for site in document.sites.values())
+def _documents(runs: Sequence[RunData]) -> list[RunDocument]:
+    return [run.document for run in runs]
+
+
+def _profile(documents: Sequence[RunDocument]) -> str:
+    """``default`` only where every site of every run has it: one quick site makes the whole chain quick."""
+    profiles = dict.fromkeys(site.profile for document in documents for site in document.sites.values())
     return next((profile for profile in profiles if profile != "default"), "default")
 
 
@@ -177,11 +182,10 @@ def _version(site: SitePart) -> str:
     return (installed if installed.startswith(f"{said}.") else said) or "of unknown version"
 
 
-def _durability(document: RunDocument) -> str:
+def _durability(documents: Sequence[RunDocument]) -> str:
     """The class as it stands in titles: without how it is known, so that equal classes are equal texts."""
-    classes = dict.fromkeys(
-        _class({**stated, "known": None}) for site in document.sites.values() for stated in site.durability.values()
-    )
+    sites = [site for document in documents for site in document.sites.values()]
+    classes = dict.fromkeys(_class({**stated, "known": None}) for site in sites for stated in site.durability.values())
     return ", ".join(classes) or "durability class unknown"
 
 

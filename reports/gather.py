@@ -15,6 +15,7 @@ from crep.harness.checks.results import ChannelLedger, FaultResult, ReaderLedger
 from crep.harness.metrics.histogram import SAMPLES_BEYOND, Histogram, upper_bound
 from crep.harness.runs.document import RunDocument
 from crep.harness.runs.read import State
+from crep.reports.blocks import plural
 from crep.reports.comparison import (
     Curve,
     FaultRow,
@@ -289,7 +290,8 @@ def _fault_summary(origin: Origin, runs: Sequence[RunData], index: int) -> Fault
         return quantity(lambda f: next((o.outage_s for o in f.receive if o.where == where), None))
 
     readers = dict.fromkeys(o.where for f in found if f for o in f.receive)
-    because = next((f.not_recovered_because for f in found if f and f.not_recovered_because), None)
+    because = [f.not_recovered_because for f in found if f and f.not_recovered_because]
+    why = f"in {len(because)} of {plural(len(runs), 'run')}: {because[0]}" if because else ""
     return FaultSummary(
         subject=origin.subject,
         index=index,
@@ -300,7 +302,7 @@ def _fault_summary(origin: Origin, runs: Sequence[RunData], index: int) -> Fault
         detected=quantity(lambda f: f.detected_s),
         publish_outage=quantity(lambda f: f.publish.outage_s if f.publish else None),
         receive_outages={where: received(where) for where in readers},
-        time_to_recover=quantity(lambda f: f.time_to_recover_s, because or ""),
+        time_to_recover=quantity(lambda f: f.time_to_recover_s, why),
         cost=_added_up(f.cost for f in found if f),
         baseline=first.baseline,
     )

@@ -35,14 +35,15 @@ _UNFINISHED: Mapping[str, tuple[RunState, str]] = {
     "interrupted": ("interrupted", "ended early by the user; what was measured is kept"),
     "failed": ("failed", "the run ended with an error"),
 }
+_WEAKEST_FIRST: tuple[Kind, ...] = ("mock", "emulated", "measured")
 _WORST_FIRST: tuple[Verdict, ...] = ("failed", "no-data", "not-judged", "passed")
 KIND_OF: Mapping[str, Kind] = {"genuine": "measured", "emulated": "emulated", "mock": "mock"}
 
 
-def kind_of(document: RunDocument) -> Kind:
-    """The weakest site decides: a chain with one emulated broker in it measures nothing."""
-    kinds = {KIND_OF[site.genuineness] for site in document.sites.values()}
-    return "mock" if "mock" in kinds or not kinds else "emulated" if "emulated" in kinds else "measured"
+def kind_of(documents: Iterable[RunDocument]) -> Kind:
+    """The weakest site of all runs decides: a chain with one emulated broker in it measures nothing."""
+    kinds = {KIND_OF[site.genuineness] for document in documents for site in document.sites.values()}
+    return next((kind for kind in _WEAKEST_FIRST if kind in kinds), "unknown")
 
 
 def state_of(run: RunData) -> tuple[RunState, str]:
@@ -66,6 +67,8 @@ def standing(kind: Kind, system: str, profile: str, labels: Iterable[str]) -> St
         return Standing(comparable=False, why=f"emulator, not a measurement of {system}")
     if kind == "mock":
         return Standing(comparable=False, why=f"mock, not a measurement of {system}")
+    if kind == "unknown":
+        return Standing(comparable=False, why="no run came so far as to say what the broker is")
     if profile != "default":
         return Standing(comparable=False, why=f"profile {profile}: its time-outs are not the vendor's defaults")
     for label in labels:

@@ -158,7 +158,7 @@ def _key_numbers(scenario: ScenarioComparison) -> Table:
         found = [_fault_of(scenario, s, fault) for s in subjects]
         name = f"{fault[1]} at {declared(fault[2])}"
         rows.append((f"Publish outage, {name}", [quantity(f.publish_outage) if f else NOTHING for f in found]))
-        rows.append((f"Time to recover, {name}", [quantity(f.time_to_recover) if f else NOTHING for f in found]))
+        rows.append((f"Time to recover, {name}", [_recovery(f.time_to_recover) if f else NOTHING for f in found]))
     for where in dict.fromkeys(c.where for c in scenario.curves if c.metric == "latency"):
         curves = [_curve_of(scenario, s, "latency", where) for s in subjects]
         for p in ("50", "99"):
@@ -335,7 +335,7 @@ def _faults(scenario: ScenarioComparison) -> list[Block]:
     blocks: list[Block] = [Heading(1, "Throughput, fault and recovery" if scenario.faults else "Throughput")]
     blocks += [_timeline(scenario, channel) for channel in dict.fromkeys(s.channel for s in scenario.series)]
     if scenario.fault_summaries:
-        blocks += [_recovery_table(scenario), _fault_runs(scenario)]
+        blocks += [_recovery_table(scenario), *_not_recovered(scenario), _fault_runs(scenario)]
     if scenario.throughput:
         blocks.append(_throughput(scenario))
     return blocks
@@ -363,6 +363,19 @@ def _with_spread(value: Quantity, tone: Tone) -> Cell:
     return Cell(quantity(value, unit=False), tone, below)
 
 
+def _recovery(value: Quantity) -> str:
+    return quantity(value) if value.value is not None else "not recovered"
+
+
+def _not_recovered(scenario: ScenarioComparison) -> list[Block]:
+    """Why, in the words of the checks; once per target and fault."""
+    return [
+        Paragraph(f"{scenario.subject(f.subject).title}, {f.action}: not recovered {f.time_to_recover.note}.", "note")
+        for f in scenario.fault_summaries
+        if f.time_to_recover.value is None
+    ]
+
+
 def _recovery_table(scenario: ScenarioComparison) -> Table:
     places = list(dict.fromkeys(where for f in scenario.fault_summaries for where in f.receive_outages))
     rows = []
@@ -383,7 +396,7 @@ def _recovery_table(scenario: ScenarioComparison) -> Table:
                 _with_spread(f.detected, tone),
                 _with_spread(f.publish_outage, tone),
                 *received,
-                _with_spread(f.time_to_recover, tone),
+                Cell(_recovery(f.time_to_recover).removesuffix(" s"), tone, spread(f.time_to_recover)),
                 Cell(cost, tone),
             )
         )

@@ -98,6 +98,11 @@ def test_runs_of_another_scenario_text_or_parameter_stand_apart() -> None:
     assert comparison.scenarios[1].command.endswith("--on kafka-local -p rate=500/s --repeat 2")
 
 
+def test_a_run_that_is_named_twice_counts_once() -> None:
+    runs = factories.demo()
+    assert compile_comparison([*runs, *runs]) == compile_comparison(runs)
+
+
 def test_no_run_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no run"):
         compile_comparison([])

@@ -107,7 +107,7 @@ def test_a_repetition_without_a_value_is_not_left_out_of_a_comparison() -> None:
     assert recovery.statement == "not compared: no value in 1 of 5 pairs"
     summary = next(f for f in scenario.fault_summaries if f.subject == A)
     assert summary.time_to_recover.value is None
-    assert summary.time_to_recover.note == "the backlog stayed above its baseline"
+    assert summary.time_to_recover.note == "in 1 of 5 runs: the backlog stayed above its baseline"
 
 
 @settings(max_examples=25, deadline=None)

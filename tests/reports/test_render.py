@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.runs.folder import RunFolder
+from crep.harness.runs.read import find_runs
 from crep.reports import Comparison, compile_comparison, render
+from crep.reports.pdf import printable
 from tests.reports import factories
 
 HOSTILE = (
@@ -83,3 +86,44 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked.write_text("")
     with pytest.raises(EnvironmentFailure, match=r"report\.json"):
         render(compile_comparison(factories.demo()), blocked / "out", ("json",))
+
+
+def test_a_killed_run_beside_whole_ones_is_shown_and_changes_no_number(tmp_path: Path) -> None:
+    whole = factories.demo()
+    killed = factories.document(3, results=None, status="running", ended_utc=None, sites={}, run_id="killed")
+    runs = [*whole, factories.FakeRun(killed, "incomplete")]
+    with_it, without = compile_comparison(runs).scenarios[0], compile_comparison(whole).scenarios[0]
+    row = next(r for r in with_it.runs if r.run_id == "killed")
+    assert (row.state, row.subject) == ("incomplete", "bus=kafka-local")
+    assert with_it.subjects[0].kind == "measured"
+    assert with_it.ledger == without.ledger
+    assert with_it.curves == without.curves
+    (page,) = render(compile_comparison(runs), tmp_path, ("html",))
+    assert "1 run not counted: 1 incomplete" in page.read_text()
+    assert "INCOMPLETE" in page.read_text()
+
+
+def test_a_run_folder_that_a_kill_left_behind_is_reported_as_incomplete(tmp_path: Path) -> None:
+    binding = "kafka-local"
+    folder = RunFolder.create(
+        tmp_path, campaign="demo", started_utc="2026-01-02T03:04:05Z", scenario="s", binding=binding, repetition=1
+    )
+    folder.write_document(factories.document(1, binding, status="running", results=None, ended_utc=None, pid=None))
+    comparison = compile_comparison(find_runs([tmp_path]))
+    assert comparison.scenarios[0].runs[0].state == "incomplete"
+    assert [path.stat().st_size > 0 for path in render(comparison, tmp_path / "out")] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("数", "[U+6570]"),
+        ("\x07", "[U+0007]"),
+        ("a" * 25, "a" * 22 + "\u200b" + "aaa"),
+        ("partition.assignment.strategy", "partition.\u200bassignment.\u200bstrategy"),
+        ("orders-survive-a-broker-kill", "orders-survive-a-broker-kill"),
+    ],
+)
+def test_every_sign_has_a_glyph_and_every_long_word_a_break(text: str, shown: str) -> None:
+    assert printable(text, word=22) == shown
