@@ -53,6 +53,11 @@ class Schedule:
         """The client library has taken so many more."""
         self.position += messages
 
+    def end_here(self) -> None:
+        """Nothing beyond ``position`` is scheduled any more."""
+        self.count = self.position
+        self._times = self._times[: self.position - self._first]
+
     def _look_ahead(self) -> None:
         if self.position >= self._first + len(self._times) and self.position < self.count:
             self._first = self.position

@@ -29,7 +29,7 @@ from crep.harness.metrics.history import SENT, Records
 
 SETTLE_BEYOND_RECONNECT_S = 10.0
 """After its reconnect budget a client gets this long to hand over and settle what is left."""
-STOPPED_SETTLE_S = 5.0
+STOPPED_SETTLE_S = 3.0
 """The same after an early end."""
 
 _BLOCK_MESSAGES, _BLOCK_BYTES = 512, 4 << 20  # rendered ahead
@@ -138,6 +138,9 @@ class PublisherEngine:
             now_ns, next_ns = time.monotonic_ns(), self._schedule.next_ns()
             if next_ns is not None and next_ns > now_ns:
                 wait_until(wake_at(now_ns, next_ns, longest_ns))
+        if stop.is_set():  # what was due until now was intended, what would have come was not
+            self._bring_up_to_date(time.monotonic_ns())
+            self._clock_hand.end_here()
         return give_up_ns
 
     def _offer(self, due: int) -> bool:

@@ -42,6 +42,13 @@ def test_whatever_is_taken_messages_keep_their_order_and_time(taken: list[int], 
         schedule.handed_over(min(amount, due))
 
 
+def test_a_schedule_that_ends_here_has_nothing_more() -> None:
+    schedule = every(MS, 100)
+    schedule.handed_over(len(schedule.due(4 * MS)))
+    schedule.end_here()
+    assert (schedule.position, len(schedule.due(10**12)), schedule.next_ns()) == (5, 0, None)
+
+
 def test_an_empty_schedule_has_nothing_to_send() -> None:
     schedule = every(MS, 0)
     assert (len(schedule.due(10**12)), schedule.next_ns()) == (0, None)
