@@ -117,7 +117,7 @@ def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evalu
     order = turns(campaign)
     outcome = Outcome(folder=campaign.results / campaign.name / started)
     controls: dict[tuple[str, str], str] = {}
-    with _Brokers(campaign, view) as brokers:
+    with _Brokers(campaign, outcome.folder / "brokers", view) as brokers:
         brokers.start(stop)
         for number, turn in enumerate(order, 1):
             if stop.requested.is_set():
@@ -169,12 +169,14 @@ def _say_how_it_ended(view: LiveView, document: RunDocument) -> None:
 
 
 class _Brokers:
-    """The deployments of a campaign: started once, mended between runs, ended at the end."""
+    """The deployments of a campaign: started once, mended between runs, ended at the end; logs stay in ``folder``."""
 
-    def __init__(self, campaign: Campaign, view: LiveView) -> None:
+    def __init__(self, campaign: Campaign, folder: Path, view: LiveView) -> None:
         self._view = view
         names = {name for part in campaign.parts for binding in part.bindings for name in binding.sites.values()}
-        self._deployments: dict[str, Deployment] = {name: deploy(campaign.targets[name]) for name in sorted(names)}
+        self._deployments: dict[str, Deployment] = {
+            name: deploy(campaign.targets[name], folder / name) for name in sorted(names)
+        }
         self._exit = ExitStack()
 
     def __enter__(self) -> _Brokers:

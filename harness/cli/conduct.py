@@ -11,7 +11,7 @@ from crep.harness.campaign import Campaign, run_campaign
 from crep.harness.cli.judge import evaluate_folder
 from crep.harness.monitor.live import LiveView
 from crep.harness.runner import Stop
-from crep.harness.runs.disk import require_writable
+from crep.harness.runs.disk import require_writable, writing
 from crep.harness.runs.read import find_runs
 from crep.reports import compile_comparison, render, summary_lines
 
@@ -35,7 +35,8 @@ def _write_report(campaign: Campaign, folder: Path) -> None:
     comparison = compile_comparison(find_runs([folder]))
     newest = campaign.results / campaign.name
     for file in render(comparison, folder):
-        shutil.copyfile(file, newest / file.name)
+        with writing(newest / file.name):
+            shutil.copyfile(file, newest / file.name)
     console = Console()
     for line in summary_lines(comparison, newest):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from crep.harness.brokers.mapping import load_mapping, mapping_names
 from crep.harness.config.targets import load_targets
 from crep.harness.faults.registry import FAULTS
 from crep.harness.scenario import library
-from crep.harness.scenario.expectation import METRICS
+from crep.harness.scenario.expectation import METRICS, Metric
 from crep.harness.scenario.load import load_scenario
 
 
@@ -75,7 +75,7 @@ def metrics() -> int:
     """What an expectation can be about."""
     rows = [
         (
-            metric.name if not metric.statistics else f"{metric.name}.{{{','.join(metric.statistics)}}}",
+            _written(metric),
             f"of a {metric.level}",
             metric.unit,
             metric.kind,
@@ -85,6 +85,13 @@ def metrics() -> int:
     ]
     _print(("metric", "subject", "unit", "kind", "meaning"), rows)
     return 0
+
+
+def _written(metric: Metric) -> str:
+    if not metric.statistics:
+        return metric.name
+    [first, *more] = metric.statistics
+    return f"{metric.name}.{first}" if not more else f"{metric.name}.{{{','.join(metric.statistics)}}}"
 
 
 @command.command("requirements")

