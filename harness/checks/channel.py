@@ -23,7 +23,7 @@ from crep.harness.checks.history import (
     selected_sends,
 )
 from crep.harness.checks.outage import Silences, silences
-from crep.harness.metrics.history import SENT, Records
+from crep.harness.metrics.history import SENT, Records, joined
 from crep.harness.scenario.plan import Plan, PublisherPlan, selected
 
 Times = NDArray[np.int64]
@@ -85,7 +85,7 @@ class ChannelRun:
     @cached_property
     def unscheduled(self) -> Records:
         """What was intended and never handed over, all publishers (layout ``SENT``)."""
-        return np.concatenate([*(p.unscheduled for p in self.history.publishers), np.empty(0, SENT)])
+        return joined([publisher.unscheduled for publisher in self.history.publishers], SENT)
 
     @cached_property
     def accepted_ns(self) -> Times:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import REDELIVERED_YES, Outcome, ReaderSpec
-from crep.harness.metrics.history import INTACT, RECEIVED, SENT, Records
+from crep.harness.metrics.history import INTACT, RECEIVED, SENT, Records, joined
 
 NEVER = np.iinfo(np.int64).max
 """The time of what did not happen; later than every recorded time."""
@@ -121,7 +121,7 @@ def collect_sends(publishers: tuple[PublisherHistory, ...]) -> Sends:
         settled.append(_settle(sequences, each.outcomes, each.guaranteed))
         blocks.append((each.publisher, row, row + len(sent)))
         row += len(sent)
-    sends = np.concatenate([*parts, _no_sends()])
+    sends = joined(parts, SENT)
     return Sends(
         publisher=np.concatenate([*numbers, np.empty(0, np.uint16)]),
         sequence=_column(sends, "sequence"),
@@ -217,7 +217,7 @@ def selected_sends(sends: Sends, reader: ReaderHistory) -> NDArray[np.bool_]:
 
 def collect_receipts(sends: Sends, reader: ReaderHistory) -> Receipts:
     """Merge the members' receipts and locate each of them."""
-    everything = np.concatenate([*reader.members, np.empty(0, RECEIVED)])
+    everything = joined(reader.members, RECEIVED)
     members = np.repeat(np.arange(len(reader.members), dtype=np.uint16), [len(part) for part in reader.members])
     order = np.argsort(everything["received_ns"], kind="stable")
     records, members = everything[order], members[order]

@@ -115,7 +115,9 @@ class _Reader:
                 self._held[message.key].append(message)
                 return
             if sequence in lies.delay:
-                threading.Timer(lies.delay[sequence], self._deliver, [message]).start()
+                timer = threading.Timer(lies.delay[sequence], self._deliver, [message])
+                timer.daemon = True  # a delay past the end of the test must not hold the test session
+                timer.start()
                 return
             if sequence in lies.corrupt:
                 damaged = message.body[:-1] + bytes([message.body[-1] ^ 1])

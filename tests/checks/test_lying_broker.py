@@ -1,0 +1,167 @@
+"""From a lying broker through real engine processes and the run folder to the verdict: every lie is caught."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crep.harness.brokers.contract import PublisherSpec, SubscriberSpec
+from crep.harness.checks.evaluate import evaluate
+from crep.harness.checks.results import Drain, ReaderLedger, RunResults
+from crep.harness.load.engines import EngineFailed, Engines, PublisherDone, PublisherTask, SubscriberTask, Window
+from crep.harness.runs.folder import RunFolder
+from crep.harness.runs.read import read_run
+from crep.harness.scenario.assignment import Assignment
+from crep.harness.scenario.plan import Plan
+from tests.checks.simulated import a_plan
+from tests.checks.test_ledger import accused
+from tests.fakes.lying_broker import Lies, LyingBroker
+from tests.runs.example import document, new_folder
+
+CHECKOUT = Path(__file__).parents[2]
+PLAN = a_plan(rate=400, measured_s=1, warm_up_s=0.5, keys=20, kill_at_s=None)
+ONE_PUBLISHER = replace(
+    PLAN,
+    publishers=(replace(PLAN.publishers[0], of=1, assignment=Assignment(7, 0, 1, 20, 2)),),
+)
+PER_RUN = 600
+
+
+@pytest.fixture(autouse=True)
+def _children_find_the_fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[RunFolder]:
+    with new_folder(tmp_path) as folder:
+        yield folder
+
+
+def measured(folder: RunFolder, lies: Lies, plan: Plan = PLAN) -> RunResults:
+    """A whole run, judged from its folder alone, before and after the ledger is compacted."""
+    (spec,) = plan.channels["bus"]
+    with LyingBroker(lies) as broker:
+        common = {"endpoint": broker.endpoint, "channel": "orders", "objects": {"topics": spec.topics}, "settings": {}}
+        engines = Engines(
+            publishers=[
+                PublisherTask(
+                    each,
+                    PublisherSpec(
+                        name=f"p{each.publisher}",
+                        topics=spec.topics,
+                        guaranteed=each.guaranteed,
+                        reconnect_for_s=2.0,
+                        **common,  # type: ignore[arg-type]
+                    ),
+                )
+                for each in plan.publishers
+            ],
+            subscribers=[
+                SubscriberTask(
+                    SubscriberSpec(
+                        name=f"{reader.name}-{member}",
+                        reader=reader,
+                        member=member,
+                        reconnect_for_s=2.0,
+                        **common,  # type: ignore[arg-type]
+                    )
+                )
+                for reader in spec.readers
+                for member in range(reader.members)
+            ],
+            run_number=0x7F3A,
+            folder=folder.path,
+            carrier="payload",
+        )
+        try:
+            engines.start(30)
+            t0_ns = time.monotonic_ns() + 700_000_000
+            engines.go(t0_ns)
+            _pump(engines, folder, len(plan.publishers))
+            engines.finish(10)
+            _keep(engines, folder)
+        finally:
+            engines.kill()
+    folder.merge_windows()
+    folder.write_document(document("complete").model_copy(update={"t0_ns": t0_ns}))
+    results = judged(folder, plan)
+    folder.compact_ledger()
+    assert judged(folder, plan) == results
+    return results
+
+
+def judged(folder: RunFolder, plan: Plan, *, drain_clean: bool = True) -> RunResults:
+    """The verdict from the folder alone."""
+    drain = Drain(clean=drain_clean, reason="as the broker says", backlog={}, duration_s=1.0)
+    folder.write_document(read_run(folder.path).document.model_copy(update={"drain": drain}))
+    return evaluate(read_run(folder.path), plan)
+
+
+def _pump(engines: Engines, folder: RunFolder, publishers: int, quiet_s: float = 1.0) -> None:
+    deadline, quiet_since = time.monotonic() + 30, time.monotonic()
+    while publishers or time.monotonic() < quiet_since + quiet_s:
+        assert time.monotonic() < deadline
+        done = _keep(engines, folder)
+        publishers -= done
+        quiet_since = time.monotonic() if publishers or done else quiet_since
+
+
+def _keep(engines: Engines, folder: RunFolder) -> int:
+    said = engines.take(0.1)
+    assert not [one for one in said if isinstance(one, EngineFailed)]
+    folder.add_windows([one for one in said if isinstance(one, Window)])
+    return sum(isinstance(one, PublisherDone) for one in said)
+
+
+def billing(results: RunResults) -> ReaderLedger:
+    return next(reader for reader in results.readers if reader.reader == "billing")
+
+
+def test_an_honest_broker_is_cleared(folder: RunFolder) -> None:
+    results = measured(folder, Lies())
+    assert [rule.text for rule in results.rules if not rule.holds and rule.name != "lateness"] == []
+    (channel,) = results.channels
+    assert channel.acknowledged == channel.handed_over == PER_RUN
+    assert all(accused(reader) == {} for reader in results.readers)
+    samples = {(one.metric, one.where): one.samples for one in results.latencies}
+    assert set(samples.values()) == {400}  # measured messages; the warm-up's 200 are not among them
+
+
+def test_every_lie_is_caught_and_named(folder: RunFolder) -> None:
+    lies = Lies(
+        drop={10, 11},
+        double={20, 21, 22},
+        redeliver={30},
+        reorder={40},
+        corrupt={50},
+        delay={60: 0.6, 250: 600.0},  # the second one past the drain, although the broker denies to have it
+        reject={110},
+        reject_and_deliver={120, 121},
+        silent={130},
+        swallow={140},
+        readers={"billing"},
+    )
+    results = measured(folder, lies, plan=ONE_PUBLISHER)
+    (channel,) = results.channels
+    assert (channel.rejected, channel.unknown, channel.acknowledged) == (3, 2, PER_RUN - 5)
+    outcomes = {"rejected_received": 2, "unknown_received": 1, "missing_unknown": 1}
+    delivery = {
+        "duplicates_unflagged": 3,
+        "duplicates_flagged": 1,
+        "reordered": 1 + 1,  # held back until the next of its key, or delayed by 0.6 s
+        "corrupt": 1,
+    }
+    missing = 2 + 1 + 1  # dropped; never intact; delayed past the drain
+    found = billing(results)
+    assert accused(found) == outcomes | delivery | {"lost": missing}
+    named = {(offender.kind, offender.sequence) for offender in found.offenders}
+    assert {("lost", 10), ("lost", 11), ("lost", 50), ("lost", 250), ("reordered", 40), ("reordered", 60)} <= named
+    assert {("duplicate-unflagged", 20), ("duplicate-flagged", 30), ("corrupt", None)} <= named
+    assert accused(next(reader for reader in results.readers if reader.reader == "screen")) == outcomes
+    unclean = judged(folder, ONE_PUBLISHER, drain_clean=False)
+    assert accused(billing(unclean)) == outcomes | delivery | {"pending": missing}
