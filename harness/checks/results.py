@@ -128,7 +128,9 @@ class FaultResult(_Result):
     time_to_recover_s: float | None  # recovered minus injected
     not_recovered_because: str | None = None
     baseline: str = ""  # where the baseline is from and how long it is
-    cost: dict[str, int] = {}  # lost, duplicates, reordered, unknown among messages intended in [injected, recovered]
+    cost: dict[str, int] = {}
+    """From the injection until recovered (or the fault's share of the run ends): ``lost`` and ``unknown`` by intended
+    time, from 1 s before (what was on its way belongs to it); ``duplicates`` and ``reordered`` by time of receipt."""
 
 
 class ExpectationResult(_Result):
