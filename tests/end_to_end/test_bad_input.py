@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import subprocess
 
+import httpx
 import pytest
 
+from crep.harness.brokers.contract import Endpoint
 from tests.end_to_end.conftest import SMALL, Crep
 
 pytestmark = pytest.mark.end_to_end
@@ -125,3 +127,48 @@ def test_no_java_and_no_wheel_says_what_to_install(crep: Crep) -> None:
 
 def targets(crep: Crep, text: str) -> None:
     (crep.folder / "t.yaml").write_text("targets:\n" + text, encoding="utf-8")
+
+
+@pytest.mark.emulator
+def test_a_wrong_administration_password_names_the_user_and_its_variable(
+    crep: Crep, emulator_endpoint: Endpoint
+) -> None:
+    targets(
+        crep,
+        f"  far: {{system: solace, source: address, solace: {{smf: '{emulator_endpoint.smf}', "
+        f"semp: '{emulator_endpoint.semp}', admin: {{username: admin, password_env: WRONG_SECRET}}}}}}\n",
+    )
+    env = {"WRONG_SECRET": "not-the-password"}
+    text = refused(crep("run", crep.scenario(), "--on", "far", "--targets", "t.yaml", env=env), 3, "admin")
+    assert "not-the-password" not in text
+    left = [path for path in (crep.folder / "results").rglob("*") if path.is_file()]
+    assert not [path for path in left if b"not-the-password" in path.read_bytes()]
+    crep.assert_nothing_runs()
+
+
+@pytest.mark.emulator
+def test_a_wrong_client_password_names_the_user(crep: Crep, emulator_endpoint: Endpoint) -> None:
+    assert emulator_endpoint.semp is not None
+    vpns = f"{emulator_endpoint.semp}/SEMP/v2/config/msgVpns"
+    with httpx.Client(auth=("admin", "admin")) as semp:
+        semp.post(
+            vpns,
+            json={
+                "msgVpnName": "locked",
+                "enabled": True,
+                "authenticationBasicType": "internal",
+                "maxMsgSpoolUsage": 100,
+            },
+        ).raise_for_status()
+        semp.post(
+            f"{vpns}/locked/clientUsernames", json={"clientUsername": "alice", "password": "right", "enabled": True}
+        ).raise_for_status()
+    targets(
+        crep,
+        f"  far: {{system: solace, source: address, solace: {{smf: '{emulator_endpoint.smf}', vpn: locked, "
+        f"semp: '{emulator_endpoint.semp}', admin: {{username: admin, password_env: ADMIN_SECRET}}, "
+        f"login: {{username: alice, password_env: WRONG_SECRET}}}}}}\n",
+    )
+    env = {"WRONG_SECRET": "not-the-password", "ADMIN_SECRET": "admin"}
+    refused(crep("run", crep.scenario(), "--on", "far", "--targets", "t.yaml", env=env), 3, "alice")
+    crep.assert_nothing_runs()
