@@ -64,12 +64,12 @@ _METHOD = (
 def runs(scenario: ScenarioComparison) -> list[Block]:
     """Every run of the scenario, counted or not, and why not."""
     columns = (
-        Column("Run", "left", 3),
-        Column("Target", "left", 3),
-        Column("Rep.", "right"),
-        Column("State", "left"),
-        Column("Started (UTC)", "left"),
-        Column("Why it is not counted", "left", 4),
+        Column("Run", "left", 2),
+        Column("Target", "left", 4),
+        Column("Rep.", "right", 1),
+        Column("State", "left", 3),
+        Column("Started (UTC)", "left", 4),
+        Column("Why it is not counted", "left", 6),
     )
     table = Table(
         "All runs. Only counted runs enter numbers; a control run is the no-fault run that outages are compared with.",

@@ -272,7 +272,7 @@ class ScenarioComparison(_Part):
     fault_summaries: tuple[FaultSummary, ...]
     throughput: tuple[ThroughputRow, ...]
     contests: tuple[Contest, ...]
-    performance: str  # the performance verdict in words
+    performance: tuple[str, ...]  # the performance verdict in sentences
     command: str  # how to run it again
 
     def subject(self, key: str) -> Subject:

@@ -92,14 +92,14 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         fault_summaries=each(gather.fault_summaries),
         throughput=each(gather.throughput),
         contests=(),
-        performance="",
+        performance=(),
         command=_command(scenario, bindings, max(run.document.repetition for run in runs)),
     )
     return compiled, contest.pairings(subjects, counted)
 
 
 def _judged(scenario: ScenarioComparison, contests: Sequence[Contest]) -> ScenarioComparison:
-    verdict = judge.performance_text(scenario.subjects, contests)
+    verdict = judge.performance(scenario.subjects, contests)
     return scenario.model_copy(update={"contests": tuple(contests), "performance": verdict})
 
 
@@ -150,7 +150,7 @@ def _site_title(site: SitePart) -> str:
     name = SYSTEM_NAMES.get(site.system, site.system)
     if site.genuineness == "genuine":
         return f"{name} {_version(site)}"
-    return f"{name} ({site.genuineness})"
+    return f"{site.genuineness.capitalize()} {SHORT_NAMES.get(site.system, site.system)}"
 
 
 def _site(name: str, site: SitePart) -> Site:

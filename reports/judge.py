@@ -132,8 +132,8 @@ def functional(cells: Iterable[ExpectationCell], counted: int, listed: int) -> t
     return "passed", f"{plural(len(judged), 'functional expectation')} met {over}"
 
 
-def performance_text(subjects: Sequence[Subject], found: Sequence[Contest]) -> str:
-    """The performance verdict in words: who wins what, or why nobody does; who was left out and why."""
+def performance(subjects: Sequence[Subject], found: Sequence[Contest]) -> tuple[str, ...]:
+    """The performance verdict in sentences: who wins what, or why nobody does; who was left out and why."""
     sentences = [_verdict(subjects, found)]
     barred = "; ".join(f"{s.title}: {s.standing.why}" for s in subjects if not s.standing.comparable)
     if barred:
@@ -142,7 +142,7 @@ def performance_text(subjects: Sequence[Subject], found: Sequence[Contest]) -> s
     if repetitions < LEAST_REPETITIONS:
         counted = f"{plural(repetitions, 'repetition')} counted"
         sentences.append(f"{counted}: below {LEAST_REPETITIONS} there is neither an interval nor a winner.")
-    return " ".join(sentences)
+    return tuple(sentences)
 
 
 def _verdict(subjects: Sequence[Subject], found: Sequence[Contest]) -> str:

@@ -128,7 +128,7 @@ def _result(scenario: ScenarioComparison) -> list[Block]:
         words, tone = VERDICT_WORDS[subject.functional]
         badge = subject.kind if subject.profile == "default" else f"{subject.kind} · profile {subject.profile}"
         lines.append(VerdictLine(subject.title, badge, tone_of(subject), words, tone, subject.functional_text))
-    blocks: list[Block] = [Heading(1, "Result"), Verdicts(tuple(lines), scenario.performance)]
+    blocks: list[Block] = [Heading(1, "Result"), Verdicts(tuple(lines), " ".join(scenario.performance))]
     uncounted = [r for r in scenario.runs if r.state not in ("counted", "control")]
     if uncounted:
         states = [r.state for r in uncounted]
@@ -478,11 +478,11 @@ def _latency(scenario: ScenarioComparison) -> list[Block]:
             rows.append(Group(f"{title}, ms"))
             rows += [_curve_row(scenario, c) for c in sorted(of_metric, key=lambda c: (c.where, c.subject))]
     columns = (
-        Column("Place and target", "left", 4),
-        *(Column(f"p{p}", "right", 1) for p in ("50", "90", "99", "99.9", "99.99")),
-        Column("Max", "right", 1),
+        Column("Place and target", "left", 5),
+        *(Column(f"p{p}", "right", 2) for p in ("50", "90", "99", "99.9", "99.99")),
+        Column("Max", "right", 2),
         Column("Samples", "right", 2),
-        Column("≤ 0", "right"),
+        Column("≤\u00a00", "right", 1),
     )
     table = Table(
         f"Percentiles in milliseconds, histograms of all counted runs merged. {scenario.durability}. {NOTHING}: fewer "

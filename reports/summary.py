@@ -17,7 +17,7 @@ def summary_lines(comparison: Comparison, folder: Path | None = None) -> list[st
         lines.append(_headline(scenario))
         for subject in scenario.subjects:
             lines += _subject(scenario, subject)
-        lines.append(f"  {scenario.performance}")
+        lines += [f"  {sentence}" for sentence in scenario.performance]
     report = [] if folder is None else [f"Report: {folder / 'report.pdf'} (and .html, .json beside it)"]
     room = LINES - len(report)
     if len(lines) > room:

@@ -232,6 +232,8 @@ def results(**changed: Any) -> RunResults:
         "expectations": (
             expectation("billing.lost == 0", 0.0, "passed"),
             expectation("billing.reordered == 0", 0.0, "passed"),
+            expectation("screen.corrupt == 0", 0.0, "passed"),
+            expectation("orders.rejected == 0", 0.0, "passed", evidences=("INT-N2", "EXT-F4")),
             expectation("orders.outage.publish < 15 s", 1.82, "passed", "performance"),
         ),
     }

@@ -68,7 +68,7 @@ def test_five_clear_repetitions_name_a_winner() -> None:
     assert throughput.winner == A
     assert throughput.low is not None
     assert throughput.low > 1
-    assert "is better in throughput" in comparison.scenarios[0].performance
+    assert "is better in throughput" in comparison.scenarios[0].performance[0]
 
 
 def test_less_is_better_for_times() -> None:
@@ -84,8 +84,8 @@ def test_below_five_repetitions_there_is_no_interval_and_no_winner(repetitions: 
     scenario = comparison.scenarios[0]
     assert scenario.contests
     assert all(c.low is None and c.high is None and c.winner is None for c in scenario.contests)
-    assert "below 5 there is neither an interval nor a winner" in scenario.performance
-    assert scenario.performance.startswith("No winner.")
+    assert scenario.performance[0] == "No winner."
+    assert scenario.performance[-1].endswith("below 5 there is neither an interval nor a winner.")
 
 
 def test_an_interval_that_contains_one_names_no_winner() -> None:
@@ -94,7 +94,7 @@ def test_an_interval_that_contains_one_names_no_winner() -> None:
     right = [measured(B, r, rate) for r, rate in enumerate(rates, start=1)]
     comparison = compared(left, right)
     assert winners(comparison) == set()
-    assert "no difference is certain enough" in comparison.scenarios[0].performance
+    assert "no difference is certain enough" in comparison.scenarios[0].performance[0]
 
 
 def test_a_repetition_without_a_value_is_not_left_out_of_a_comparison() -> None:
@@ -126,8 +126,8 @@ def test_an_emulated_target_is_never_compared_and_never_wins(
     right = [measured(B, r, 1000.0 + r) for r in range(1, len(numbers) + 1)]
     scenario = compared(left, right).scenarios[0]
     assert scenario.contests == ()
-    assert scenario.performance.startswith("No performance verdict: only Apache Kafka 4.1.0 may be compared.")
-    assert "not a measurement of Kafka" in scenario.performance
+    assert scenario.performance[0] == "No performance verdict: only Apache Kafka 4.1.0 may be compared."
+    assert "not a measurement of Kafka" in scenario.performance[1]
     cells = [row.cells[0] for row in scenario.expectations if row.kind == "performance"]
     assert [cell.verdict for cell in cells] == ["not-judged"]
 
@@ -148,7 +148,7 @@ def test_the_verdict_of_an_emulated_run_is_overruled_even_if_its_file_says_passe
 def test_unequal_conditions_are_not_compared(changed: dict[str, object]) -> None:
     comparison = compared(five(A, 9000.0, **changed), five(B, 1000.0))
     assert comparison.scenarios[0].contests == ()
-    assert comparison.scenarios[0].performance.startswith("No performance verdict")
+    assert comparison.scenarios[0].performance[0].startswith("No performance verdict")
 
 
 def test_a_shared_busy_host_bars_verdicts_on_throughput_alone() -> None:
