@@ -20,12 +20,12 @@ from crep.harness.load.pulse import Tell
 from crep.harness.metrics.history import OUTCOME, SENT, Records, joined, outcomes_file, sent_file
 
 _GATHER = 1024  # sends and outcomes
-_REASONS = 20  # different reasons of rejections that are told apart
+_REASONS = 20  # different reasons that are told apart
 _OTHER_REASONS = "other reasons"
 
 
 class Accounts:
-    """The books of one publisher; ``totals``, ``reasons`` and ``unsettled`` are valid after ``settle``."""
+    """The books of one publisher; ``totals``, ``rejection_reasons`` and ``unsettled`` are valid after ``settle``."""
 
     def __init__(self, publisher: int, *, meter: Meter, history: HistoryWriter, tell: Tell) -> None:
         self._sent_file, self._outcomes_file = sent_file(publisher), outcomes_file(publisher)
@@ -36,12 +36,17 @@ class Accounts:
         self._gathered = 0
         self._balance = 0
         self.totals: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
+        self._reasons: Counter[tuple[str, str]] = Counter()
 
     @property
     def waiting(self) -> bool:
         """Whether outcomes are still to come, by their number alone; cheap."""
         return self._balance > 0
+
+    @property
+    def rejection_reasons(self) -> dict[str, int]:
+        """The client library's reasons, with how many messages each refused."""
+        return {reason: count for (name, reason), count in self._reasons.items() if name == "rejected"}
 
     @property
     def unsettled(self) -> int:
@@ -105,19 +110,24 @@ class Accounts:
             if outcome is Outcome.ACKNOWLEDGED:
                 self._meter.observe("acknowledge", intended_ns[these], at_ns[these] - intended_ns[these])
         for part in outcomes:
-            for reason in part.reasons.values():
-                self._count_reason(reason)
+            if part.reasons:
+                self._count_reasons(part)
 
-    def _count_reason(self, reason: str) -> None:
-        if reason not in self.reasons:
-            if len(self.reasons) >= _REASONS:
-                reason = _OTHER_REASONS
-            else:
-                self._tell({"note": {"at_ns": time.monotonic_ns(), "kind": "rejected", "text": reason}})
-        self.reasons[reason] += 1
+    def _count_reasons(self, outcomes: Outcomes) -> None:
+        for sequence, outcome in zip(outcomes.sequence.tolist(), outcomes.outcome.tolist(), strict=True):
+            reason = outcomes.reasons.get(sequence)
+            if reason is None or outcome not in _COUNTED:
+                continue
+            name = _COUNTED[outcome]
+            if (name, reason) not in self._reasons:
+                if len(self._reasons) >= _REASONS:
+                    reason = _OTHER_REASONS
+                else:
+                    self._tell({"note": {"at_ns": time.monotonic_ns(), "kind": name, "text": reason}})
+            self._reasons[name, reason] += 1
 
 
-_COUNTED = {
+_COUNTED: dict[int, str] = {
     Outcome.ACKNOWLEDGED: "acknowledged",
     Outcome.REJECTED: "rejected",
     Outcome.UNKNOWN: "unknown",

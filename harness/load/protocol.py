@@ -9,7 +9,7 @@ to child     ``{"stop": true}``              publishers: no further sends, settl
 to child     ``{"finish": true}``            subscribers: close
 from child   ``{"ready": {settings}}``       connected (and, reading, assigned)
 from child   ``{"window": …}``               what was measured since the last one
-from child   ``{"note": …}``                 a connection event or the first rejection of its kind
+from child   ``{"note": …}``                 a connection event, or a reason not heard before
 from child   ``{"done": …}``                 a publisher has settled and closed
 from child   ``{"closed": true}``            a subscriber has closed
 from child   ``{"failed": reason}``          it cannot go on, and ends
@@ -148,7 +148,7 @@ class Window:
 
 @dataclass(frozen=True)
 class ClientNote:
-    """A connection event (``ClientEvent``), or kind ``rejected``: the first refusal that gave this reason."""
+    """A connection event (``ClientEvent``); or the first outcome, *rejected* or *unknown*, that gave this reason."""
 
     client: str
     at_ns: int

@@ -117,7 +117,12 @@ class PublisherEngine:
         intended, totals = self._clock_hand.position, self._accounts.totals
         counted = {name: totals[name] for name in ("sent", "acknowledged", "rejected", "unknown")}
         unsent = max(0, intended - totals["sent"])
-        return {"intended": intended, "unsent": unsent, **counted, "rejection_reasons": dict(self._accounts.reasons)}
+        return {
+            "intended": intended,
+            "unsent": unsent,
+            **counted,
+            "rejection_reasons": self._accounts.rejection_reasons,
+        }
 
     def _intended_ns(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._t0_ns + self._plan.intended_ns(sequence)
