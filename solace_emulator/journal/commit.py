@@ -43,6 +43,8 @@ class GroupCommit:
         self._flush_scheduled = False
         self._syncing = False
         self._failed = False
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def durable(self) -> int:
@@ -72,7 +74,7 @@ class GroupCommit:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if self._failed:
+        if self._failed or self._closed:
             return
         try:
             self._journal.write()
@@ -86,7 +88,7 @@ class GroupCommit:
             if self._mode == "always":
                 self._start_sync()
             else:
-                self._loop.call_later(_BATCH_SECONDS, self._start_sync)
+                self._timer = self._loop.call_later(_BATCH_SECONDS, self._start_sync)
 
     def _start_sync(self) -> None:
         target = self._journal.written
@@ -121,6 +123,9 @@ class GroupCommit:
 
     def close(self) -> None:
         """Wait for a sync under way, then write and sync the rest. Raises ``OSError``."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._thread.shutdown(wait=True)
         if not self._failed:
             self._journal.close()

@@ -31,7 +31,7 @@ def connect() -> Iterator[Callable[..., Any]]:
         name: str,
         *,
         username: str = "default",
-        password: str = "any",
+        password: str = "any",  # noqa: S107
         vpn: str = "default",
         host: str | None = None,
         **properties: Any,

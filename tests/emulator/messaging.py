@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from solace.messaging.config.message_acknowledgement_configuration import Outcome
+from solace.messaging.errors.pubsubplus_client_error import IncompleteMessageDeliveryError
 from solace.messaging.publisher.persistent_message_publisher import MessagePublishReceiptListener
 from solace.messaging.receiver.message_receiver import MessageHandler
 from solace.messaging.resources.queue import Queue
@@ -63,6 +65,12 @@ def receiver(service: Any, queue: str, *, exclusive: bool = True, outcomes: tupl
     built = builder.build(endpoint)
     built.start()
     return built
+
+
+def end(source: Any) -> None:
+    """End a receiver that may have messages nobody has taken: they go back to their queue."""
+    with suppress(IncompleteMessageDeliveryError):
+        source.terminate(GRACE_MS)
 
 
 def text(message: Any) -> str:

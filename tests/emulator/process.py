@@ -18,7 +18,7 @@ _STOP_SECONDS = 10.0
 
 
 class Emulator:
-    """A running emulator on one data directory. After :meth:`kill` or :meth:`stop`, :meth:`start` takes the same ports."""
+    """A running emulator on one data directory. After its end :meth:`start` takes the same ports again."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder

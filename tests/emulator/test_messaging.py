@@ -24,6 +24,7 @@ from tests.emulator.messaging import (
     direct_publisher,
     direct_receiver,
     drain,
+    end,
     eventually,
     persistent_publisher,
     receiver,
@@ -90,7 +91,7 @@ def test_a_persistent_message_waits_in_its_queue_for_a_receiver(emulator: Emulat
     messages = drain(source, 5)
     assert [text(message) for message in messages] == ["0", "1", "2", "3", "4"]
     assert not any(message.is_redelivered() for message in messages)
-    source.terminate(GRACE_MS)
+    end(source)
     assert eventually(lambda: emulator.depth("waits") == 0)
 
 
@@ -153,11 +154,11 @@ def test_the_standby_receiver_takes_over_an_exclusive_queue_in_order(emulator: E
     assert second.receive_message(200) is None
     flows = emulator.semp("GET", "monitor/msgVpns/default/queues/standby/txFlows").json()["data"]
     assert [flow["activityState"] for flow in flows] == ["active-consumer", "inactive"]
-    first.terminate(GRACE_MS)
+    end(first)
     for number in (1, 2):
         send(publisher, "standby/x", str(number))
     assert [text(message) for message in drain(second, 2)] == ["1", "2"]
-    second.terminate(GRACE_MS)
+    end(second)
 
 
 def test_receivers_of_a_non_exclusive_queue_share_evenly(emulator: Emulator, connect: Connect) -> None:
@@ -170,7 +171,7 @@ def test_receivers_of_a_non_exclusive_queue_share_evenly(emulator: Emulator, con
     assert [len(share) for share in shares] == [10, 10]
     assert sorted(shares[0] + shares[1], key=int) == [str(number) for number in range(20)]
     for source in sources:
-        source.terminate(GRACE_MS)
+        end(source)
 
 
 def test_what_a_lost_receiver_had_comes_again_in_order_and_flagged(emulator: Emulator, connect: Connect) -> None:
@@ -181,7 +182,7 @@ def test_what_a_lost_receiver_had_comes_again_in_order_and_flagged(emulator: Emu
         send(publisher, "lost/x", str(number))
     source = receiver(service, "lost")
     assert len(drain(source, 4, acknowledge=False)) == 4
-    source.terminate(GRACE_MS)
+    end(source)
     send(publisher, "lost/x", "4")
     again = receiver(service, "lost")
     messages = drain(again, 5)
@@ -192,7 +193,7 @@ def test_what_a_lost_receiver_had_comes_again_in_order_and_flagged(emulator: Emu
         ("3", True),
         ("4", False),
     ]
-    again.terminate(GRACE_MS)
+    end(again)
 
 
 def test_a_failed_message_is_delivered_until_its_limit_and_then_buried(emulator: Emulator, connect: Connect) -> None:
@@ -209,7 +210,7 @@ def test_a_failed_message_is_delivered_until_its_limit_and_then_buried(emulator:
     assert eventually(lambda: emulator.depth("grave") == 1)
     assert emulator.depth("failing") == 0
     assert emulator.monitor("failing")["maxRedeliveryExceededToDmqMsgCount"] == 1
-    source.terminate(GRACE_MS)
+    end(source)
 
 
 def test_a_rejected_message_is_buried_at_once(emulator: Emulator, connect: Connect) -> None:
@@ -221,7 +222,7 @@ def test_a_rejected_message_is_buried_at_once(emulator: Emulator, connect: Conne
     source.settle(source.receive_message(5000), Outcome.REJECTED)
     assert eventually(lambda: emulator.depth("reject-grave") == 1)
     assert emulator.depth("rejecting") == 0
-    source.terminate(GRACE_MS)
+    end(source)
 
 
 def test_an_expired_message_leaves_a_queue_that_respects_its_time_to_live(emulator: Emulator, connect: Connect) -> None:
@@ -244,7 +245,7 @@ def test_a_receiver_can_make_its_queue_and_subscribe_it(emulator: Emulator, conn
     source.start()
     send(persistent_publisher(service), "made/x", "there")
     assert [text(message) for message in drain(source, 1)] == ["there"]
-    source.terminate(GRACE_MS)
+    end(source)
     settings = emulator.semp("GET", "config/msgVpns/default/queues/made").json()["data"]
     assert (settings["owner"], settings["ingressEnabled"], settings["permission"]) == ("default", True, "no-access")
 
@@ -263,7 +264,7 @@ def test_a_temporary_queue_goes_with_its_receiver(emulator: Emulator, connect: C
         return [queue["queueName"] for queue in queues if not queue["durable"]]
 
     assert len(temporary()) == 1
-    source.terminate(GRACE_MS)
+    end(source)
     assert eventually(lambda: temporary() == [])
 
 

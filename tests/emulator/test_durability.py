@@ -1,0 +1,121 @@
+"""``kill -9``, then start on the same directory: what was acknowledged is there, what was consumed stays gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from solace.messaging.resources.queue import Queue
+from solace.messaging.resources.topic import Topic
+
+from tests.emulator.messaging import (
+    Collector,
+    Receipts,
+    drain,
+    end,
+    eventually,
+    persistent_publisher,
+    receiver,
+    send,
+    text,
+)
+from tests.emulator.process import Emulator, running
+
+pytestmark = pytest.mark.emulator
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture(params=["always", "batch", "never"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emulator]:
+    """An emulator of this test alone, in each sync mode: a killed process loses nothing in any of them."""
+    with running(tmp_path / "data", "--sync", request.param) as started:
+        yield started
+
+
+def restart(emulator: Emulator) -> None:
+    """Kill and start on the same directory and ports."""
+    emulator.kill()
+    emulator.start()
+
+
+def test_configuration_and_messages_survive_a_kill_and_consumed_ones_stay_gone(
+    fresh: Emulator, connect: Connect
+) -> None:
+    fresh.queue("kept", "kept/>", maxRedeliveryCount=7)
+    service = connect(fresh, "kept")
+    publisher = persistent_publisher(service)
+    for number in range(10):
+        send(publisher, "kept/x", str(number))
+    source = receiver(service, "kept")
+    assert len(drain(source, 4)) == 4
+    end(source)
+    assert eventually(lambda: fresh.depth("kept") == 6)
+    service.disconnect()
+    restart(fresh)
+    settings = fresh.semp("GET", "config/msgVpns/default/queues/kept").json()["data"]
+    assert settings["maxRedeliveryCount"] == 7
+    again = receiver(connect(fresh, "kept"), "kept")
+    assert [text(message) for message in drain(again, 6)] == ["4", "5", "6", "7", "8", "9"]
+    assert again.receive_message(200) is None
+    end(again)
+
+
+def test_an_orderly_stop_remembers_what_was_never_delivered(fresh: Emulator, connect: Connect) -> None:
+    fresh.queue("calm", "calm/>")
+    service = connect(fresh, "calm")
+    send(persistent_publisher(service), "calm/x", "first delivery")
+    service.disconnect()
+    assert fresh.stop() == 0
+    fresh.start()
+    source = receiver(connect(fresh, "calm"), "calm")
+    (message,) = drain(source, 1)
+    assert not message.is_redelivered()
+    end(source)
+
+
+def test_nothing_acknowledged_is_lost_when_killed_under_load(fresh: Emulator, connect: Connect) -> None:
+    """Publisher and receiver reconnect by themselves; what is received twice is flagged, what is acknowledged comes."""
+    fresh.queue("load", "load/>")
+    sending, receiving = connect(fresh, "load-out"), connect(fresh, "load-in")
+    builder = receiving.create_persistent_message_receiver_builder().with_message_client_acknowledgement()
+    source = builder.build(Queue.durable_exclusive_queue("load"))
+    source.start()
+    collector = Collector(source)
+    source.receive_async(collector)
+    publisher = persistent_publisher(sending)
+    receipts = Receipts()
+    publisher.set_message_publish_receipt_listener(receipts)
+    total = 1500
+    for number in range(total):
+        publisher.publish(bytearray(str(number).encode()), Topic.of("load/x"), user_context=number)
+        if number in (total // 3, 2 * total // 3):
+            restart(fresh)
+        time.sleep(0.0005)
+    assert eventually(lambda: receipts.count >= total, 20)
+    assert receipts.acknowledged == set(range(total))
+    assert eventually(lambda: len(set(collector.payloads)) == total, 20)
+    seen: set[str] = set()
+    for payload, redelivered in list(collector.received):
+        assert payload not in seen or redelivered, f"{payload} came twice, unflagged"
+        seen.add(payload)
+    firsts = list(dict.fromkeys(collector.payloads))
+    assert firsts == [str(number) for number in range(total)]
+    end(source)
+
+
+def test_a_publisher_that_resumes_is_not_stored_twice(tmp_path: Path, connect: Connect) -> None:
+    with running(tmp_path / "data", "--sync", "always") as emulator:
+        emulator.queue("once", "once/>")
+        publisher = persistent_publisher(connect(emulator, "once"))
+        receipts = Receipts()
+        publisher.set_message_publish_receipt_listener(receipts)
+        for number in range(600):
+            publisher.publish(bytearray(b"x"), Topic.of("once/x"), user_context=number)
+            if number == 300:
+                restart(emulator)
+        assert eventually(lambda: receipts.count == 600, 20)
+        assert emulator.depth("once") == 600

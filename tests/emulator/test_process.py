@@ -1,0 +1,159 @@
+"""The emulator from outside: options, ready line, exit codes, lock, signals, TLS."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from solace.messaging.config.solace_properties import transport_layer_security_properties as tls
+
+from tests.emulator.messaging import direct_publisher
+from tests.emulator.process import Emulator, command, running
+
+pytestmark = pytest.mark.emulator
+
+FREE = ("--smf-port", "0", "--semp-port", "0", "--health-port", "0")
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run an emulator that is expected to end by itself."""
+    return subprocess.run(command(*options), capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_the_ready_line_names_open_listeners_and_only_those(emulator: Emulator) -> None:
+    assert set(emulator.ready) == {"ready", "pid", "smf", "semp", "health"}
+    assert emulator.ready["ready"] is True
+    assert emulator.ready["pid"] == emulator.pid
+    assert emulator.ready["smf"].startswith("tcp://127.0.0.1:")
+
+
+def test_it_says_of_itself_that_it_is_the_emulator(emulator: Emulator, connect: Callable[..., Any]) -> None:
+    for interface in ("config", "monitor"):
+        assert emulator.semp("GET", f"{interface}/about/api").json()["data"]["platform"] == "crep-emulator"
+    assert connect(emulator, "asking").is_connected
+
+
+def test_the_health_check_answers_when_guaranteed_messaging_is_ready(emulator: Emulator) -> None:
+    health = emulator.ready["health"]
+    assert httpx.get(f"{health}/health-check/guaranteed-active").status_code == 200
+    assert httpx.get(f"{health}/health-check/other").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--role", "backup"), "--role backup is not available yet"),
+        (("--smf-compressed-port", "0"), "--smf-compressed-port is not available yet"),
+        (("--web-port", "8008"), "--web-port is not available yet"),
+        (("--tls-client-ca", "ca.pem"), "--tls-client-ca is not available yet"),
+        (("--tls-certificate", "x.pem"), "--tls-certificate and --tls-key belong together"),
+        (("--smf-port", "70000"), "'70000' is no port"),
+        (("--sync", "sometimes"), "invalid choice"),
+        (("--smf-prot", "1"), "unrecognized arguments"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_exit_code_2(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    ended = run("--data-dir", str(tmp_path), *options)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+def test_a_taken_port_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = run("--data-dir", str(tmp_path), *FREE[2:], "--smf-port", port, "--log-level", "error")
+    assert ended.returncode == 3
+    assert f"--smf-port: cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_directory_in_use_is_named_with_its_process(emulator: Emulator) -> None:
+    ended = run("--data-dir", str(emulator.folder), *FREE)
+    assert ended.returncode == 3
+    assert f"in use by process {emulator.pid}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_directory_that_cannot_be_made_is_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = run("--data-dir", str(tmp_path / "file" / "data"), *FREE)
+    assert ended.returncode == 3
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_bad_certificate_is_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("nothing")
+    pem = str(tmp_path / "bad.pem")
+    ended = run(
+        "--data-dir", str(tmp_path / "d"), *FREE, "--tls-certificate", pem, "--tls-key", pem, "--log-level", "error"
+    )
+    assert ended.returncode == 3
+    assert "--tls-certificate" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_in_order_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    started = subprocess.Popen(
+        command("--data-dir", str(tmp_path), *FREE), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline().startswith('{"ready": true')
+    started.send_signal(number)
+    assert started.wait(10) == 0
+    assert started.stdout.read() == ""
+    started.stdout.close()
+
+
+def test_the_official_client_connects_over_tls(tmp_path: Path, connect: Callable[..., Any]) -> None:
+    certificate, key = self_signed(tmp_path)
+    options = ("--smf-tls-port", "0", "--tls-certificate", str(certificate), "--tls-key", str(key))
+    with running(tmp_path / "data", *options) as emulator:
+        trust = {tls.TRUST_STORE_PATH: str(tmp_path / "trust"), tls.CERT_VALIDATE_SERVERNAME: True}
+        service = connect(emulator, "secure", host=emulator.ready["smf_tls"], **trust)
+        assert service.is_connected
+        assert direct_publisher(service).is_ready()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that is its own authority; its key; and a trust store with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = folder / "server.pem", folder / "server.key"
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    certificate_path.write_bytes(pem)
+    (folder / "trust").mkdir()
+    (folder / "trust" / "ca.pem").write_bytes(pem)
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path
