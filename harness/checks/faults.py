@@ -94,39 +94,58 @@ def find_faults(
         felt = {}
         for channel in touched:
             usual = control.get(channel.name) if control else None
-            silences = _silence_outages(channel, usual, at_s, until_s, first_s)
+            silences = _silences_by_name(channel)
+            usual_ns = _usual_silences(silences, usual, first_s)
+            outages = _outages(silences, usual_ns, usual is not None, at_s, until_s)
             base = _baseline(channel, usual, first_s, drain_clean, control_clean)
+            recovered = _recover(channel, base, at_s, until_s, drain_clean)
             felt[channel.name] = ChannelFault(
-                publish=silences.get(channel.name),
-                receive=tuple(found for where, found in silences.items() if where != channel.name),
-                recovery=_recover(channel, base, at_s, until_s, drain_clean),
+                publish=outages.get(channel.name),
+                receive=tuple(found for where, found in outages.items() if where != channel.name),
+                recovery=_not_before_the_silence_ended(recovered, silences, usual_ns),
                 baseline=base.source if base else "",
             )
         findings.append(FaultFinding(record, at_s, until_s, felt))
     return findings
 
 
-def _silence_outages(
-    channel: ChannelRun, usual: ChannelRun | None, at_s: float, until_s: float, first_s: float
+def _usual_silences(found: Mapping[str, Silences], usual: ChannelRun | None, first_s: float) -> dict[str, int]:
+    """Longest silence by name in the control run, else in this run before its first fault; nanoseconds."""
+    if usual is not None:
+        return {where: silences.longest_ns for where, silences in _silences_by_name(usual).items()}
+    return {where: silences.ended_by(round(first_s * SECOND)).longest_ns for where, silences in found.items()}
+
+
+def _outages(
+    found: Mapping[str, Silences], usual_ns: Mapping[str, int], controlled: bool, at_s: float, until_s: float
 ) -> dict[str, Outage]:
     """The outage of the publishing side and of each reader, by name."""
-    found = _silences_by_name(channel)
-    in_control = _silences_by_name(usual) if usual else {}
-    outages = {}
-    for where, all_of_it in found.items():
-        control_ns = in_control[where].longest_ns if where in in_control else None
-        before_ns = all_of_it.ended_by(round(first_s * SECOND)).longest_ns
-        one = outage(
+    outages = {
+        where: outage(
             where,
-            all_of_it.within(round(at_s * SECOND), round(until_s * SECOND)),
-            keys=len(np.unique(all_of_it.key)),
+            silences.within(round(at_s * SECOND), round(until_s * SECOND)),
+            keys=len(np.unique(silences.key)),
             t0_ns=0,
-            usual_ns=before_ns if control_ns is None else control_ns,
-            control_ns=control_ns,
+            usual_ns=usual_ns[where],
+            control_ns=usual_ns[where] if controlled else None,
         )
-        if one is not None:
-            outages[where] = one
-    return outages
+        for where, silences in found.items()
+    }
+    return {where: one for where, one in outages.items() if one is not None}
+
+
+def _not_before_the_silence_ended(
+    recovered: Recovery, found: Mapping[str, Silences], usual_ns: Mapping[str, int]
+) -> Recovery:
+    """A good second may begin while the last keys are still silent: then recovery is when these come back."""
+    if recovered.at_s is None:
+        return recovered
+    start_ns = round(recovered.at_s * SECOND)
+    last_ns = start_ns
+    for where, silences in found.items():
+        open_then = (silences.from_ns < start_ns) & (silences.to_ns - silences.from_ns > usual_ns[where])
+        last_ns = max(last_ns, int(silences.to_ns[open_then].max(initial=start_ns)))
+    return Recovery(last_ns / SECOND)
 
 
 def _silences_by_name(channel: ChannelRun) -> dict[str, Silences]:

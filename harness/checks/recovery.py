@@ -11,7 +11,8 @@ A second is *as before* when
 * each reader's latency (received - intended, first receipts) of the messages intended in it is at most twice the
   baseline's: p99 where it has 1,000 samples or more, else the median; and something came, if anything was to come.
 
-Seconds are whole ones relative to t0, so a recovery time has a resolution of 1 s.
+Seconds are whole ones relative to t0, so a recovery time has a resolution of 1 s (``faults`` moves it to the end of the
+last unusual silence that began before that second, where that is later).
 """
 
 from __future__ import annotations
