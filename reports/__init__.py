@@ -2,8 +2,9 @@
 
 ::
 
-    runs ──► compile ──► Comparison ──► story (blocks: headings, tables, figures) ──► pdf | html
-             judge        │   │
+    runs ──► compile ──► Comparison ──► story ──► blocks (headings, tables …) ──► pdf, html
+             judge        │   │         evidence
+             contest      │   │         appendix
              gather       │   └──► json, summary
                           └──► figures (SVG)
 

@@ -248,6 +248,14 @@ class Contest(_Part):
     statement: str
 
 
+class Planned(_Part):
+    """One action of the timeline as the scenario declares it."""
+
+    index: int
+    action: str
+    declared_s: float
+
+
 class ScenarioComparison(_Part):
     """All subjects under one scenario text and one set of parameters."""
 
@@ -261,6 +269,7 @@ class ScenarioComparison(_Part):
     durability: str
     warm_up_s: float
     measured_s: float
+    timeline: tuple[Planned, ...]
     subjects: tuple[Subject, ...]
     runs: tuple[RunRow, ...]
     expectations: tuple[ExpectationRow, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, SitePart
@@ -15,6 +15,7 @@ from crep.reports.comparison import (
     Comparison,
     Contest,
     ExpectationCell,
+    Planned,
     RunRow,
     RunState,
     ScenarioComparison,
@@ -24,6 +25,7 @@ from crep.reports.comparison import (
 )
 from crep.reports.gather import Origin, RunData
 
+Row = TypeVar("Row")
 SYSTEM_NAMES = {"kafka": "Apache Kafka", "solace": "Solace PubSub+"}
 SHORT_NAMES = {"kafka": "Kafka", "solace": "Solace"}
 
@@ -67,7 +69,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
     document = runs[0].document
     scenario = document.scenario
 
-    def each(collect: Any) -> tuple[Any, ...]:
+    def each(collect: Callable[[Origin, Sequence[RunData]], tuple[Row, ...]]) -> tuple[Row, ...]:
         return tuple(row for b in bindings for row in collect(origins[b], counted[b]))
 
     compiled = ScenarioComparison(
@@ -81,6 +83,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         durability="; ".join(dict.fromkeys(origin.durability for origin in origins.values())),
         warm_up_s=document.warm_up_s,
         measured_s=max(run.document.measured_s for run in runs),
+        timeline=_timeline(_documents(runs)),
         subjects=subjects,
         runs=tuple(_run_row(run, *states[run.document.run_id]) for run in runs),
         expectations=judge.expectation_rows(bindings, cells),
@@ -96,6 +99,15 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         command=_command(scenario, bindings, max(run.document.repetition for run in runs)),
     )
     return compiled, contest.pairings(subjects, counted)
+
+
+def _timeline(documents: Sequence[RunDocument]) -> tuple[Planned, ...]:
+    """What any run of the scenario was to do; control runs do nothing of it."""
+    events = {event.index: event for document in documents for event in document.faults}
+    return tuple(
+        Planned(index=event.index, action=event.action, declared_s=event.declared_s)
+        for _, event in sorted(events.items())
+    )
 
 
 def _judged(scenario: ScenarioComparison, contests: Sequence[Contest]) -> ScenarioComparison:
@@ -189,8 +201,8 @@ def _durability(documents: Sequence[RunDocument]) -> str:
     return ", ".join(classes) or "durability class unknown"
 
 
-def _class(stated: Any) -> str:
-    if not isinstance(stated, dict) or "copies" not in stated:
+def _class(stated: Mapping[str, Any]) -> str:
+    if "copies" not in stated:
         return "durability class unknown"
     copies = int(stated["copies"])
     known = f" ({stated['known']})" if stated.get("known") else ""

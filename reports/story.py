@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from crep.reports import appendix
+from crep.reports import appendix, evidence
 from crep.reports.blocks import (
     NOTHING,
     Block,
     Cell,
     Column,
     Facts,
-    Group,
     Heading,
     Paragraph,
-    Picture,
     Table,
     Tone,
     VerdictLine,
@@ -25,24 +21,10 @@ from crep.reports.blocks import (
     plural,
     quantity,
     significant,
-    spread,
 )
-from crep.reports.comparison import (
-    Comparison,
-    Curve,
-    FaultSummary,
-    Quantity,
-    ScenarioComparison,
-    Subject,
-)
-from crep.reports.figures import latency_name, timeline_name
+from crep.reports.comparison import Comparison, Curve, FaultSummary, ScenarioComparison, Subject
+from crep.reports.wording import column_of, counted_in, fault_keys, faults_declared, recovery, tone_of
 
-METRIC_NAMES = {
-    "latency": "Latency (received − intended)",
-    "acknowledge": "Acknowledge latency",
-    "service": "Service time (received − sent)",
-    "lateness": "Lateness of the load generator",
-}
 VERDICT_WORDS: dict[str | None, tuple[str, Tone]] = {
     "passed": ("✓ passed", "good"),
     "failed": ("✗ failed", "bad"),
@@ -51,39 +33,6 @@ VERDICT_WORDS: dict[str | None, tuple[str, Tone]] = {
     "no-verdict": ("no verdict", "warn"),
     None: ("no run counted", "warn"),
 }
-_Lines = tuple[tuple[str, str, bool], ...]
-"""(title, counter, always shown); other counters are named in one line where they are 0 on every target."""
-_READER_LINES: _Lines = (
-    ("Expected", "expected", True),
-    ("Received", "received", True),
-    ("Lost", "lost", True),
-    ("Pending when the drain ended", "pending", False),
-    ("Missing, allowed by the guarantee", "missing_allowed", False),
-    ("Missing, outcome of the send unknown", "missing_unknown", False),
-    ("Received, outcome of the send unknown", "unknown_received", False),
-    ("Received though rejected", "rejected_received", False),
-    ("Duplicates, flagged as redelivered", "duplicates_flagged", False),
-    ("Duplicates, not flagged", "duplicates_unflagged", False),
-    ("Duplicates, the broker offers no flag", "duplicates_flag_not_offered", False),
-    ("Reordered within a key", "reordered", False),
-    ("Reordered, allowed by the guarantee", "reordered_allowed", False),
-    ("Corrupt", "corrupt", False),
-    ("Of another run", "foreign", False),
-    ("Never sent or not selected", "unexpected", False),
-)
-_SEND_LINES: _Lines = (
-    ("Handed to the client library", "handed_over", True),
-    ("Acknowledged", "acknowledged", True),
-    ("Rejected", "rejected", False),
-    ("Outcome unknown", "unknown", False),
-    ("Sent without acknowledgement", "sent", False),
-    ("Intended, never handed over", "unscheduled", False),
-    ("Contradicting outcomes", "contradictions", False),
-)
-_BROKEN = frozenset(
-    ("lost", "pending", "duplicates_unflagged", "reordered", "corrupt", "foreign", "unexpected", "contradictions")
-)
-"""Counters that are marked when they are not 0."""
 
 
 def story(comparison: Comparison) -> tuple[Block, ...]:
@@ -92,34 +41,18 @@ def story(comparison: Comparison) -> tuple[Block, ...]:
     several = len(comparison.scenarios) > 1
     for scenario in comparison.scenarios:
         if several:
-            blocks.append(Heading(1, f"Scenario {scenario.name}"))
+            blocks.append(Heading(1, f"Scenario {scenario.name}", new_page=scenario is not comparison.scenarios[0]))
         blocks += _result(scenario)
         blocks += _what_was_run(scenario)
-        blocks += _ledger(scenario)
-        blocks += _faults(scenario)
-        blocks += _latency(scenario)
-        blocks += _contests(scenario)
+        blocks += evidence.ledger(scenario)
+        blocks += evidence.faults(scenario)
+        blocks += evidence.latency(scenario)
+        blocks += evidence.contests(scenario)
         blocks += appendix.runs(scenario)
     for scenario in comparison.scenarios:
         blocks += appendix.provenance(scenario)
     blocks += appendix.method()
     return tuple(blocks)
-
-
-def tone_of(subject: Subject) -> Tone:
-    """Numbers of emulated targets are grey, everywhere."""
-    return "plain" if subject.kind == "measured" else "emulated"
-
-
-def column_of(subject: Subject) -> Column:
-    """A column of numbers of one subject, its kind in the head."""
-    badge = subject.kind if subject.profile == "default" else f"{subject.kind}, profile {subject.profile}"
-    return Column(subject.title, "right", 1, tone_of(subject), badge)
-
-
-def counted_in(scenario: ScenarioComparison) -> str:
-    """``2 runs of Apache Kafka 4.1.0 and 2 runs of …`` for captions."""
-    return listed([f"{plural(len(s.counted), 'run')} of {s.title}" for s in scenario.subjects])
 
 
 def _result(scenario: ScenarioComparison) -> list[Block]:
@@ -154,11 +87,11 @@ def _key_numbers(scenario: ScenarioComparison) -> Table:
     duplicates = ("duplicates_flagged", "duplicates_unflagged", "duplicates_flag_not_offered")
     rows.append(("Duplicates (guaranteed readers)", [ledger_sum(s, *duplicates) for s in subjects]))
     rows.append(("Reordered within a key", [ledger_sum(s, "reordered") for s in subjects]))
-    for fault in _fault_keys(scenario):
+    for fault in fault_keys(scenario):
         found = [_fault_of(scenario, s, fault) for s in subjects]
         name = f"{fault[1]} at {declared(fault[2])}"
         rows.append((f"Publish outage, {name}", [quantity(f.publish_outage) if f else NOTHING for f in found]))
-        rows.append((f"Time to recover, {name}", [_recovery(f.time_to_recover) if f else NOTHING for f in found]))
+        rows.append((f"Time to recover, {name}", [recovery(f.time_to_recover) if f else NOTHING for f in found]))
     for where in dict.fromkeys(c.where for c in scenario.curves if c.metric == "latency"):
         curves = [_curve_of(scenario, s, "latency", where) for s in subjects]
         for p in ("50", "99"):
@@ -208,7 +141,7 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
             "Phases",
             f"warm-up {declared(scenario.warm_up_s)}, measured {declared(scenario.measured_s)}, drain",
         ),
-        ("Faults", _faults_declared(scenario)),
+        ("Faults", faults_declared(scenario)),
         ("Runs", counted_in(scenario)),
     ]
     rows = []
@@ -244,300 +177,6 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
         for code, text in subject.labels.items():
             blocks.append(Paragraph(f"{subject.title}, {code}: {text}", "note"))
     return blocks
-
-
-def _faults_declared(scenario: ScenarioComparison) -> str:
-    keys = _fault_keys(scenario)
-    return listed([f"{action} at {declared(at)}" for _, action, at in keys]) or "none"
-
-
-def _ledger(scenario: ScenarioComparison) -> list[Block]:
-    if not scenario.sends and not scenario.ledger:
-        return []
-    subjects = scenario.subjects
-    sends = {(row.channel, row.subject): row for row in scenario.sends}
-    readers = {(row.channel, row.reader, row.subject): row for row in scenario.ledger}
-    rows: list[tuple[Cell, ...] | Group] = []
-    for channel in dict.fromkeys(row.channel for row in scenario.sends):
-        rows.append(Group(f"Sends to {channel}"))
-        counts = [sends[channel, s.key].counts if (channel, s.key) in sends else None for s in subjects]
-        rows += _counter_rows(_SEND_LINES, counts, subjects)
-    for channel, reader in dict.fromkeys((row.channel, row.reader) for row in scenario.ledger):
-        found = [readers.get((channel, reader, s.key)) for s in subjects]
-        first = next(row for row in found if row is not None)
-        how = f"{first.share}, {plural(first.members, 'member')}, {first.delivery}"
-        rows.append(Group(f"Reader {channel}.{reader} ({how})"))
-        rows += _counter_rows(_READER_LINES, [row.counts if row else None for row in found], subjects)
-    caption = (
-        f"Messages, warm-up included, added up over {counted_in(scenario)}. {scenario.durability}. "
-        "Lost: acknowledged, not received, and the broker itself reported an empty backlog."
-    )
-    table = Table(caption, (Column("", "left", 2), *(column_of(s) for s in subjects)), tuple(rows))
-    return [Heading(1, "Delivery ledger"), table, *_offenders(scenario)]
-
-
-def _counter_rows(
-    lines: _Lines, counts: Sequence[Mapping[str, int] | None], subjects: Sequence[Subject]
-) -> list[tuple[Cell, ...] | Group]:
-    """One row per counter; those that are 0 on every target share the last one."""
-    rows: list[tuple[Cell, ...] | Group] = []
-    zero = []
-    for title, name, always in lines:
-        values = [None if of is None else of[name] for of in counts]
-        if not always and not any(values):
-            zero.append(title)
-            continue
-        cells = [
-            Cell(count(value), "bad" if value and name in _BROKEN else tone_of(subject))
-            for value, subject in zip(values, subjects, strict=True)
-        ]
-        rows.append((Cell(title), *cells))
-    if zero:
-        text = "None: " + "; ".join(title[0].lower() + title[1:] for title in zero)
-        zeros = [Cell(NOTHING if of is None else "0", tone_of(s)) for of, s in zip(counts, subjects, strict=True)]
-        rows.append((Cell(text, "muted"), *zeros))
-    return rows
-
-
-def _offenders(scenario: ScenarioComparison) -> list[Block]:
-    rows = [
-        (
-            Cell(scenario.subject(row.subject).title, tone_of(scenario.subject(row.subject))),
-            Cell(f"{row.channel}.{row.reader}"),
-            Cell(o.kind),
-            Cell(count(o.publisher)),
-            Cell(count(o.sequence)),
-            Cell(count(o.key)),
-            Cell(significant(o.at_s)),
-            Cell(o.detail),
-        )
-        for row in scenario.ledger
-        for o in row.offenders
-    ]
-    if not rows:
-        return []
-    columns = (
-        Column("Target", "left", 2),
-        Column("Reader", "left", 2),
-        Column("What", "left", 1),
-        Column("Publisher", "right"),
-        Column("Sequence", "right"),
-        Column("Key", "right"),
-        Column("At (s)", "right"),
-        Column("Detail", "left", 2),
-    )
-    return [Table("First messages of each kind of anomaly, by identity.", columns, tuple(rows))]
-
-
-def _faults(scenario: ScenarioComparison) -> list[Block]:
-    if not scenario.series:
-        return []
-    blocks: list[Block] = [Heading(1, "Throughput, fault and recovery" if scenario.faults else "Throughput")]
-    blocks += [_timeline(scenario, channel) for channel in dict.fromkeys(s.channel for s in scenario.series)]
-    if scenario.fault_summaries:
-        blocks += [_recovery_table(scenario), *_not_recovered(scenario), _fault_runs(scenario)]
-    if scenario.throughput:
-        blocks.append(_throughput(scenario))
-    return blocks
-
-
-def _timeline(scenario: ScenarioComparison, channel: str) -> Picture:
-    below = " Below each panel, one line per run: what the fault cost." if scenario.faults else ""
-    drawn = f", with {_faults_declared(scenario)} drawn in" if scenario.faults else ""
-    names = listed([s.title for s in scenario.subjects])
-    return Picture(
-        timeline_name(scenario, channel),
-        f"Channel {channel}: messages per second, one line per run. {scenario.durability}.{below}{_grey(scenario)}",
-        f"Intended, acknowledged and received messages per second over time for {names}{drawn}",
-    )
-
-
-def _grey(scenario: ScenarioComparison) -> str:
-    """What grey means, where there is some."""
-    whys = dict.fromkeys(s.standing.why for s in scenario.subjects if s.kind != "measured")
-    return f" Grey: {'; '.join(whys)}." if whys else ""
-
-
-def _with_spread(value: Quantity, tone: Tone) -> Cell:
-    below = spread(value) if value.value is not None else value.note
-    return Cell(quantity(value, unit=False), tone, below)
-
-
-def _recovery(value: Quantity) -> str:
-    return quantity(value) if value.value is not None else "not recovered"
-
-
-def _not_recovered(scenario: ScenarioComparison) -> list[Block]:
-    """Why, in the words of the checks; once per target and fault."""
-    return [
-        Paragraph(f"{scenario.subject(f.subject).title}, {f.action}: not recovered {f.time_to_recover.note}.", "note")
-        for f in scenario.fault_summaries
-        if f.time_to_recover.value is None
-    ]
-
-
-def _recovery_table(scenario: ScenarioComparison) -> Table:
-    places = list(dict.fromkeys(where for f in scenario.fault_summaries for where in f.receive_outages))
-    rows = []
-    for f in scenario.fault_summaries:
-        subject = scenario.subject(f.subject)
-        tone = tone_of(subject)
-        received = [
-            _with_spread(f.receive_outages[w], tone) if w in f.receive_outages else Cell(NOTHING) for w in places
-        ]
-        cost = ", ".join(f"{name} {number:,}" for name, number in f.cost.items() if number) or "none"
-        rows.append(
-            (
-                Cell(
-                    subject.title,
-                    tone,
-                    f"{f.action}{f' of {f.node}' if f.node else ''} at {declared(f.declared_s)}",
-                ),
-                _with_spread(f.detected, tone),
-                _with_spread(f.publish_outage, tone),
-                *received,
-                Cell(_recovery(f.time_to_recover).removesuffix(" s"), tone, spread(f.time_to_recover)),
-                Cell(cost, tone),
-            )
-        )
-    columns = (
-        Column("Target and fault", "left", 3),
-        Column("Detected after (s)", "right", 2),
-        Column("Publish outage (s)", "right", 2),
-        *(Column(f"Receive outage {w.rpartition('.')[2]} (s)", "right", 2) for w in places),
-        Column("Recovered after (s)", "right", 2),
-        Column("Cost (messages)", "left", 2),
-    )
-    baselines = listed([b for b in dict.fromkeys(f.baseline for f in scenario.fault_summaries) if b])
-    return Table(
-        f"Outage and recovery, median over the runs, range below. {scenario.durability}. Outage: longest time in which "
-        "a key had intended sends and no acknowledgement (receipt), less the longest of the no-fault control run."
-        + (f" Baseline: {baselines}." if baselines else ""),
-        columns,
-        tuple(rows),
-    )
-
-
-def _fault_runs(scenario: ScenarioComparison) -> Table:
-    def s(value: float | None) -> str:
-        return NOTHING if value is None else f"{value:.2f}"
-
-    rows = []
-    for row in scenario.faults:
-        f, subject = row.result, scenario.subject(row.subject)
-        tone = tone_of(subject)
-        window = f"{s(f.publish.from_s)} to {s(f.publish.to_s)}" if f.publish else NOTHING
-        control = s(f.publish.control_s) if f.publish else NOTHING
-        share = f"{f.publish.keys_hit:.0%}" if f.publish else NOTHING
-        texts = (s(f.injected_s), s(f.confirmed_s), s(f.healed_s), window, control, share, s(f.recovered_s))
-        first = Cell(subject.title, tone, f"repetition {row.repetition}, {f.action}")
-        rows.append((first, *(Cell(text, tone) for text in texts)))
-    columns = (
-        Column("Run", "left", 3),
-        Column("Injected", "right", 1),
-        Column("Confirmed", "right", 1),
-        Column("Healed", "right", 1),
-        Column("No acknowledgement", "right", 2),
-        Column("Control", "right", 1),
-        Column("Keys hit", "right", 1),
-        Column("Recovered", "right", 1),
-    )
-    return Table("Each fault of each run, seconds from the first measured message.", columns, tuple(rows))
-
-
-def _throughput(scenario: ScenarioComparison) -> Table:
-    names = list(dict.fromkeys(n for row in scenario.throughput for n in row.rates))
-    rows = []
-    for row in scenario.throughput:
-        subject = scenario.subject(row.subject)
-        cells = [_with_spread(row.rates[n], tone_of(subject)) if n in row.rates else Cell(NOTHING) for n in names]
-        rows.append((Cell(subject.title, tone_of(subject), row.channel), *cells))
-    columns = (
-        Column("Target and channel", "left", 3),
-        *(Column(f"{n} (msg/s)".capitalize(), "right", 2) for n in names),
-    )
-    caption = f"Mean rates over the measured phase, median over the runs, range below. {scenario.durability}."
-    return Table(caption, columns, tuple(rows))
-
-
-def _latency(scenario: ScenarioComparison) -> list[Block]:
-    shown = [c for c in scenario.curves if c.metric in METRIC_NAMES]
-    if not shown:
-        return []
-    places = listed(list(dict.fromkeys(c.where for c in shown if c.metric == "latency")))
-    picture = Picture(
-        latency_name(scenario),
-        f"Latency by percentile, whole measured phase, faults included. {scenario.durability}. Curves end where fewer "
-        f"than 10 samples lie beyond.{_grey(scenario)}",
-        f"Latency against percentile on logarithmic axes for {places}",
-    )
-    rows: list[tuple[Cell, ...] | Group] = []
-    for metric, title in METRIC_NAMES.items():
-        of_metric = [c for c in shown if c.metric == metric]
-        if of_metric:
-            rows.append(Group(f"{title}, ms"))
-            rows += [_curve_row(scenario, c) for c in sorted(of_metric, key=lambda c: (c.where, c.subject))]
-    columns = (
-        Column("Place and target", "left", 5),
-        *(Column(f"p{p}", "right", 2) for p in ("50", "90", "99", "99.9", "99.99")),
-        Column("Max", "right", 2),
-        Column("Samples", "right", 2),
-        Column("≤\u00a00", "right", 1),
-    )
-    table = Table(
-        f"Percentiles in milliseconds, histograms of all counted runs merged. {scenario.durability}. {NOTHING}: fewer "
-        "than 10 samples beyond. Samples ≤ 0 would be an error of the measurement.",
-        columns,
-        tuple(rows),
-    )
-    return [Heading(1, "Latency"), picture, table]
-
-
-def _curve_row(scenario: ScenarioComparison, curve: Curve) -> tuple[Cell, ...]:
-    subject = scenario.subject(curve.subject)
-    tone = tone_of(subject)
-    values = [quantity(q, unit=False) for q in (*curve.percentiles.values(), curve.maximum)]
-    return (
-        Cell(curve.where, tone, subject.title),
-        *(Cell(v, tone) for v in values),
-        Cell(count(curve.maximum.samples), tone),
-        Cell(count(curve.non_positive), "bad" if curve.non_positive else tone),
-    )
-
-
-def _contests(scenario: ScenarioComparison) -> list[Block]:
-    if not scenario.contests:
-        return []
-    rows = tuple(
-        (
-            Cell(f"{c.metric}, {c.where}"),
-            Cell(f"{scenario.subject(c.left).title} / {scenario.subject(c.right).title}"),
-            Cell(significant(c.ratio)),
-            Cell(f"{significant(c.low)} to {significant(c.high)}" if c.low is not None else NOTHING),
-            Cell(NOTHING if c.p_value is None else f"{c.p_value:.3f}"),
-            Cell(count(c.repetitions)),
-            Cell(c.statement, "good" if c.winner else "muted"),
-        )
-        for c in scenario.contests
-    )
-    columns = (
-        Column("Metric", "left", 2),
-        Column("Ratio of", "left", 3),
-        Column("Median", "right", 1),
-        Column("95 % interval", "right", 2),
-        Column("p (Holm)", "right", 1),
-        Column("Pairs", "right", 1),
-        Column("Statement", "left", 3),
-    )
-    caption = (
-        f"Performance, paired by repetition. {scenario.durability}. Interval: bootstrap of the median ratio. p: "
-        "paired t test on the logarithms, corrected over all comparisons of the report (Holm). A winner needs both."
-    )
-    return [Heading(1, "Performance compared"), Table(caption, columns, rows)]
-
-
-def _fault_keys(scenario: ScenarioComparison) -> list[tuple[int, str, float]]:
-    return sorted({(f.index, f.action, f.declared_s) for f in scenario.fault_summaries})
 
 
 def _fault_of(scenario: ScenarioComparison, subject: Subject, key: tuple[int, str, float]) -> FaultSummary | None:
