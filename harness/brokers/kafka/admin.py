@@ -62,13 +62,13 @@ class KafkaAdmin:
             self._metadata(CONNECT_TIMEOUT_S)
         return self._client
 
-    def _metadata(self, timeout_s: float, topic: str | None = None) -> Any:
+    def _metadata(self, timeout_s: float) -> Any:
         """Cluster metadata; retried until the time is over, since a first connection may be refused while it starts."""
         client = self._client or self._connected()
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                return client.list_topics(topic, timeout=1.0)
+                return client.list_topics(timeout=1.0)  # all: asking for one by name makes a broker create it
             except KafkaException as error:
                 client.poll(0)
                 if self._watch.refused or time.monotonic() > deadline:
@@ -131,8 +131,8 @@ class KafkaAdmin:
         deadline = time.monotonic() + _LEADERS_WITHIN_S
         for name, partitions in topics_of(layout).items():
             while True:
-                found = self._metadata(_REQUEST_S, name).topics[name]
-                if found.error is None and sum(p.leader >= 0 for p in found.partitions.values()) >= partitions:
+                found = self._metadata(_REQUEST_S).topics.get(name)
+                if found is not None and sum(p.leader >= 0 for p in found.partitions.values()) >= partitions:
                     break
                 if time.monotonic() > deadline:
                     raise BrokerError(f"topic {name!r} has no leader for every partition after {_LEADERS_WITHIN_S:g} s")
@@ -160,6 +160,9 @@ class KafkaAdmin:
             self._delete(lambda name: client.delete_consumer_groups([name], request_timeout=_REQUEST_S), group)
         for topic in topics:
             self._delete(lambda name: client.delete_topics([name], request_timeout=_REQUEST_S), topic)
+        deadline = time.monotonic() + _LEADERS_WITHIN_S  # the deletion is answered before every broker has seen it
+        while set(topics) & set(self._metadata(_REQUEST_S).topics) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _delete(self, ask: Callable[[str], dict[str, Future[Any]]], name: str) -> None:
         try:

@@ -69,20 +69,21 @@ class KafkaPublisher:
         while True:
             self._producer.poll(0)
             try:
-                found = self._producer.list_topics(self._topic, timeout=1.0).topics[self._topic]
+                # All topics: asking for one by name makes a broker create it.
+                found = self._producer.list_topics(timeout=1.0).topics.get(self._topic)
             except KafkaException as error:
                 self._producer.poll(0)
                 if self._watch.refused or time.monotonic() > deadline:
                     self.close()
                     raise unreachable(self._spec.endpoint, error, self._watch) from error
                 continue
-            if found.error is None and all(part.leader >= 0 for part in found.partitions.values()):
+            if found is not None and all(part.leader >= 0 for part in found.partitions.values()):
                 break
             if time.monotonic() > deadline:
                 self.close()
                 raise BrokerError(
                     f"Kafka at {self._spec.endpoint.bootstrap} has no usable topic {self._topic!r}: "
-                    f"{found.error or 'a partition has no leader'}"
+                    f"{'it does not exist' if found is None else 'a partition has no leader'}"
                 )
             time.sleep(0.1)
         self._watch.connected = True

@@ -78,16 +78,16 @@ class KafkaSubscriber:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
         while True:
             try:
-                found = self._consumer.list_topics(self._topic, timeout=1.0).topics[self._topic]
+                found = self._consumer.list_topics(timeout=1.0).topics.get(self._topic)
                 break
             except KafkaException as error:
                 self._keep(self._consumer.poll(0))
                 if self._watch.refused or time.monotonic() > deadline:
                     self.close()
                     raise unreachable(self._spec.endpoint, error, self._watch) from error
-        if found.error is not None:
+        if found is None:
             self.close()
-            raise BrokerError(f"Kafka at {self._spec.endpoint.bootstrap} has no topic {self._topic!r}: {found.error}")
+            raise BrokerError(f"Kafka at {self._spec.endpoint.bootstrap} has no topic {self._topic!r}")
         if self._group is not None:
             self._consumer.subscribe([self._turn or self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         self._watch.connected = True

@@ -1,0 +1,122 @@
+"""SEMP errors become words for a person; pages become one list."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from crep.harness.brokers.contract import BrokerError, Endpoint, NotSupported, Provisioned
+from crep.harness.brokers.solace.admin import SolaceAdmin
+from crep.harness.brokers.solace.semp import Semp, SempError, path_of
+
+ENDPOINT = Endpoint(
+    "solace",
+    "somewhere",
+    smf="tcp://broker:55555",
+    semp="http://broker:8080",
+    admin_username="anna",
+    admin_password="x",
+)
+
+
+def semp(*answers: httpx.Response) -> tuple[Semp, list[httpx.Request]]:
+    """A client whose broker gives these answers in order."""
+    asked: list[httpx.Request] = []
+    remaining = iter(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return next(remaining)
+
+    return Semp(ENDPOINT, httpx.MockTransport(answer)), asked
+
+
+def refusal(code: int, status: str = "FAIL", http: int = 400) -> httpx.Response:
+    error = {"code": code, "status": status, "description": "Problem with POST: no"}
+    return httpx.Response(http, json={"meta": {"error": error, "responseCode": http}})
+
+
+OK = httpx.Response(200, json={"data": {}, "meta": {"responseCode": 200}})
+
+
+def test_names_are_encoded_into_the_path() -> None:
+    assert path_of("queues", "a/b,c", "subscriptions", "x/>") == "queues/a%2Fb%2Cc/subscriptions/x%2F%3E"
+
+
+def test_a_refused_login_names_the_user_and_where_the_password_comes_from() -> None:
+    client, _ = semp(httpx.Response(401))
+    with pytest.raises(BrokerError, match=r"'anna'(?s:.*)password_env"):
+        client.get("config/about/api")
+
+
+def test_an_unreachable_broker_is_named() -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(BrokerError, match=r"http://broker:8080(?s:.*)refused"):
+        Semp(ENDPOINT, httpx.MockTransport(fail)).get("config/about/api")
+
+
+def test_an_answer_that_is_not_semp_is_named_as_such() -> None:
+    client, _ = semp(httpx.Response(200, text="<html>"))
+    with pytest.raises(BrokerError, match="without a SEMP body"):
+        client.get("config/about/api")
+
+
+def test_the_code_counts_and_not_the_http_status() -> None:
+    client, _ = semp(refusal(6, "NOT_FOUND", 400), refusal(6, "NOT_FOUND", 404))
+    for _ in range(2):
+        with pytest.raises(SempError) as caught:
+            client.get("config/msgVpns/default/queues/gone")
+        assert caught.value.code == 6
+
+
+def test_pages_are_followed_by_their_cursor() -> None:
+    first = {
+        "data": [{"queueName": "a"}],
+        "meta": {"paging": {"nextPageUri": "http://broker:8080/SEMP/v2/config/x?count=100&cursor=%3Cnext%3E"}},
+    }
+    client, asked = semp(
+        httpx.Response(200, json=first), httpx.Response(200, json={"data": [{"queueName": "b"}], "meta": {}})
+    )
+    assert [row["queueName"] for row in client.get_all("config/x")] == ["a", "b"]
+    assert asked[1].url.params["cursor"] == "<next>"
+
+
+QUEUE = {"name": "crep-r1-orders-billing", "dead_letter_queue": None}
+PROVISIONED = Provisioned("r1", "solace/queue-per-reader", {"orders": {"queues": {"billing": QUEUE}}}, {})
+
+
+def test_a_queue_that_is_gone_is_removed_already() -> None:
+    client, asked = semp(refusal(6, "NOT_FOUND"))
+    SolaceAdmin(ENDPOINT, client).remove(PROVISIONED)
+    assert [request.method for request in asked] == ["DELETE"]
+
+
+def test_a_queue_with_a_client_that_is_just_leaving_is_tried_again() -> None:
+    client, asked = semp(refusal(89, "NOT_ALLOWED"), OK)
+    SolaceAdmin(ENDPOINT, client).remove(PROVISIONED)
+    assert len(asked) == 2
+
+
+def test_depth_comes_from_the_messages_there_are_and_not_from_the_cumulative_counter() -> None:
+    answer = {
+        "data": {"spooledMsgCount": 900, "redeliveredMsgCount": 3, "txUnackedMsgCount": 2},
+        "collections": {"msgs": {"count": 7}, "txFlows": {"count": 1}},
+        "meta": {},
+    }
+    client, _ = semp(httpx.Response(200, json=answer))
+    state = SolaceAdmin(ENDPOINT, client).observe(PROVISIONED).readers["orders.billing"]
+    assert (state.backlog, state.redelivered, state.connections, state.dead_lettered) == (7, 3, 1, None)
+
+
+def test_an_answer_without_a_depth_is_an_error_and_never_a_zero() -> None:
+    client, _ = semp(httpx.Response(200, json={"data": {}, "meta": {}}))
+    with pytest.raises(BrokerError, match="counts no msgs"):
+        SolaceAdmin(ENDPOINT, client).observe(PROVISIONED)
+
+
+def test_a_kind_of_queue_that_the_broker_lacks_is_not_supported() -> None:
+    client, _ = semp(refusal(11, "INVALID_PARAMETER"))
+    with pytest.raises(NotSupported, match="partitionCount"):
+        SolaceAdmin(ENDPOINT, client)._create_queue("q", {"partitionCount": 6})

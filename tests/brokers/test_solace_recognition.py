@@ -1,0 +1,88 @@
+"""What counts as a genuine Solace broker: a closed list, the same broker on both addresses, nothing else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+
+from crep.harness.brokers.contract import Endpoint
+from crep.harness.brokers.registry import adapter
+from crep.harness.brokers.solace.facts import PLATFORMS, recognise
+from crep.harness.config.targets import SolaceAddress, Target
+from crep.harness.deployment import deploy
+
+
+@pytest.mark.parametrize(
+    ("platform", "semp_version", "client_seen", "genuineness"),
+    [
+        ("VMR", "2.49", True, "genuine"),
+        ("Appliance", "2.36", True, "genuine"),
+        ("VMR", "2.49", False, "emulated"),
+        ("VMR", "2.49", None, "emulated"),
+        ("VMR", None, True, "emulated"),
+        ("VMR", "3.0", True, "emulated"),
+        ("vmr", "2.49", True, "emulated"),
+        ("VMR ", "2.49", True, "emulated"),
+        ("crep-emulator", "2.49", True, "emulated"),
+        ("", "2.49", True, "emulated"),
+        (None, None, None, "emulated"),
+    ],
+)
+def test_only_a_platform_of_the_closed_list_on_both_addresses_is_genuine(
+    platform: str | None, semp_version: str | None, client_seen: bool | None, genuineness: str
+) -> None:
+    found = recognise(platform, semp_version, client_seen=client_seen)
+    assert found.genuineness == genuineness
+    assert repr(platform) in found.evidence
+    assert (found.product in PLATFORMS.values()) == (genuineness == "genuine")
+
+
+@pytest.mark.emulator
+def test_the_emulator_behind_a_proxy_and_an_address_target_is_still_emulated(emulator_endpoint: Endpoint) -> None:
+    with proxy(emulator_endpoint.smf or "") as smf, proxy(emulator_endpoint.semp or "") as semp:
+        target = Target(
+            name="looks-real",
+            system="solace",
+            source="address",
+            solace=SolaceAddress(smf=f"tcp://{smf}", semp=f"http://{semp}"),
+        )
+        deployment = deploy(target)
+        deployment.start(lambda _line: None)
+        endpoint = replace(deployment.endpoint(), admin_password=emulator_endpoint.admin_password)
+        admin = adapter("solace").admin(endpoint)
+        facts = admin.facts()
+        admin.close()
+        deployment.stop()
+    assert facts.genuineness == "emulated"
+    assert facts.product not in PLATFORMS.values()
+
+
+@contextmanager
+def proxy(url: str) -> Iterator[str]:
+    """Forwards one loopback port to where ``url`` points; yields ``host:port``."""
+    there = urlsplit(url)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_accept, args=(listener, (there.hostname, there.port)), daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _accept(listener: socket.socket, there: tuple[str | None, int | None]) -> None:
+    with suppress(OSError):  # closed at the end of the test
+        while True:
+            near, _ = listener.accept()
+            far = socket.create_connection((there[0] or "", there[1] or 0))
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
