@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from typing import Any
 
 from crep.harness.brokers.registry import adapter
@@ -109,6 +110,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
+    code = 1
+    try:
+        code = main()
+    except BaseException:  # noqa: BLE001 - said in full below, and then the process ends
+        traceback.print_exc()
     sys.stderr.flush()
     os._exit(code)  # without waiting for a thread of a client library, or for a pipe that nobody reads

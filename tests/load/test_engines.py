@@ -356,6 +356,12 @@ def test_an_unreachable_broker_is_named_by_its_address(bench: Bench) -> None:
         bench.start()
 
 
+def test_an_error_of_crep_itself_is_told_with_its_last_lines(bench: Bench) -> None:
+    bench.broker.endpoint = replace(bench.broker.endpoint, system="tests.fakes.lying_broker:Missing")
+    with pytest.raises(BrokerError, match=r"(?s)exit code 1\n.*AttributeError: .*'Missing'"):
+        bench.start()
+
+
 def test_a_connection_lost_for_good_is_a_failure_with_its_reason(bench: Bench) -> None:
     engines = bench.start(Lies(hang_up=50))
     engines.go(bench.t0_ns)
