@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
-from crep.reports import compile_comparison, summary_lines
+from crep.reports import Comparison, compile_comparison, summary_lines
 from crep.reports.comparison import Quantity
 from crep.reports.story import story
 from tests.reports import factories
@@ -31,8 +32,7 @@ def quantities(part: object) -> Iterator[Quantity]:
             yield from quantities(item)
 
 
-def test_every_number_carries_its_runs_kind_class_and_samples() -> None:
-    comparison = compile_comparison(factories.demo())
+def test_every_number_carries_its_runs_kind_class_and_samples(comparison: Comparison) -> None:
     found = list(quantities(comparison))
     assert len(found) > 40
     counted = {run.run_id for run in comparison.scenarios[0].runs if run.state == "counted"}
@@ -115,15 +115,14 @@ def test_a_run_without_samples_has_no_curve_and_no_figure() -> None:
     assert [b for b in story(compile_comparison([FakeRun(factories.document())])) if b.kind == "picture"] == []
 
 
-def test_the_summary_has_at_most_ten_lines_and_says_who_is_emulated(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("out")
-    lines = summary_lines(compile_comparison(factories.demo()), folder)
+def test_the_summary_has_at_most_ten_lines_and_says_who_is_emulated(comparison: Comparison) -> None:
+    lines = summary_lines(comparison, Path("results"))
     text = "\n".join(lines)
     assert len(lines) <= 10
     assert "lost 0" in text
     assert "emulated" in text
     assert "outage 1.82 s, recovered after 3.00 s" in text
-    assert lines[-1].startswith(f"Report: {folder}")
+    assert lines[-1].startswith("Report: results/report.pdf")
 
 
 def test_a_summary_of_many_scenarios_is_cut_and_says_so() -> None:

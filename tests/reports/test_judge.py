@@ -110,7 +110,7 @@ def test_a_repetition_without_a_value_is_not_left_out_of_a_comparison() -> None:
     assert summary.time_to_recover.note == "in 1 of 5 runs: the backlog stayed above its baseline"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(positive, positive, positive), min_size=5, max_size=7),
     st.sampled_from(["emulated", "mock"]),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.harness.runs.folder import RunFolder
-from crep.harness.runs.read import find_runs
+from crep.harness.runs.read import State, find_runs
 from crep.reports import Comparison, compile_comparison, render
 from crep.reports.pdf import printable
 from tests.reports import factories
@@ -21,23 +21,18 @@ HOSTILE = (
 )
 
 
-def test_the_same_runs_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
-    runs = factories.demo()
-    first = render(compile_comparison(runs), tmp_path / "a")
-    second = render(compile_comparison(runs[::-1]), tmp_path / "b")
-    assert [path.name for path in first] == ["report.pdf", "report.html", "report.json"]
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+def test_the_same_runs_give_the_same_bytes_in_any_order(rendered: dict[str, Path], tmp_path: Path) -> None:
+    again = render(compile_comparison(factories.demo()[::-1]), tmp_path)
+    assert [path.name for path in again] == ["report.pdf", "report.html", "report.json"]
+    assert [path.read_bytes() for path in again] == [rendered[f].read_bytes() for f in ("pdf", "html", "json")]
 
 
-def test_the_json_reads_back_as_the_same_comparison(tmp_path: Path) -> None:
-    comparison = compile_comparison(factories.demo())
-    (path,) = render(comparison, tmp_path, ("json",))
-    assert Comparison.model_validate_json(path.read_bytes()) == comparison
+def test_the_json_reads_back_as_the_same_comparison(rendered: dict[str, Path], comparison: Comparison) -> None:
+    assert Comparison.model_validate_json(rendered["json"].read_bytes()) == comparison
 
 
-def test_the_pdf_is_tagged_archivable_and_carries_the_json(tmp_path: Path) -> None:
-    (path,) = render(compile_comparison(factories.demo()), tmp_path, ("pdf",))
-    data = path.read_bytes()
+def test_the_pdf_is_tagged_archivable_and_carries_the_json(rendered: dict[str, Path]) -> None:
+    data = rendered["pdf"].read_bytes()
     assert data.startswith(b"%PDF-1.7")
     assert b"/MarkInfo" in data
     assert b"pdfuaid" in data
@@ -57,35 +52,33 @@ def test_hostile_text_is_escaped_in_html_and_printed_in_pdf(tmp_path: Path) -> N
     assert pdf.stat().st_size > 10_000
 
 
-def test_the_html_needs_no_network(tmp_path: Path) -> None:
-    (path,) = render(compile_comparison(factories.demo()), tmp_path, ("html",))
-    text = path.read_text()
+def test_the_html_needs_no_network(rendered: dict[str, Path]) -> None:
+    text = rendered["html"].read_text()
     assert "<script" not in text
     assert "@import" not in text
     assert 'src="' not in text
     assert 'href="http' not in text
 
 
-def test_identities_in_the_html_are_unique(tmp_path: Path) -> None:
-    (path,) = render(compile_comparison(factories.demo()), tmp_path, ("html",))
-    identities = [part.split('"', 1)[0] for part in path.read_text().split(' id="')[1:]]
+def test_identities_in_the_html_are_unique(rendered: dict[str, Path]) -> None:
+    identities = [part.split('"', 1)[0] for part in rendered["html"].read_text().split(' id="')[1:]]
     assert len(identities) > 10
     assert len(identities) == len(set(identities))
 
 
 @pytest.mark.parametrize("state", ["incomplete", "failed", "interrupted", "running"])
-def test_a_report_of_unfinished_runs_only_is_still_made(tmp_path: Path, state: str) -> None:
-    run = factories.FakeRun(factories.document(results=None, status="running", ended_utc=None), state)  # type: ignore[arg-type]
+def test_a_report_of_unfinished_runs_only_is_still_made(tmp_path: Path, state: State) -> None:
+    run = factories.FakeRun(factories.document(results=None, status="running", ended_utc=None), state)
     written = render(compile_comparison([run]), tmp_path)
     assert len(written) == 3
     assert json.loads(written[2].read_text())["scenarios"][0]["runs"][0]["state"] != "counted"
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, comparison: Comparison) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(EnvironmentFailure, match=r"report\.json"):
-        render(compile_comparison(factories.demo()), blocked / "out", ("json",))
+        render(comparison, blocked / "out", ("json",))
 
 
 def test_a_killed_run_beside_whole_ones_is_shown_and_changes_no_number(tmp_path: Path) -> None:
@@ -127,3 +120,22 @@ def test_a_run_folder_that_a_kill_left_behind_is_reported_as_incomplete(tmp_path
 )
 def test_every_sign_has_a_glyph_and_every_long_word_a_break(text: str, shown: str) -> None:
     assert printable(text, word=22) == shown
+
+
+def test_the_html_says_what_a_board_looks_for(rendered: dict[str, Path]) -> None:
+    text = rendered["html"].read_text()
+    for words in (
+        "emulator, not a measurement of Solace",
+        "measured · profile quick",
+        "below 5 there is neither an interval nor a winner",
+        "1 copy, sync disk",
+        "kafka/topic-per-channel",
+        "crep run orders-survive-a-broker-kill.yaml --on kafka-local --on solace-emulator --repeat 2",
+        "commit 7ed1c2c0f1d2",
+    ):
+        assert words in text
+
+
+def test_an_unknown_format_is_a_usage_error(tmp_path: Path, comparison: Comparison) -> None:
+    with pytest.raises(UsageError, match="no report format 'docx'"):
+        render(comparison, tmp_path, ("docx",))
