@@ -26,7 +26,7 @@ from crep.harness.load.stamp import Renderer
 from crep.harness.load.subscriber import SubscriberEngine
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, outcomes_file, received_file, sent_file
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 45.0  # less than the parent waits, so that the reason is told here
 _LAST_WORDS_S = 10.0
 
 

@@ -341,6 +341,12 @@ def test_a_group_shares_and_a_filter_selects(bench: Bench) -> None:
     assert len(bench.received("audit")) == np.count_nonzero(topic == 0) > 0
 
 
+def test_a_publisher_without_any_message_is_done_at_once(bench: Bench) -> None:
+    totals = bench.run(rate=2, for_s=1.0, publishers=3, quiet_s=0.2)
+    assert {done.publisher: done.sent for done in bench.of(PublisherDone)} == {0: 1, 1: 1, 2: 0}
+    assert totals["received"] == 2
+
+
 def test_connection_events_are_forwarded(bench: Bench) -> None:
     engines = bench.start()
     engines.go(bench.t0_ns)
