@@ -15,6 +15,7 @@ from crep.reports.blocks import (
     Facts,
     Heading,
     Paragraph,
+    Picture,
     Table,
     Tone,
     count,
@@ -23,6 +24,7 @@ from crep.reports.blocks import (
     significant,
 )
 from crep.reports.comparison import RunRow, RunState, ScenarioComparison, Site, Subject
+from crep.reports.figures import UNCOUNTED_SHOWN, uncounted_name
 
 _STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
     "counted": ("counted", "good"),
@@ -76,7 +78,13 @@ def runs(scenario: ScenarioComparison) -> list[Block]:
         columns,
         tuple(_run_row(scenario, row) for row in scenario.runs),
     )
-    return [Heading(1, "Runs"), table]
+    blocks: list[Block] = [Heading(1, "Runs"), table]
+    if scenario.uncounted:
+        left = len(scenario.uncounted) - UNCOUNTED_SHOWN
+        more = f" {left} more are not drawn." if left > 0 else ""
+        caption = f"Runs that are not counted: messages per second, as far as they went. {scenario.durability}.{more}"
+        blocks.append(Picture(uncounted_name(scenario), caption, "Rates over time of the runs that are not counted"))
+    return blocks
 
 
 def _run_row(scenario: ScenarioComparison, row: RunRow) -> tuple[Cell, ...]:

@@ -277,6 +277,7 @@ class ScenarioComparison(_Part):
     ledger: tuple[LedgerRow, ...]
     curves: tuple[Curve, ...]
     series: tuple[Series, ...]
+    uncounted: tuple[Series, ...]  # of invalid, interrupted and incomplete runs: shown, never counted
     faults: tuple[FaultRow, ...]
     fault_summaries: tuple[FaultSummary, ...]
     throughput: tuple[ThroughputRow, ...]

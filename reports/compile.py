@@ -91,6 +91,11 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         ledger=each(gather.ledger),
         curves=each(gather.curves),
         series=each(gather.series),
+        uncounted=tuple(
+            row
+            for b in bindings
+            for row in gather.series(origins[b], [run for run in of[b] if _is_left_out(states[run.document.run_id][0])])
+        ),
         faults=each(gather.faults),
         fault_summaries=each(gather.fault_summaries),
         throughput=each(gather.throughput),
@@ -108,6 +113,10 @@ def _timeline(documents: Sequence[RunDocument]) -> tuple[Planned, ...]:
         Planned(index=event.index, action=event.action, declared_s=event.declared_s)
         for _, event in sorted(events.items())
     )
+
+
+def _is_left_out(state: RunState) -> bool:
+    return state not in ("counted", "control")
 
 
 def _judged(scenario: ScenarioComparison, contests: Sequence[Contest]) -> ScenarioComparison:

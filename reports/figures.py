@@ -25,6 +25,8 @@ GREYS = ("#6e767d", "#a3a9ae", "#54595e", "#8b9196")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 RECEIVED_DASHES: tuple[Any, ...] = ((0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1)))
 WIDTH_IN = 6.9
+UNCOUNTED_SHOWN = 6
+"""As many panels as fit one page."""
 _LEGEND: dict[str, Any] = {"fontsize": 6.5, "handlelength": 2.2, "columnspacing": 1.4}
 _PANELS = {"latency": "Latency, {}", "acknowledge": "Acknowledge latency, {}"}
 _STYLE = {
@@ -65,7 +67,14 @@ def figures(comparison: Comparison) -> dict[str, str]:
                 drawn[latency_name(scenario)] = _svg(_latency(scenario))
             for channel in dict.fromkeys(s.channel for s in scenario.series):
                 drawn[timeline_name(scenario, channel)] = _svg(_timeline(scenario, channel))
+            if scenario.uncounted:
+                drawn[uncounted_name(scenario)] = _svg(_uncounted(scenario))
     return drawn
+
+
+def uncounted_name(scenario: ScenarioComparison) -> str:
+    """Name of the picture of the runs that are not counted."""
+    return f"{scenario.name} {scenario.sha256[:8]} uncounted"
 
 
 def latency_name(scenario: ScenarioComparison) -> str:
@@ -150,23 +159,39 @@ def _timeline(scenario: ScenarioComparison, channel: str) -> Figure:
     for i, subject in enumerate(shown):
         panel, *strips = grid[i * len(ratios) : (i + 1) * len(ratios), 0]
         _draw_rates(panel, [row for row in rows if row.subject == subject.key], colour[subject.key])
-        _dress_panel(panel, subject, top)
+        _dress_panel(panel, top)
+        why = f" — {subject.standing.why}" if subject.standing.why else ""
+        panel.set_title(subject.title + why, color=INK if subject.kind == "measured" else MUTED)
         for strip in strips:
             _draw_faults(panel, strip, faults[subject.key], colour[subject.key])
     grid[-1, 0].set_xlabel("Seconds from the first measured message")
     last = grid[-1, 0]
     last.tick_params(bottom=True, labelbottom=True)
     last.spines["bottom"].set_visible(True)
-    figure.legend(handles=_legend(rows, bool(repetitions)), loc="outside upper left", ncols=4, **_LEGEND)
+    figure.legend(handles=_legend(rows, faults=bool(repetitions)), loc="outside upper left", ncols=4, **_LEGEND)
     return figure
 
 
-def _dress_panel(panel: Any, subject: Subject, top: float) -> None:
+def _uncounted(scenario: ScenarioComparison) -> Figure:
+    """A panel for each run and channel that enters no number, all in grey."""
+    rows = scenario.uncounted[:UNCOUNTED_SHOWN]
+    states = {run.run_id: run.state for run in scenario.runs}
+    figure = Figure(figsize=(WIDTH_IN, 0.6 + 1.25 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, row in zip(panels, rows, strict=True):
+        _draw_rates(panel, [row], GREYS[0])
+        _dress_panel(panel, max((v for rate in row.rates.values() for v in rate), default=1.0) or 1.0)
+        who = f"{scenario.subject(row.subject).title}, {row.channel}, repetition {row.repetition}"
+        panel.set_title(f"{who}: {states[row.run_id]}", color=MUTED)
+    panels[-1].set_xlabel("Seconds from the first measured message")
+    figure.legend(handles=_legend(rows, faults=False), loc="outside upper left", ncols=4, **_LEGEND)
+    return figure
+
+
+def _dress_panel(panel: Any, top: float) -> None:
     panel.set_ylim(0, top * 1.08)
     panel.set_ylabel("Messages per second")
     panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
-    why = f" — {subject.standing.why}" if subject.standing.why else ""
-    panel.set_title(subject.title + why, color=INK if subject.kind == "measured" else MUTED)
 
 
 def _dash_of(name: str, names: Sequence[str]) -> Any:
@@ -215,7 +240,7 @@ def _draw_faults(panel: Any, strip: Any, rows: Sequence[FaultRow], colour: str) 
             strip.plot(f.recovered_s, y, marker="D", markersize=3.2, color=colour, linestyle="none")
 
 
-def _legend(rows: Sequence[Series], faults: bool) -> list[Any]:
+def _legend(rows: Sequence[Series], *, faults: bool) -> list[Any]:
     """Line styles in neutral ink: the colour says which target, and the panel's title says it too."""
     names = list(dict.fromkeys(name for row in rows for name in row.rates))
     handles: list[Any] = [

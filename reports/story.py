@@ -68,7 +68,8 @@ def _result(scenario: ScenarioComparison) -> list[Block]:
         parts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
         text = f"{plural(len(uncounted), 'run')} not counted: {listed(parts)}. See Runs; they enter no number."
         blocks.append(Paragraph(text, "warning"))
-    blocks.append(_key_numbers(scenario))
+    if any(subject.counted for subject in scenario.subjects):
+        blocks.append(_key_numbers(scenario))
     if scenario.expectations:
         blocks.append(_expectations(scenario))
     return blocks
@@ -170,13 +171,22 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
     blocks.append(
         Table("Targets: how the neutral scenario became native objects, and how it is known.", columns, tuple(rows))
     )
+    return blocks + [Paragraph(text, "note") for text in (*_labels(scenario), *_mappings(scenario))]
+
+
+def _labels(scenario: ScenarioComparison) -> list[str]:
+    """Marks that every reader of the numbers must see, with the targets that bear them."""
+    bearers: dict[tuple[str, str], list[str]] = {}
     for subject in scenario.subjects:
-        for site in subject.sites:
-            if site.mapping.get("summary"):
-                blocks.append(Paragraph(f"{site.mapping.get('name')}: {site.mapping['summary']}", "note"))
-        for code, text in subject.labels.items():
-            blocks.append(Paragraph(f"{subject.title}, {code}: {text}", "note"))
-    return blocks
+        for label in sorted(subject.labels.items()):
+            bearers.setdefault(label, []).append(subject.title)
+    return [f"{code} ({listed(titles)}): {text}" for (code, text), titles in bearers.items()]
+
+
+def _mappings(scenario: ScenarioComparison) -> list[str]:
+    """What each mapping does, once; its rules stand under Provenance."""
+    mappings = [site.mapping for subject in scenario.subjects for site in subject.sites]
+    return list(dict.fromkeys(f"{m.get('name')}: {m['summary']}" for m in mappings if m.get("summary")))
 
 
 def _fault_of(scenario: ScenarioComparison, subject: Subject, key: tuple[int, str, float]) -> FaultSummary | None:

@@ -44,6 +44,12 @@ def test_every_picture_of_the_demo_is_drawn_without_a_date_or_a_font_to_look_up(
     assert any(MEASURED[0].lower() in svg for svg in drawn.values())
 
 
+def test_runs_that_are_not_counted_are_drawn_apart_and_in_grey() -> None:
+    run = factories.run(2, state="incomplete", results=None)
+    (svg,) = figures(compile_comparison([run])).values()
+    assert [colour for colour in set(re.findall(r"#[0-9a-f]{6}", svg)) if not is_grey(colour)] == []
+
+
 def test_the_fault_is_drawn_once_per_run(drawn: dict[str, str]) -> None:
     calm = [factories.run(1, results=factories.results(faults=()))]
     without = figures(compile_comparison(calm))

@@ -170,6 +170,7 @@ def test_an_invalid_run_is_listed_and_enters_no_number() -> None:
     assert both.throughput == alone.throughput
     assert both.fault_summaries == alone.fault_summaries
     assert both.subjects[0].functional == "passed"
+    assert [shown.run_id for shown in both.uncounted] == [bad.document.run_id]
 
 
 def test_only_invalid_runs_give_no_verdict() -> None:
