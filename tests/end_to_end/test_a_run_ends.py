@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import SMALL, Crep
+from tests.end_to_end.outside import SMALL, Crep
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.emulator]
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from crep.harness.brokers.contract import Endpoint
-from tests.end_to_end.conftest import SMALL, Crep
+from tests.end_to_end.outside import SMALL, Crep
 
 pytestmark = pytest.mark.end_to_end
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.end_to_end.conftest import Crep
+from tests.end_to_end.outside import Crep
 
 pytestmark = pytest.mark.end_to_end
 
