@@ -14,7 +14,7 @@ from .smf import FrameSplitter, ProtocolError
 
 _FRAME_LIMIT_BEFORE_LOGIN: Final = 64 * 1024
 _FRAME_LIMIT: Final = MAX_DIRECT_BYTES + 64 * 1024
-_LOGIN_SECONDS: Final = 10.0
+_LOGIN_SECONDS: Final = 5.0
 _CLOSING_SECONDS: Final = 0.2
 _READ_PAUSE_BYTES: Final = 4 * 1024 * 1024  # of egress: a client that does not read is not listened to either
 _LOG: Final = logging.getLogger(__name__)

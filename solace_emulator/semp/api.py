@@ -232,6 +232,7 @@ class SempApi:
 
     async def _durable(self) -> None:
         """Wait until the change is as durable as an acknowledged message."""
+        self._broker.log.commit()
         target = self._broker.log.position
         for _ in range(int(_DURABLE_SECONDS / 0.001)):
             if self._broker.log.durable >= target:

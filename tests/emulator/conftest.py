@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from solace.messaging.config.solace_properties import authentication_properties as authentication
 from solace.messaging.config.solace_properties import service_properties as service
 from solace.messaging.config.solace_properties import transport_layer_properties as transport
 from solace.messaging.messaging_service import MessagingService
 
 from tests.emulator.process import Emulator, running
+
+settings.register_profile("unhurried", deadline=None)  # the machine may be shared
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="module")

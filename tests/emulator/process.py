@@ -61,10 +61,18 @@ class Emulator:
         """End it in order and return the exit code."""
         return self._end(signal.SIGTERM)
 
+    def ended(self) -> int:
+        """Wait for it to end by itself and return the exit code."""
+        return self._wait()
+
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
         self._process.send_signal(number)
+        return self._wait()
+
+    def _wait(self) -> int:
+        assert self._process is not None
         code = self._process.wait(_STOP_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,3 +120,27 @@ def test_a_publisher_that_resumes_is_not_stored_twice(tmp_path: Path, connect: C
                 restart(emulator)
         assert eventually(lambda: receipts.count == 600, 20)
         assert emulator.depth("once") == 600
+
+
+def test_a_full_disk_stops_it_and_everything_acknowledged_is_there_afterwards(tmp_path: Path, connect: Connect) -> None:
+    """The disk is filled by a limit on the size of a file."""
+    emulator = Emulator(tmp_path / "data", "--sync", "always")
+    emulator.start()
+    emulator.queue("filling", "filling/>")
+    resource.prlimit(emulator.pid, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+    publisher = persistent_publisher(connect(emulator, "filling"))
+    receipts = Receipts()
+    publisher.set_message_publish_receipt_listener(receipts)
+    for number in range(500):
+        publisher.publish(bytearray(1000), Topic.of("filling/x"), user_context=number)
+    assert emulator.ended() == 3
+    assert "File too large" in emulator.log
+    acknowledged = receipts.count
+    assert acknowledged < 500
+    emulator.start()
+    try:
+        assert emulator.depth("filling") >= acknowledged
+        assert eventually(lambda: receipts.count == 500, 20)
+        assert emulator.depth("filling") == 500
+    finally:
+        emulator.kill()

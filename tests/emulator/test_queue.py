@@ -203,7 +203,7 @@ def test_one_rejecting_queue_keeps_a_message_out_of_all_and_a_silent_one_only_ou
     world.publish("a", "too large", flow=flow)
     assert (len(full), len(other)) == (0, 0)
     assert flow.refused == {1: None}
-    values = configuration._queue_value(full) | {"reject_msg_to_sender_on_discard_behavior": "never"}  # noqa: SLF001
+    values = configuration._queue_value(full) | {"reject_msg_to_sender_on_discard_behavior": "never"}
     world.configure(configuration.ConfigSet(configuration.QUEUE, ("default", "full"), values))
     world.publish("a", "too large", flow=flow)
     assert (len(full), len(other)) == (0, 1)
@@ -264,7 +264,7 @@ def test_shutting_egress_ends_flows_and_keeps_messages() -> None:
     consumer = Consumer()
     world.bind(queue, consumer)
     world.publish("a", "1")
-    values = configuration._queue_value(queue) | {"egress_enabled": False}  # noqa: SLF001
+    values = configuration._queue_value(queue) | {"egress_enabled": False}
     world.configure(configuration.ConfigSet(configuration.QUEUE, ("default", "q"), values))
     assert consumer.ended == ["Queue Shutdown"]
     assert len(queue) == 1
