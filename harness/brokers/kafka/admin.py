@@ -40,6 +40,12 @@ _TOPIC_SETTINGS_SHOWN = ("min.insync.replicas", "flush.messages", "unclean.leade
 _SETTINGS_REFUSED = frozenset(
     {KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION, KafkaError.INVALID_REPLICATION_FACTOR}
 )
+_STALE_LEADER = (
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+)
 _GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND})
 _NOTHING_TO_DELETE = _GONE | {KafkaError.NON_EMPTY_GROUP}
 _COORDINATOR_MOVES = frozenset(
@@ -208,10 +214,19 @@ class KafkaAdmin:
         return Observation(time.monotonic_ns(), readers, detail)
 
     def _ends(self, topic: str, partitions: int) -> list[int]:
+        """End offsets. After a restart the library asks with the leader's old epoch until its metadata is renewed."""
         wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
-        futures = self._connected().list_offsets(wanted, request_timeout=_REQUEST_S)
-        ends = {part.partition: self._resolved(future).offset for part, future in futures.items()}
-        return [ends[number] for number in range(partitions)]
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
+            futures = self._connected().list_offsets(wanted, request_timeout=_REQUEST_S)
+            try:
+                ends = {part.partition: self._result(future).offset for part, future in futures.items()}
+                return [ends[number] for number in range(partitions)]
+            except KafkaException as error:
+                if error.args[0].code() not in _STALE_LEADER or time.monotonic() > deadline:
+                    raise self._administrative(error) from error
+            self._metadata(_REQUEST_S)
+            time.sleep(0.1)
 
     def _committed(self, group: str, topic: str, partitions: int) -> list[int]:
         """Committed offsets; 0, the start of the run's fresh topic, where nothing is committed."""
@@ -235,9 +250,6 @@ class KafkaAdmin:
             if error.args[0].code() in _GONE:
                 return 0
             raise self._administrative(error) from error
-
-    def _resolved(self, future: Future[_T]) -> _T:
-        return self._answer(lambda: future)
 
     def _answer(self, ask: Callable[[], Future[_T]]) -> _T:
         try:

@@ -90,13 +90,13 @@ def shown(properties: Mapping[str, Any]) -> dict[str, str]:
 class ConnectionWatch:
     """Turns librdkafka's errors into `ClientEvent`s. Its callbacks run inside poll, on the owner's thread.
 
-    ``down`` is the first failure after data flowed, ``reconnecting`` each further one, ``reconnected`` the first
-    message or acknowledgement after that: the only proof of a connection that the library gives.
+    ``down`` is the first failure after data flowed, ``reconnecting`` further ones, ``reconnected`` the first message or acknowledgement after that: the only proof of a connection that the library gives.
     """
 
     def __init__(self) -> None:
         self._events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
         self.connected = True
+        self._told_s = 0.0
         self.last_error: str | None = None
         self.refused = False  # login or TLS was refused: waiting longer does not help
 
@@ -108,10 +108,17 @@ class ConnectionWatch:
         self.last_error = error.str()
         self.refused |= error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
         if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):
-            self.note("down" if self.connected else "reconnecting", error.str())
-            self.connected = False
+            self._failed(error.str())
         else:
             self.note("error", error.str())
+
+    def _failed(self, text: str) -> None:
+        """The library tries about ten times a second; one event a second tells as much."""
+        now = time.monotonic()
+        if self.connected or now - self._told_s >= 1.0:
+            self.note("down" if self.connected else "reconnecting", text)
+            self._told_s = now
+        self.connected = False
 
     def note(self, kind: str, text: str) -> None:
         """Record an event that the owner saw."""

@@ -29,6 +29,7 @@ from crep.harness.brokers.contract import (
     Endpoint,
     MappingFile,
     Message,
+    Messages,
     NotSupported,
     Outcome,
     Outcomes,
@@ -544,7 +545,7 @@ class Bench:
         self._members.remove(member)
         member.close()
 
-    def messages(self, provisioned: Provisioned):  # type: ignore[no-untyped-def]
+    def messages(self, provisioned: Provisioned) -> Messages:
         messages = self.broker.messages(self.endpoint, provisioned, self.channel.readers)
         self._closing.append(messages.close)
         return messages
