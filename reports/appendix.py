@@ -26,6 +26,7 @@ from crep.reports.blocks import (
 from crep.reports.comparison import RunRow, RunState, ScenarioComparison, Site, Subject
 from crep.reports.figures import UNCOUNTED_SHOWN, uncounted_name
 
+_MAPPING_HEAD = ("name", "version", "summary", "system")
 _STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
     "counted": ("counted", "good"),
     "control": ("control", "muted"),
@@ -101,7 +102,7 @@ def _run_row(scenario: ScenarioComparison, row: RunRow) -> tuple[Cell, ...]:
 
 def provenance(scenario: ScenarioComparison) -> list[Block]:
     """Who measured, on what, with which settings, from which text; and the command that does it again."""
-    blocks: list[Block] = [Heading(1, f"Provenance of {scenario.name}", new_page=True)]
+    blocks: list[Block] = [Heading(1, f"Provenance of {scenario.name}")]
     blocks.append(Facts(tuple(_origin(scenario))))
     blocks += [
         Heading(2, "Run it again"),
@@ -143,7 +144,9 @@ def _site(subject: Subject, site: Site) -> list[Block]:
         ("Durability", listed([f"{c}: {text}" for c, text in site.durability.items()]) or NOTHING),
         *_pairs("Configuration", site.configuration),
         *_pairs("Limits", site.caps),
-        *_pairs("Mapping", {k: v for k, v in site.mapping.items() if k not in ("summary", "system")}),
+        ("Mapping", f"{site.mapping.get('name', 'unknown')}, version {site.mapping.get('version', 'unknown')}"),
+        ("Mapping, summary", str(site.mapping.get("summary", NOTHING))),
+        *_pairs("Mapping", {k: v for k, v in site.mapping.items() if k not in _MAPPING_HEAD}),
         *(pair for channel, made in sorted(site.objects.items()) for pair in _pairs(f"Objects of {channel}", made)),
         *_pairs("Deployment", site.deployment),
     ]

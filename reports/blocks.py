@@ -54,9 +54,10 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Group:
-    """A line across a table that heads the rows below it."""
+    """A line across a table: heads the rows below it, or (*note*) says something of those above."""
 
     text: str
+    style: Literal["head", "note"] = "head"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from crep.harness.checks.results import Offender
 from crep.reports.blocks import (
     NOTHING,
     Block,
@@ -62,6 +63,8 @@ _SEND_LINES: _Lines = (
     ("Intended, never handed over", "unscheduled", False),
     ("Contradicting outcomes", "contradictions", False),
 )
+OFFENDERS_SHOWN = 2
+"""Of each kind; report.json holds more."""
 _BROKEN = frozenset(
     ("lost", "pending", "duplicates_unflagged", "reordered", "corrupt", "foreign", "unexpected", "contradictions")
 )
@@ -97,7 +100,7 @@ def ledger(scenario: ScenarioComparison) -> list[Block]:
 def _counter_rows(
     lines: _Lines, counts: Sequence[Mapping[str, int] | None], subjects: Sequence[Subject]
 ) -> list[tuple[Cell, ...] | Group]:
-    """One row per counter; those that are 0 on every target share the last one."""
+    """One row per counter; those that are 0 wherever something was counted share the last one."""
     rows: list[tuple[Cell, ...] | Group] = []
     zero = []
     for title, name, always in lines:
@@ -111,40 +114,37 @@ def _counter_rows(
         ]
         rows.append((Cell(title), *cells))
     if zero:
-        text = "None: " + "; ".join(title[0].lower() + title[1:] for title in zero)
-        zeros = [Cell(NOTHING if of is None else "0", tone_of(s)) for of, s in zip(counts, subjects, strict=True)]
-        rows.append((Cell(text, "muted"), *zeros))
+        rows.append(Group("None: " + "; ".join(title[0].lower() + title[1:] for title in zero) + ".", "note"))
     return rows
 
 
 def _offenders(scenario: ScenarioComparison) -> list[Block]:
-    rows = [
-        (
-            Cell(scenario.subject(row.subject).title, tone_of(scenario.subject(row.subject))),
-            Cell(f"{row.channel}.{row.reader}"),
-            Cell(o.kind),
-            Cell(count(o.publisher)),
-            Cell(count(o.sequence)),
-            Cell(count(o.key)),
-            Cell(significant(o.at_s)),
-            Cell(o.detail),
-        )
-        for row in scenario.ledger
-        for o in row.offenders
-    ]
+    rows = []
+    for row in scenario.ledger:
+        subject = scenario.subject(row.subject)
+        for kind in dict.fromkeys(offender.kind for offender in row.offenders):
+            of_kind = [offender for offender in row.offenders if offender.kind == kind][:OFFENDERS_SHOWN]
+            rows += [_offender(f"{row.channel}.{row.reader}", subject, offender) for offender in of_kind]
     if not rows:
         return []
     columns = (
-        Column("Target", "left", 2),
-        Column("Reader", "left", 2),
-        Column("What", "left", 1),
+        Column("Target", "left", 3),
+        Column("Reader", "left", 3),
+        Column("What", "left", 3),
         Column("Publisher", "right"),
         Column("Sequence", "right"),
         Column("Key", "right"),
         Column("At (s)", "right"),
-        Column("Detail", "left", 2),
+        Column("Detail", "left", 4),
     )
     return [Table("First messages of each kind of anomaly, by identity.", columns, tuple(rows))]
+
+
+def _offender(place: str, subject: Subject, offender: Offender) -> tuple[Cell, ...]:
+    tone = tone_of(subject)
+    numbers = (count(offender.publisher), count(offender.sequence), count(offender.key), significant(offender.at_s))
+    texts = (subject.title, place, offender.kind, *numbers, offender.detail)
+    return tuple(Cell(text, tone) for text in texts)
 
 
 def faults(scenario: ScenarioComparison) -> list[Block]:

@@ -138,7 +138,7 @@ def _percentile_axis(axes: Any, curves: Sequence[Curve]) -> None:
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.xaxis.set_major_locator(FixedLocator([1.0 / (1.0 - p / 100.0) for p in shown]))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100.0 * (1.0 - 1.0 / x):.5g} %"))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100.0 * (1.0 - 1.0 / x):.5g}"))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.6g}"))
         axis.yaxis.set_minor_locator(NullLocator())

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from crep.harness.checks.results import ChannelLedger, FaultResult, ReaderLedger, RunResults
+from crep.harness.checks.results import ChannelLedger, FaultResult, Offender, ReaderLedger, RunResults
 from crep.harness.metrics.histogram import SAMPLES_BEYOND, Histogram, upper_bound
 from crep.harness.runs.document import RunDocument
 from crep.harness.runs.read import State
@@ -31,7 +31,7 @@ from crep.reports.comparison import (
 PUBLISHING = ("acknowledge", "lateness")
 RECEIVING = ("latency", "service")
 PERCENTILES = ("50", "90", "99", "99.9", "99.99")
-OFFENDERS_SHOWN = 5
+OFFENDERS_KEPT = 5
 _IDENTITY = {"channel", "reader", "share", "delivery", "members", "members_receipts", "offenders", "rejection_reasons"}
 
 
@@ -138,10 +138,17 @@ def ledger(origin: Origin, runs: Sequence[RunData]) -> tuple[LedgerRow, ...]:
             durability=origin.durability,
             runs=run_ids(runs),
             counts=_added(ledgers),
-            offenders=tuple(o for one in ledgers for o in one.offenders)[:OFFENDERS_SHOWN],
+            offenders=_first_of_each_kind(o for one in ledgers for o in one.offenders),
         )
         for (channel, reader), ledgers in rows.items()
     )
+
+
+def _first_of_each_kind(offenders: Iterable[Offender]) -> tuple[Offender, ...]:
+    kinds: dict[str, list[Offender]] = {}
+    for offender in offenders:
+        kinds.setdefault(offender.kind, []).append(offender)
+    return tuple(offender for found in kinds.values() for offender in found[:OFFENDERS_KEPT])
 
 
 def throughput(origin: Origin, runs: Sequence[RunData]) -> tuple[ThroughputRow, ...]:

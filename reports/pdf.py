@@ -81,7 +81,9 @@ def _plain(block: Block, names: Mapping[str, str]) -> dict[str, Any]:
     """The block as the template wants it."""
     plain = cast(dict[str, Any], _printable(dataclasses.asdict(block), WORD if isinstance(block, Table) else LINE))
     if isinstance(block, Table):
-        plain["rows"] = [{"group": r["text"]} if isinstance(r, dict) else {"cells": r} for r in plain["rows"]]
+        plain["rows"] = [
+            {"group": r["text"], "style": r["style"]} if isinstance(r, dict) else {"cells": r} for r in plain["rows"]
+        ]
     if isinstance(block, Picture):
         plain["file"] = names[block.name]
     return plain

@@ -171,7 +171,7 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
     blocks.append(
         Table("Targets: how the neutral scenario became native objects, and how it is known.", columns, tuple(rows))
     )
-    return blocks + [Paragraph(text, "note") for text in (*_labels(scenario), *_mappings(scenario))]
+    return blocks + [Paragraph(text, "note") for text in _labels(scenario)]
 
 
 def _labels(scenario: ScenarioComparison) -> list[str]:
@@ -181,12 +181,6 @@ def _labels(scenario: ScenarioComparison) -> list[str]:
         for label in sorted(subject.labels.items()):
             bearers.setdefault(label, []).append(subject.title)
     return [f"{code} ({listed(titles)}): {text}" for (code, text), titles in bearers.items()]
-
-
-def _mappings(scenario: ScenarioComparison) -> list[str]:
-    """What each mapping does, once; its rules stand under Provenance."""
-    mappings = [site.mapping for subject in scenario.subjects for site in subject.sites]
-    return list(dict.fromkeys(f"{m.get('name')}: {m['summary']}" for m in mappings if m.get("summary")))
 
 
 def _fault_of(scenario: ScenarioComparison, subject: Subject, key: tuple[int, str, float]) -> FaultSummary | None:
