@@ -6,6 +6,7 @@ import logging
 import os
 import ssl
 import time
+from pathlib import Path
 from typing import Final
 
 from .connection import Connection
@@ -74,7 +75,7 @@ class Server:
     async def start(self) -> dict[str, object]:
         """Open the listeners and return the ready line's content. Raises :class:`StartFailure`."""
         options = self.options
-        tls = _tls_context(options) if options.tls_certificate is not None else None
+        tls = _tls_context(options.tls_certificate, options.tls_key) if options.tls_certificate is not None else None
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
         ready["smf"] = f"tcp://{await self._listen_smf('--smf-port', options.smf_port, None)}"
         if tls is not None:
@@ -167,15 +168,12 @@ class Server:
         self._directory.close()
 
 
-def _tls_context(options: Options) -> ssl.SSLContext:
+def _tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    assert options.tls_certificate is not None  # noqa: S101 - the caller has looked
     try:
-        context.load_cert_chain(options.tls_certificate, options.tls_key)
+        context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        raise StartFailure(
-            f"--tls-certificate {options.tls_certificate}: {error}; give a PEM chain and its key"
-        ) from error
+        raise StartFailure(f"--tls-certificate {certificate}: {error}; give a PEM chain and its key") from error
     return context
 
 

@@ -201,7 +201,7 @@ class Broker:
         """Note what became of a publisher's message; it is told once everything up to here is durable."""
         if refusal is not None:
             self.log.append(encode(records.MessageRefused(flow.number, message_id)))
-            self.log.commit()
+        self.log.commit()
         flow.note(message_id, self.log.position, refusal)
         self._unsettled[flow] = None
         self._schedule()

@@ -133,7 +133,7 @@ class Queue:
         self._entries: dict[int, Entry] = {}
         self._fresh: deque[Entry] = deque()
         self._returned: list[tuple[int, Entry]] = []
-        self._expiry: list[tuple[int, int, Entry]] = []
+        self._expiry: list[tuple[int, int]] = []  # (time, id): no entry is kept alive by it
         self._flows: list[ConsumerFlow] = []  # in bind order
         self._browsers: list[ConsumerFlow] = []
         self._turn = 0
@@ -196,7 +196,7 @@ class Queue:
         stats.spooled_byte_count += message.size
         stats.msg_spool_peak_usage = max(stats.msg_spool_peak_usage, self.spool_usage)
         if entry.expires_at_ms:
-            heapq.heappush(self._expiry, (entry.expires_at_ms, entry.id, entry))
+            heapq.heappush(self._expiry, (entry.expires_at_ms, entry.id))
         for browser in self._browsers:
             browser.backlog.append(entry)
         self._host.wake(self)
@@ -350,16 +350,20 @@ class Queue:
         """Bury what has outlived its time to live; a delivered message does not expire."""
         now = self._host.now_ms() if self._expiry else 0
         while self._expiry and self._expiry[0][0] <= now:
-            entry = heapq.heappop(self._expiry)[2]
+            entry = self._entries.get(heapq.heappop(self._expiry)[1])
+            if entry is None:
+                continue
             if entry.flow is None:
                 self.bury([entry], "ttl")
-            elif not entry.removed:  # looked at again when it may have come back
-                heapq.heappush(self._expiry, (now + 1000, entry.id, entry))
+            else:  # looked at again when it may have come back
+                heapq.heappush(self._expiry, (now + 1000, entry.id))
 
     def delete_all(self) -> None:
         """Delete every message, also delivered ones, as an administrator does."""
         self.stats.deleted_msg_count += len(self._entries)
         self.accept(list(self._entries.values()))
+        self._fresh.clear()
+        self._returned.clear()
 
     # -- flows
 

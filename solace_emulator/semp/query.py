@@ -35,10 +35,13 @@ class Condition:
             return (_glob(self.value).fullmatch(_written(actual)) is not None) == (self.operator == "==")
         if isinstance(actual, int) and not isinstance(actual, bool):
             try:
-                return _ordered(self.operator, actual, int(self.value))
+                order = actual - int(self.value)
             except ValueError:
                 raise invalid_parameter(f"where: {self.name} is compared with {self.value!r}, no number") from None
-        return _ordered(self.operator, _written(actual).encode(), self.value.encode())
+        else:
+            left, right = _written(actual).encode(), self.value.encode()
+            order = (left > right) - (left < right)
+        return {"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[self.operator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,6 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _ordered(operator: str, left: "int | bytes", right: "int | bytes") -> bool:
-    below, equal = left < right, left == right  # type: ignore[operator]
-    return {"<": below, "<=": below or equal, ">": not (below or equal), ">=": not below}[operator]
 
 
 def _cursor(position: int) -> str:
