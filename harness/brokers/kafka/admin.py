@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from crep.harness.brokers.contract import (
     BrokerError,
@@ -32,6 +32,7 @@ from crep.harness.brokers.kafka.client import (
 )
 from crep.harness.brokers.kafka.facts import CAPABILITIES_OF_KAFKA, DECIDING, LIMITS, recognise
 from crep.harness.brokers.kafka.features import ask_features
+from crep.harness.brokers.kafka.lag import GroupWatch, Lag
 from crep.harness.brokers.kafka.layout import channel_layout, topics_of
 
 _REQUEST_S = 5.0
@@ -39,17 +40,6 @@ _LEADERS_WITHIN_S = 15.0
 _TOPIC_SETTINGS_SHOWN = ("min.insync.replicas", "flush.messages", "unclean.leader.election.enable", "retention.ms")
 _SETTINGS_REFUSED = frozenset(
     {KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION, KafkaError.INVALID_REPLICATION_FACTOR}
-)
-_STALE_LEADER = (
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-)
-_GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND})
-_NOTHING_TO_DELETE = _GONE | {KafkaError.NON_EMPTY_GROUP}
-_COORDINATOR_MOVES = frozenset(
-    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
 )
 _T = TypeVar("_T")
 
@@ -61,6 +51,7 @@ class KafkaAdmin:
         self._endpoint = endpoint
         self._watch = ConnectionWatch()
         self._client: AdminClient | None = None
+        self._groups: dict[tuple[str, str], GroupWatch] = {}  # group, topic
 
     def _connected(self) -> AdminClient:
         if self._client is None:
@@ -154,40 +145,23 @@ class KafkaAdmin:
         return {name: str(entry.value) for name, entry in entries if entry.value is not None}
 
     def remove(self, provisioned: Provisioned) -> None:
-        """Delete topics and groups.
+        """Delete the topics. Their groups go with them: Kafka drops the offsets of a deleted topic, then the group.
 
-        A group whose member has not left yet cannot be deleted: without its topics it has nothing left to keep, and
-        Kafka drops it by itself when the member's session ends.
+        (Deleting groups is left to the broker for the reason that ``lag`` gives.)
         """
-        client = self._connected()
         topics = [name for layout in provisioned.objects.values() for name in topics_of(layout)]
-        groups = [group for layout in provisioned.objects.values() for group in layout["groups"].values()]
-        for group in groups:
-            self._delete(lambda name: client.delete_consumer_groups([name], request_timeout=_REQUEST_S), group)
-        for topic in topics:
-            self._delete(lambda name: client.delete_topics([name], request_timeout=_REQUEST_S), topic)
+        if not topics:
+            return
+        for name, future in self._connected().delete_topics(topics, request_timeout=_REQUEST_S).items():
+            try:
+                self._result(future)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    text = error.args[0].str()
+                    raise BrokerError(f"{name!r} cannot be deleted at {self._endpoint.bootstrap}: {text}") from error
         deadline = time.monotonic() + _LEADERS_WITHIN_S  # the deletion is answered before every broker has seen it
         while set(topics) & set(self._metadata(_REQUEST_S).topics) and time.monotonic() < deadline:
             time.sleep(0.05)
-
-    def _delete(self, ask: Callable[[str], dict[str, Future[Any]]], name: str) -> None:
-        try:
-            self._settled(lambda: ask(name)[name])
-        except KafkaException as error:
-            if error.args[0].code() not in _NOTHING_TO_DELETE:
-                text = error.args[0].str()
-                raise BrokerError(f"{name!r} cannot be deleted at {self._endpoint.bootstrap}: {text}") from error
-
-    def _settled(self, ask: Callable[[], Future[_T]]) -> _T:
-        """Ask a group's coordinator, again for a moment while the cluster is still choosing or loading it."""
-        deadline = time.monotonic() + _REQUEST_S
-        while True:
-            try:
-                return self._result(ask())
-            except KafkaException as error:
-                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
 
     def observe(self, provisioned: Provisioned) -> Observation:
         """Lag of each group: end offsets minus committed ones.
@@ -199,66 +173,30 @@ class KafkaAdmin:
         readers: dict[str, ReaderState] = {}
         detail: Json = {}
         for channel, layout in provisioned.objects.items():
-            ends = self._ends(layout["topic"], layout["partitions"])
-            detail[channel] = {"end_offsets": ends}
             for reader, group in layout["groups"].items():
-                committed = self._committed(group, layout["topic"], layout["partitions"])
+                lag = self._lag(group, layout["topic"], layout["partitions"])
                 dead = layout["dead_letter_topics"].get(reader)
                 readers[f"{channel}.{reader}"] = ReaderState(
-                    backlog=sum(max(0, end - done) for end, done in zip(ends, committed, strict=True)),
+                    backlog=lag.messages,
                     redelivered=None,
-                    dead_lettered=sum(self._ends(dead, 1)) if dead else None,
+                    dead_lettered=sum(self._lag(group, dead, 1).ends) if dead else None,
                     connections=self._members(group),
                 )
-                detail[channel][reader] = {"group": group, "committed": committed}
+                detail[f"{channel}.{reader}"] = {"group": group, "ends": lag.ends, "committed": lag.committed}
         return Observation(time.monotonic_ns(), readers, detail)
 
-    def _ends(self, topic: str, partitions: int) -> list[int]:
-        """End offsets. After a restart the library asks with the leader's old epoch until its metadata is renewed."""
-        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
-        deadline = time.monotonic() + _REQUEST_S
-        while True:
-            futures = self._connected().list_offsets(wanted, request_timeout=_REQUEST_S)
-            try:
-                ends = {part.partition: self._result(future).offset for part, future in futures.items()}
-                return [ends[number] for number in range(partitions)]
-            except KafkaException as error:
-                if error.args[0].code() not in _STALE_LEADER or time.monotonic() > deadline:
-                    raise self._administrative(error) from error
-            self._metadata(_REQUEST_S)
-            time.sleep(0.1)
-
-    def _committed(self, group: str, topic: str, partitions: int) -> list[int]:
-        """Committed offsets; 0, the start of the run's fresh topic, where nothing is committed."""
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in range(partitions)])
-        client = self._connected()
-        found = self._answer(
-            lambda: client.list_consumer_group_offsets([asked], request_timeout=_REQUEST_S)[group]
-        ).topic_partitions
-        committed = {part.partition: max(0, part.offset) for part in found}
-        return [committed.get(number, 0) for number in range(partitions)]
+    def _lag(self, group: str, topic: str, partitions: int) -> Lag:
+        known = self._groups.get((group, topic))
+        if known is None:
+            known = self._groups[group, topic] = GroupWatch(self._endpoint, group, topic, partitions)
+        return known.lag()
 
     def _members(self, group: str) -> int:
-        client = self._connected()
         try:
-            return len(
-                self._settled(
-                    lambda: client.describe_consumer_groups([group], request_timeout=_REQUEST_S)[group]
-                ).members
-            )
+            found = self._connected().list_groups(group, timeout=_REQUEST_S)
         except KafkaException as error:
-            if error.args[0].code() in _GONE:
-                return 0
-            raise self._administrative(error) from error
-
-    def _answer(self, ask: Callable[[], Future[_T]]) -> _T:
-        try:
-            return self._settled(ask)
-        except KafkaException as error:
-            raise self._administrative(error) from error
-
-    def _administrative(self, error: KafkaException) -> BrokerError:
-        return BrokerError(f"Kafka at {self._endpoint.bootstrap} answers: {error.args[0].str()}")
+            raise unreachable(self._endpoint, error, self._watch) from error
+        return sum(len(one.members) for one in found)
 
     def facts(self) -> Facts:
         """What the cluster says of itself; see ``facts.recognise`` for the evidence that *genuine* needs."""
@@ -297,5 +235,8 @@ class KafkaAdmin:
         return CAPABILITIES_OF_KAFKA
 
     def close(self) -> None:
-        """Release the client."""
+        """Release the clients."""
         self._client = None
+        for group in self._groups.values():
+            group.close()
+        self._groups.clear()

@@ -90,7 +90,8 @@ def shown(properties: Mapping[str, Any]) -> dict[str, str]:
 class ConnectionWatch:
     """Turns librdkafka's errors into `ClientEvent`s. Its callbacks run inside poll, on the owner's thread.
 
-    ``down`` is the first failure after data flowed, ``reconnecting`` further ones, ``reconnected`` the first message or acknowledgement after that: the only proof of a connection that the library gives.
+    ``down`` is the first failure after data flowed, ``reconnecting`` further ones, ``reconnected`` the first message or
+    acknowledgement after that: the only proof of a connection that the library gives.
     """
 
     def __init__(self) -> None:

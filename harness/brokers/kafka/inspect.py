@@ -1,13 +1,11 @@
-"""Look into a reader's backlog: read from its committed offsets to the end with a consumer of no group."""
+"""Look into a reader's backlog: read from its committed offsets to the end with a consumer that does not join."""
 
 from __future__ import annotations
 
 import time
-import uuid
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
-from confluent_kafka.admin import AdminClient
 
 from crep.harness.brokers.contract import Endpoint, Message, NotSupported, Provisioned
 from crep.harness.brokers.kafka.client import ConnectionWatch, connection, unreachable
@@ -37,11 +35,11 @@ class KafkaInspect:
         watch = ConnectionWatch()
         consumer = Consumer(
             connection(self._endpoint, "crep-inspect")
-            | {"group.id": f"crep-inspect-{uuid.uuid4().hex}", "enable.auto.commit": False}
+            | {"group.id": group, "enable.auto.commit": False}
             | watch.options()
         )
         try:
-            left = self._remaining(consumer, group, layout["topic"], layout["partitions"])
+            left = self._remaining(consumer, layout["topic"], layout["partitions"])
             consumer.assign([TopicPartition(layout["topic"], number, start) for number, (start, _) in left.items()])
             return self._scan(consumer, left, identity, limit, layout["topic_header"])
         except KafkaException as error:
@@ -49,17 +47,12 @@ class KafkaInspect:
         finally:
             consumer.close()
 
-    def _remaining(self, consumer: Consumer, group: str, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+    def _remaining(self, consumer: Consumer, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
         """First uncommitted and end offset of each partition that has any left."""
-        admin = AdminClient(connection(self._endpoint, "crep-inspect"))
-        places = [TopicPartition(topic, number) for number in range(partitions)]
-        asked = ConsumerGroupTopicPartitions(group, places)
-        (future,) = admin.list_consumer_group_offsets([asked], request_timeout=_REQUEST_S).values()
-        committed = {part.partition: part.offset for part in future.result(timeout=2 * _REQUEST_S).topic_partitions}
         left = {}
-        for place in places:
+        for place in consumer.committed([TopicPartition(topic, n) for n in range(partitions)], timeout=_REQUEST_S):
             low, end = consumer.get_watermark_offsets(place, timeout=_REQUEST_S, cached=False)
-            start = max(low, committed.get(place.partition, 0))
+            start = max(low, place.offset)
             if start < end:
                 left[place.partition] = (start, end)
         return left

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -351,19 +352,21 @@ class BrokerContract:
 
     # --- failures -------------------------------------------------------------------------------------------------
 
-    def test_an_unreachable_broker_is_named_within_twenty_seconds(self, broker: Adapter, mapping: MappingFile) -> None:
+    def test_an_unreachable_broker_is_named_in_time(self, broker: Adapter, mapping: MappingFile) -> None:
         nowhere, address = self.unreachable()
         channel = ChannelSpec(CHANNEL, TOPICS, KEYS, (reader("billing"),), Durability(1, "disk"))
-        started = time.monotonic()
-        with pytest.raises(BrokerError, match=address):
-            broker.admin(nowhere).provision("nobody", [channel], mapping)
-        assert time.monotonic() - started < 20.0
         publisher = broker.publisher(
             PublisherSpec(nowhere, "p", CHANNEL, self.objects_of_nobody(), TOPICS, True, mapping.publisher, RECONNECT_S)
         )
-        started = time.monotonic()
-        with pytest.raises(BrokerError, match=address):
-            publisher.open()
+        with ThreadPoolExecutor() as threads:
+            started = time.monotonic()
+            failing = [
+                threads.submit(broker.admin(nowhere).provision, "nobody", [channel], mapping),
+                threads.submit(publisher.open),
+            ]
+            for one in failing:
+                with pytest.raises(BrokerError, match=address):
+                    one.result(30.0)
         assert time.monotonic() - started < 20.0
         publisher.close()
 
