@@ -1,0 +1,18 @@
+"""All claims. A new one is a module and a line here."""
+
+from __future__ import annotations
+
+from soak.claim import Claim
+from soak.ended import Ended
+from soak.journal import Journal
+from soak.kill import Kill
+from soak.lies import LiesCaught
+
+CLAIMS: tuple[Claim, ...] = (
+    Kill("kill-kafka", "kafka-local"),
+    Kill("kill-solace-emulator", "solace-emulator"),
+    Ended("sigkill-parent", "SIGKILL"),
+    Ended("interrupt", "SIGINT"),
+    LiesCaught("lies"),
+    Journal("emulator-kill9"),
+)
