@@ -65,7 +65,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
     origins = {b: Origin(b, judge.kind_of(_documents(of[b])), _durability(_documents(of[b]))) for b in bindings}
     standings = {b: _standing(origins[b], of[b]) for b in bindings}
     cells = {b: judge.expectations(origins[b], standings[b], counted[b]) for b in bindings}
-    subjects = tuple(_subject(origins[b], of[b], counted[b], standings[b], cells[b].values()) for b in bindings)
+    subjects = _told_apart([_subject(origins[b], of[b], counted[b], standings[b], cells[b].values()) for b in bindings])
     document = runs[0].document
     scenario = document.scenario
 
@@ -147,6 +147,17 @@ def _subject(
         labels={label.code: label.text for run in measured for label in run.document.labels},
         sites=tuple(_site(name, site) for name, site in document.sites.items()),
         clients=_client_groups(document.clients),
+    )
+
+
+def _told_apart(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Two set-ups of one product have one title: then the binding stands behind it."""
+    titles = [subject.title for subject in subjects]
+    return tuple(
+        subject.model_copy(update={"title": f"{subject.title} ({subject.key.removeprefix('bus=')})"})
+        if titles.count(subject.title) > 1
+        else subject
+        for subject in subjects
     )
 
 

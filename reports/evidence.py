@@ -331,7 +331,7 @@ def contests(scenario: ScenarioComparison) -> list[Block]:
             Cell(f"{scenario.subject(c.left).title} / {scenario.subject(c.right).title}"),
             Cell(significant(c.ratio)),
             Cell(f"{significant(c.low)} to {significant(c.high)}" if c.low is not None else NOTHING),
-            Cell(NOTHING if c.p_value is None else f"{c.p_value:.3f}"),
+            Cell(_p_value(c.p_value)),
             Cell(count(c.repetitions)),
             Cell(c.statement, "good" if c.winner else "muted"),
         )
@@ -351,3 +351,9 @@ def contests(scenario: ScenarioComparison) -> list[Block]:
         "paired t test on the logarithms, corrected over all comparisons of the report (Holm). A winner needs both."
     )
     return [Heading(1, "Performance compared"), Table(caption, columns, rows)]
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from crep.harness.checks.results import FaultResult, Rule, RunResults, Throughput
 from crep.harness.runs.document import Label, RunDocument
-from crep.reports import Comparison, compile_comparison
+from crep.reports import Comparison, compile_comparison, render
 from tests.reports import factories
 from tests.reports.factories import FakeRun
 
@@ -202,3 +203,14 @@ def test_control_runs_enter_no_number() -> None:
     demo = factories.demo()
     without = [run for run in demo if run.document.kind == "measured"]
     assert compile_comparison(demo).scenarios[0].curves == compile_comparison(without).scenarios[0].curves
+
+
+def test_a_comparison_with_a_winner_prints_its_interval_and_its_winner(tmp_path: Path) -> None:
+    comparison = compared(five(A, 4000.0), five(B, 1000.0))
+    pdf, page = render(comparison, tmp_path, ("pdf", "html"))
+    text = page.read_text()
+    assert "Performance compared" in text
+    assert "Apache Kafka 4.1.0 (kafka-a) is better in throughput, orders" in text
+    throughput = next(c for c in comparison.scenarios[0].contests if c.metric == "throughput")
+    assert f"{throughput.low:.2f} to {throughput.high:.2f}" in text
+    assert pdf.stat().st_size > 10_000
