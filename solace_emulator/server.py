@@ -158,7 +158,10 @@ class Server:
         if not self.failed:
             for record in self._broker.last_words():
                 self._commit.append(record)
-        self._commit.close()
+        try:
+            self._commit.close()
+        except OSError as error:
+            self._disk_failed(error)
         self._broker.work()
         for connection in list(self._connections):
             connection.abort()

@@ -135,32 +135,39 @@ class Broker:
         expires: bool = True,
     ) -> None:
         """Write a message to the journal once and give it to its queues."""
-        message_id = self._next_message
-        self._next_message += 1
-        numbers = [queue.number for queue in queues]
-        now = self.now_ms()
-        segment = self.log.segment
-        position = self.log.append(
-            encode(
-                records.Spooled(
-                    message_id,
-                    tuple(numbers),
-                    flow.number if flow is not None else 0,
-                    publisher_message_id,
-                    now,
-                    message.flags,
-                    message.cos,
-                    message.kept,
-                    message.body,
-                )
-            )
+        spooled = SpooledMessage(
+            self._next_message,
+            message,
+            [queue.number for queue in queues],
+            segment=self.log.segment,
+            position=0,
+            spooled_at_ms=self.now_ms(),
+            expires=expires,
         )
-        self.log.commit()
-        spooled = SpooledMessage(message_id, message, numbers, segment, position, now)
-        self.live.setdefault(segment, {})[message_id] = spooled
+        self._next_message += 1
+        spooled.position = self._write(spooled, flow.number if flow is not None else 0, publisher_message_id)
+        self.live.setdefault(spooled.segment, {})[spooled.id] = spooled
         vpn.holds(spooled)
         for queue in queues:
-            queue.spool(spooled, expires=expires)
+            queue.spool(spooled)
+
+    def _write(self, spooled: SpooledMessage, flow: int, publisher_message_id: int) -> int:
+        message = spooled.message
+        record = records.Spooled(
+            spooled.id,
+            tuple(spooled.queues),
+            flow,
+            publisher_message_id,
+            spooled.spooled_at_ms,
+            spooled.expires,
+            message.flags,
+            message.cos,
+            message.kept,
+            message.body,
+        )
+        position = self.log.append(encode(record))
+        self.log.commit()
+        return position
 
     def released(self, queue: Queue, spooled: SpooledMessage) -> None:
         """A queue holds the message no longer; without queues it leaves the spool."""
@@ -228,23 +235,7 @@ class Broker:
     def respool(self, spooled: SpooledMessage) -> None:
         """Write a message to the journal's end again, so that its old segment can go."""
         self.move(spooled, self.log.segment)
-        message = spooled.message
-        self.log.append(
-            encode(
-                records.Spooled(
-                    spooled.id,
-                    tuple(spooled.queues),
-                    0,
-                    0,
-                    spooled.spooled_at_ms,
-                    message.flags,
-                    message.cos,
-                    message.kept,
-                    message.body,
-                )
-            )
-        )
-        self.log.commit()
+        self._write(spooled, 0, 0)
 
     def move(self, spooled: SpooledMessage, segment: int) -> None:
         """Note that a message's latest copy lies in this segment."""

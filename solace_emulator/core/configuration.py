@@ -183,6 +183,7 @@ def _set_queue(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> 
         queue.created_by_management = managed
         vpn.queues[name] = queue
         broker.queues_by_number[number] = (vpn, queue)
+        broker.reserve(number=number)
         return
     former, queue.settings = queue.settings, settings
     disturbed = any(

@@ -66,6 +66,7 @@ class Spooled:
     flow: int
     publisher_message_id: int
     spooled_at_ms: int
+    expires: bool
     flags: int
     cos: int
     kept: bytes
@@ -141,7 +142,7 @@ Record: TypeAlias = (
     | CleanStop
 )
 
-_SPOOLED: Final = struct.Struct(">BQIQQBBHII")
+_SPOOLED: Final = struct.Struct(">BQIQQ?BBHII")
 _KIND_JSON: Final = 1
 _KIND_SPOOLED: Final = 2
 _KIND_REMOVED: Final = 3
@@ -169,6 +170,7 @@ def encode(record: Record) -> bytes:
             record.flow,
             record.publisher_message_id,
             record.spooled_at_ms,
+            record.expires,
             record.flags,
             record.cos,
             len(record.queues),
@@ -202,9 +204,8 @@ def decode(data: bytes) -> Record:
 
 
 def _decode_spooled(data: bytes) -> Spooled:
-    _, message_id, flow, publisher_id, spooled_at, flags, cos, count, kept_length, body_length = _SPOOLED.unpack_from(
-        data
-    )
+    head = _SPOOLED.unpack_from(data)
+    _, message_id, flow, publisher_id, spooled_at, expires, flags, cos, count, kept_length, body_length = head
     at = _SPOOLED.size
     queues = struct.unpack_from(f">{count}I", data, at)
     at += 4 * count
@@ -212,7 +213,7 @@ def _decode_spooled(data: bytes) -> Spooled:
         raise ValueError("a spooled message's length does not fit its parts")
     kept = data[at : at + kept_length]
     body = data[at + kept_length :]
-    return Spooled(message_id, queues, flow, publisher_id, spooled_at, flags, cos, kept, body)
+    return Spooled(message_id, queues, flow, publisher_id, spooled_at, expires, flags, cos, kept, body)
 
 
 def _tupled(value: Any) -> Any:

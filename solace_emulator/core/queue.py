@@ -28,10 +28,18 @@ CauseOfDeath = Literal["redelivery", "ttl", "rejected"]
 class SpooledMessage:
     """A message on the spool, shared by the queues (by number) that still hold it."""
 
-    __slots__ = ("id", "message", "position", "queues", "segment", "spooled_at_ms")
+    __slots__ = ("expires", "id", "message", "position", "queues", "segment", "spooled_at_ms")
 
     def __init__(
-        self, message_id: int, message: Message, queues: list[int], segment: int, position: int, spooled_at_ms: int
+        self,
+        message_id: int,
+        message: Message,
+        queues: list[int],
+        *,
+        segment: int,
+        position: int,
+        spooled_at_ms: int,
+        expires: bool,
     ) -> None:
         self.id = message_id
         self.message = message
@@ -39,6 +47,7 @@ class SpooledMessage:
         self.segment = segment
         self.position = position
         self.spooled_at_ms = spooled_at_ms
+        self.expires = expires  # a dead message does not die of age a second time
 
 
 class Entry:
@@ -184,10 +193,10 @@ class Queue:
             return Refused(503, "Spool Over Quota"), behaviour != "never"
         return None
 
-    def spool(self, spooled: SpooledMessage, *, expires: bool = True) -> Entry:
+    def spool(self, spooled: SpooledMessage) -> None:
         """Take a message in, behind everything that is there."""
         message = spooled.message
-        entry = Entry(spooled, self._expiry_of(spooled) if expires else 0)
+        entry = Entry(spooled, self._expiry_of(spooled))
         self._entries[entry.id] = entry
         self._fresh.append(entry)
         self.spool_usage += message.size
@@ -200,10 +209,9 @@ class Queue:
         for browser in self._browsers:
             browser.backlog.append(entry)
         self._host.wake(self)
-        return entry
 
     def _expiry_of(self, spooled: SpooledMessage) -> int:
-        if not self.settings.respect_ttl_enabled:
+        if not (self.settings.respect_ttl_enabled and spooled.expires):
             return 0
         limits = [ttl for ttl in (spooled.message.time_to_live, self.settings.max_ttl * 1000) if ttl]
         return spooled.spooled_at_ms + min(limits) if limits else 0

@@ -97,7 +97,15 @@ def _restore_message(broker: Broker, record: records.Spooled, segment: int, know
     if not queues:
         return
     message = smf_message.restore(record.flags, record.cos, record.kept, record.body)
-    spooled = SpooledMessage(record.message_id, message, queues, segment, 0, record.spooled_at_ms)
+    spooled = SpooledMessage(
+        record.message_id,
+        message,
+        queues,
+        segment=segment,
+        position=0,
+        spooled_at_ms=record.spooled_at_ms,
+        expires=record.expires,
+    )
     known[record.message_id] = spooled
     broker.live.setdefault(segment, {})[spooled.id] = spooled
     broker.queues_by_number[queues[0]][0].holds(spooled)

@@ -6,7 +6,6 @@ durable before that, in any mode.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
@@ -15,7 +14,6 @@ from .store import Journal
 
 SyncMode = Literal["always", "batch", "never"]
 _BATCH_SECONDS: Final = 0.005
-_LOG: Final = logging.getLogger(__name__)
 
 
 class GroupCommit:
@@ -92,7 +90,7 @@ class GroupCommit:
 
     def _start_sync(self) -> None:
         target = self._journal.written
-        future = self._loop.run_in_executor(self._thread, self._journal.sync)
+        future = self._loop.run_in_executor(self._thread, self._journal.prepare_sync())
         future.add_done_callback(lambda done: self._synced(target, done))
 
     def _synced(self, target: int, done: "asyncio.Future[None]") -> None:
@@ -118,7 +116,6 @@ class GroupCommit:
     def _fail(self, error: OSError) -> None:
         if not self._failed:
             self._failed = True
-            _LOG.error("the journal cannot be written: %s", error)
             self._on_failure(error)
 
     def close(self) -> None:

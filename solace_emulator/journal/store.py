@@ -83,13 +83,21 @@ class Journal:
             os.fdatasync(self._fd)
             self._open(self.segment + 1)
 
-    def sync(self) -> None:
-        """Force what was written to the disk. May be called from another thread while this one goes on writing."""
+    def prepare_sync(self) -> Callable[[], None]:
+        """Return a function that forces everything written so far to the disk; call it once, from any thread.
+
+        It has a descriptor of its own, so that this thread may go on to the next segment meanwhile; what stands in
+        former segments was synced when they were full.
+        """
         descriptor = os.dup(self._fd)
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+
+        def sync() -> None:
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
+        return sync
 
     def drop_oldest(self) -> None:
         """Delete the oldest segment; never the one that is written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from crep.solace_emulator.core import configuration
@@ -95,14 +96,14 @@ def test_one_sync_serves_all_that_wait_in_a_turn(tmp_path: Path) -> None:
         running.make("q")
         await running.settled()
         syncs = 0
-        sync = running.journal.sync
+        prepare = running.journal.prepare_sync
 
-        def counted() -> None:
+        def counted() -> Callable[[], None]:
             nonlocal syncs
             syncs += 1
-            sync()
+            return prepare()
 
-        running.journal.sync = counted  # type: ignore[method-assign]
+        running.journal.prepare_sync = counted  # type: ignore[method-assign]
         running.spool("q", 100)
         assert running.commit.durable < running.commit.position
         await running.settled()

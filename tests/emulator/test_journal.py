@@ -114,6 +114,7 @@ RECORDS = st.one_of(
         NUMBER,
         LONG,
         LONG,
+        st.booleans(),
         st.integers(0, 255),
         st.integers(0, 255),
         st.binary(max_size=50),
