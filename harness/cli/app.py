@@ -9,7 +9,7 @@ import rich_click as click
 from rich.console import Console
 
 from crep import __version__
-from crep.harness.config.errors import CrepError
+from crep.harness.config.errors import CrepError, Interrupted
 
 EXIT_CODES = """Exit codes: 0 ok · 1 checks failed · 2 usage or bad input · 3 broker or environment failure ·
 4 run invalid · 130 interrupted (what was measured is kept)."""
@@ -52,6 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors are one or a few lines on standard error."""
     try:
         outcome = app.main(args=arguments, prog_name="crep", standalone_mode=False)
+    except Interrupted as error:
+        _say(error.message)
+        return error.exit_code
     except CrepError as error:
         _say(f"error: {error}")
         return error.exit_code

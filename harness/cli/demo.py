@@ -23,12 +23,12 @@ def command(out: Path, repeat: int | None, params: tuple[str, ...]) -> int:
     """
     campaign = campaign_from(
         ("demo",),
-        bindings=("kafka-local", "solace-emulator"),
+        bindings=(),
         params=params,
         repeat=repeat,
-        profile="quick",
+        profile=None,
         targets=None,
         out=out,
-        name="demo",
+        name=None,
     )
     return conduct(campaign, report=True)

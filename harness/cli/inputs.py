@@ -48,7 +48,7 @@ def campaign_from(
         UsageError: a file, a name, a binding or a parameter is wrong.
     """
     known = load_targets(targets)
-    files = [_file_of(word) for word in what]
+    files = [_file_of(word, campaign=not bindings) for word in what]
     campaigns = [load_campaign(file) for file in files if is_campaign(file)]
     if campaigns and (len(files) > 1 or bindings):
         raise UsageError("a campaign file stands alone: it names its own scenarios and bindings")
@@ -72,8 +72,10 @@ def campaign_from(
     )
 
 
-def _file_of(word: str) -> Path:
-    return library.built_in_campaigns().get(word) or library.scenario_path(word)
+def _file_of(word: str, *, campaign: bool) -> Path:
+    """A built-in campaign may be named as its scenario is; with bindings on the command line the scenario is meant."""
+    known = library.built_in_campaigns() if campaign else {}
+    return known.get(word) or library.scenario_path(word)
 
 
 def _part(scenario: Scenario, bindings: tuple[str, ...], repeat: int | None, known: dict[str, Target]) -> Part:

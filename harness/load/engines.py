@@ -47,6 +47,7 @@ __all__ = [
 Said: TypeAlias = Window | ClientNote | PublisherDone | EngineFailed
 
 _LAST_LINES = 8
+_CHECK_EVERY_S = 0.2
 _EXIT_WAIT_S = 5.0  # from the end of its output to the end of the process
 
 
@@ -168,8 +169,10 @@ class Engines:
         """Process id of each client's engine, by client name."""
         return {child.client.name: child.pid for child in self._children}
 
-    def start(self, timeout_s: float) -> None:
+    def start(self, timeout_s: float, check: Callable[[], None] = lambda: None) -> None:
         """Start all children and wait until all are ready: connected, and subscribers assigned.
+
+        ``check`` is called a few times a second; what it raises ends the wait (the caller then kills the children).
 
         Raises:
             BrokerError: a client could not connect; the text is the child's own. All children have been ended.
@@ -186,7 +189,8 @@ class Engines:
             raise EnvironmentFailure(f"the engines cannot be started: {error}") from error
         deadline = time.monotonic() + timeout_s
         while waiting := [child.client.name for child in self._children if child.settings is None]:
-            self._hear(deadline - time.monotonic())
+            check()
+            self._hear(min(_CHECK_EVERY_S, deadline - time.monotonic()))
             failed = [said for said in self._said if isinstance(said, EngineFailed)]
             if failed:
                 self.kill()

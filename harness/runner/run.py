@@ -40,7 +40,8 @@ INTERRUPTED_DRAIN_S = 10.0
 class Stop:
     """The wish to end: the first Ctrl-C (or SIGTERM) ends the run in order, the second at once.
 
-    As a context manager it takes SIGINT and SIGTERM over (main thread only) and gives them back.
+    As a context manager it takes SIGINT and SIGTERM over (main thread only) and gives them back. The second signal
+    raises ``Interrupted`` wherever the main thread is; children end with us, whatever is left undone (``processes``).
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested.is_set():
             self.at_once.set()
+            raise Interrupted("interrupted at once; what was written so far is kept")
         self.requested.set()
 
     def check(self) -> None:
@@ -219,7 +221,7 @@ class _Run:
             carrier=self._plan.carrier,
         )
         self._engines = engines
-        engines.start(READY_WITHIN_S)
+        engines.start(READY_WITHIN_S, self._stop.check)
         self._record.change(clients=tuple(client_part(client.role, client) for client in engines.clients))
         self._publishing = len(publishers)
         self._timeline = Timeline(self._scheduled(), self._announce)
