@@ -9,11 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.brokers.registry import adapter
+from crep.harness.brokers.solace import admin
 from crep.harness.brokers.solace.facts import PLATFORMS, recognise
+from crep.harness.brokers.solace.semp import Semp
 from crep.harness.config.targets import SolaceAddress, Target
 from crep.harness.deployment import deploy
 
@@ -55,12 +58,31 @@ def test_the_emulator_behind_a_proxy_and_an_address_target_is_still_emulated(emu
         deployment = deploy(target)
         deployment.start(lambda _line: None)
         endpoint = replace(deployment.endpoint(), admin_password=emulator_endpoint.admin_password)
-        admin = adapter("solace").admin(endpoint)
-        facts = admin.facts()
-        admin.close()
+        control = adapter("solace").admin(endpoint)
+        facts = control.facts()
+        control.close()
         deployment.stop()
     assert facts.genuineness == "emulated"
     assert facts.product not in PLATFORMS.values()
+
+
+@pytest.mark.emulator
+def test_a_management_address_that_claims_the_product_is_not_believed_about_another_messaging_address(
+    emulator_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def genuine_elsewhere(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("about/api"):
+            return httpx.Response(200, json={"data": {"platform": "VMR", "sempVersion": "2.49"}, "meta": {}})
+        if "/clients/" in request.url.path:
+            missing = {"code": 6, "status": "NOT_FOUND", "description": "no such client"}
+            return httpx.Response(400, json={"meta": {"error": missing}})
+        return httpx.Response(200, json={"data": {}, "meta": {}})
+
+    monkeypatch.setattr(admin, "_CLIENT_SEEN_WITHIN_S", 1.0)
+    semp = Semp(emulator_endpoint, httpx.MockTransport(genuine_elsewhere))
+    facts = admin.SolaceAdmin(emulator_endpoint, semp).facts()
+    assert facts.genuineness == "emulated"
+    assert "list of clients" in facts.recognised_by
 
 
 @contextmanager

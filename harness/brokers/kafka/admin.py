@@ -192,6 +192,7 @@ class KafkaAdmin:
         return known.lag()
 
     def _members(self, group: str) -> int:
+        """By the older request for groups: its successor is one of those that ``lag`` must avoid."""
         try:
             found = self._connected().list_groups(group, timeout=_REQUEST_S)
         except KafkaException as error:

@@ -182,7 +182,7 @@ class SolaceAdmin:
     def _broker(self) -> Json:
         """Broker-wide attributes; empty where the administrator may see only the message VPN."""
         try:
-            return dict(self._semp.get("monitor")["data"])
+            return dict(self._semp.get("monitor/")["data"])
         except SempError:
             return {}
 
