@@ -8,7 +8,7 @@ from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import RunResults
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.document import RunDocument
-from crep.harness.runs.read import Run, find_runs, read_run
+from crep.harness.runs.read import Run, read_run
 from crep.harness.scenario.load import parse_scenario
 from crep.harness.scenario.plan import Plan, plan, without_faults
 
@@ -33,10 +33,13 @@ def plan_of(document: RunDocument) -> Plan:
 
 def _control_of(folder: Path, run_id: str) -> Run:
     """The control run lies beside the repetitions: same campaign, scenario and binding."""
-    for run in find_runs([folder.resolve().parent]):
-        if run.document.run_id == run_id:
-            return run
-    raise UsageError(
-        f"{folder}: its control run {run_id} is missing",
-        hint="keep the whole campaign folder together: control, 1, 2, …",
+    missing = UsageError(
+        f"{folder}: its control run {run_id} is missing", hint="keep the campaign folder together: control, 1, 2, …"
     )
+    beside = folder.resolve().parent / "control"
+    if not beside.is_dir():
+        raise missing
+    control = read_run(beside)
+    if control.document.run_id != run_id:
+        raise missing
+    return control
