@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from ..core.broker import Broker
@@ -151,18 +152,20 @@ class SempApi:
         if located.own is not None:
             if kind.store.read(located.ids) is None:
                 raise not_found(f"{kind.label} {','.join(located.own)} does not exist")
-            described = kind.describe(located.parent_values, located.ids)
             return {
-                "data": asked.selected(names, described),
+                "data": asked.selected(names, kind.describe(located.parent_values, located.ids)),
                 "links": self._config_links(call, located, located.ids),
                 "meta": call.meta(),
             }
-        rows = [(ids, kind.describe(located.parent_values, ids)) for ids in kind.store.list(located.parents)]
-        rows = [row for row in rows if all(condition.holds(row[1]) for condition in asked.where)]
-        page = query.page(asked, rows)
+
+        def described(ids: config.Ids) -> Values:
+            return kind.describe(located.parent_values, ids)
+
+        listed = [ids for ids in kind.store.list(located.parents) if asked.accepts(partial(described, ids))]
+        page = query.page(asked, listed)
         return {
-            "data": [asked.selected(names, described) for _, described in page.rows],
-            "links": [self._config_links(call, located, ids) for ids, _ in page.rows],
+            "data": [asked.selected(names, described(ids)) for ids in page.rows],
+            "links": [self._config_links(call, located, ids) for ids in page.rows],
             "meta": self._paged(call, asked, page.total, page.cursor),
         }
 
@@ -202,12 +205,12 @@ class SempApi:
             row = next((row for row in found.rows if row.identifiers == found.wanted), None)
             if row is None:
                 raise not_found(f"{found.label.removesuffix('s')} {','.join(found.wanted)} does not exist")
-            data = asked.selected(found.names, row.attributes)
+            data = asked.selected(found.names, row.attributes())
             return {"data": data, "collections": sized(row), "links": links(row), "meta": call.meta()}
-        rows = [row for row in found.rows if all(condition.holds(row.attributes) for condition in asked.where)]
+        rows = [row for row in found.rows if asked.accepts(row.attributes)]
         page = query.page(asked, rows)
         return {
-            "data": [asked.selected(found.names, row.attributes) for row in page.rows],
+            "data": [asked.selected(found.names, row.attributes()) for row in page.rows],
             "collections": [sized(row) for row in page.rows],
             "links": [links(row) for row in page.rows],
             "meta": self._paged(call, asked, page.total, page.cursor),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 from ..core.broker import Broker
@@ -23,10 +24,13 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object: attributes, and the sizes of the collections below it."""
+    """One object: its identifiers, how to read its attributes, and the sizes of the collections below it.
+
+    Attributes are read for the rows of a page only: a queue may have a million messages.
+    """
 
     identifiers: tuple[str, ...]
-    attributes: Values
+    attributes: Callable[[], Values]
     collections: dict[str, int]
 
 
@@ -48,7 +52,7 @@ def locate(broker: Broker, steps: tuple[Step, ...]) -> Collection | None:
         return None
     parents = [step.identifiers[0] for step in steps[:-1] if step.identifiers]
     rows = tuple(reader(broker, parents))
-    names = frozenset(name for row in rows for name in row.attributes) | _NAMES[chain]
+    names = _NAMES[chain] | (frozenset(rows[0].attributes()) if rows else frozenset())
     return Collection(rows, steps[-1].identifiers, names, chain[-1])
 
 
@@ -67,53 +71,52 @@ def _queue(broker: Broker, parents: list[str]) -> Queue:
 
 def _vpns(broker: Broker, _: list[str]) -> Iterable[Row]:
     for vpn in broker.vpns.values():
-        yield Row(
-            (vpn.name,),
-            schema.MESSAGE_VPN.describe(vpn.settings)
-            | {
-                "msgVpnName": vpn.name,
-                "state": "up" if vpn.settings.enabled else "down",
-                "msgSpoolMsgCount": vpn.spooled_count,
-                "msgSpoolUsage": vpn.spool_usage,
-                "dataRxMsgCount": sum(client.stats.data_rx_msg_count for client in vpn.clients.values()),
-                "dataTxMsgCount": sum(client.stats.data_tx_msg_count for client in vpn.clients.values()),
-            },
-            {"clients": len(vpn.clients), "queues": len(vpn.queues)},
-        )
+        sizes = {"clients": len(vpn.clients), "queues": len(vpn.queues)}
+        yield Row((vpn.name,), partial(_vpn_values, vpn), sizes)
+
+
+def _vpn_values(vpn: Vpn) -> Values:
+    return schema.MESSAGE_VPN.describe(vpn.settings) | {
+        "msgVpnName": vpn.name,
+        "state": "up" if vpn.settings.enabled else "down",
+        "msgSpoolMsgCount": vpn.spooled_count,
+        "msgSpoolUsage": vpn.spool_usage,
+    }
 
 
 def _queues(broker: Broker, parents: list[str]) -> Iterable[Row]:
     vpn = _vpn(broker, parents[0])
     for queue in vpn.queues.values():
-        yield Row(
-            (queue.name,),
-            schema.QUEUE.describe(queue.settings) | _camel(asdict(queue.stats)) | _queue_state(vpn, queue),
-            {"msgs": len(queue), "subscriptions": len(queue.subscriptions), "txFlows": len(queue.flows)},
-        )
+        sizes = {"msgs": len(queue), "subscriptions": len(queue.subscriptions), "txFlows": len(queue.flows)}
+        yield Row((queue.name,), partial(_queue_values, vpn, queue), sizes)
 
 
-def _queue_state(vpn: Vpn, queue: Queue) -> Values:
-    return {
-        "msgVpnName": vpn.name,
-        "queueName": queue.name,
-        "durable": queue.durable,
-        "createdByManagement": queue.created_by_management,
-        "msgSpoolUsage": queue.spool_usage,
-        "txUnackedMsgCount": queue.unacked_count,
-    }
+def _queue_values(vpn: Vpn, queue: Queue) -> Values:
+    return (
+        schema.QUEUE.describe(queue.settings)
+        | _camel(asdict(queue.stats))
+        | {
+            "msgVpnName": vpn.name,
+            "queueName": queue.name,
+            "durable": queue.durable,
+            "createdByManagement": queue.created_by_management,
+            "msgSpoolUsage": queue.spool_usage,
+            "txUnackedMsgCount": queue.unacked_count,
+        }
+    )
 
 
 def _subscriptions(broker: Broker, parents: list[str]) -> Iterable[Row]:
     queue = _queue(broker, parents)
     for subscription in queue.subscriptions:
         values = {"msgVpnName": parents[0], "queueName": queue.name, "subscriptionTopic": subscription}
-        yield Row((subscription,), values, {})
+        yield Row((subscription,), values.copy, {})
 
 
 def _flows(broker: Broker, parents: list[str]) -> Iterable[Row]:
     queue = _queue(broker, parents)
     for flow in queue.flows:
-        yield Row((str(flow.number),), _flow_values(parents[0], queue, flow), {})
+        yield Row((str(flow.number),), partial(_flow_values, parents[0], queue, flow), {})
 
 
 def _flow_values(vpn: str, queue: Queue, flow: ConsumerFlow) -> Values:
@@ -136,7 +139,7 @@ def _flow_values(vpn: str, queue: Queue, flow: ConsumerFlow) -> Values:
 def _messages(broker: Broker, parents: list[str]) -> Iterable[Row]:
     queue = _queue(broker, parents)
     for entry in queue.entries:
-        yield Row((str(entry.id),), _message_values(parents[0], queue, entry), {})
+        yield Row((str(entry.id),), partial(_message_values, parents[0], queue, entry), {})
 
 
 def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
@@ -158,12 +161,12 @@ def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
 def _clients(broker: Broker, parents: list[str]) -> Iterable[Row]:
     vpn = _vpn(broker, parents[0])
     for client in vpn.clients.values():
-        values = _camel(asdict(client.stats)) | _client_values(broker, vpn, client)
+        values = partial(_client_values, broker, vpn, client)
         yield Row((client.name,), values, {"subscriptions": len(client.subscriptions)})
 
 
 def _client_values(broker: Broker, vpn: Vpn, client: Client) -> Values:
-    return {
+    return _camel(asdict(client.stats)) | {
         "msgVpnName": vpn.name,
         "clientName": client.name,
         "clientUsername": client.username,
@@ -184,7 +187,7 @@ def _client_subscriptions(broker: Broker, parents: list[str]) -> Iterable[Row]:
         raise not_found(f"client {parents[1]} does not exist")
     for subscription in vpn.clients[parents[1]].subscriptions:
         values = {"msgVpnName": vpn.name, "clientName": parents[1], "subscriptionTopic": subscription}
-        yield Row((subscription,), values, {})
+        yield Row((subscription,), values.copy, {})
 
 
 def _camel(values: dict[str, int]) -> Values:

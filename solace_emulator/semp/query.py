@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import parse_qsl, quote
@@ -67,6 +67,13 @@ class Query:
                 raise invalid_parameter(f"select: {item.removeprefix('-')} is not a valid attribute")
             wanted = wanted - found if item.startswith("-") else wanted | found
         return {name: value for name, value in attributes.items() if name in wanted}
+
+    def accepts(self, attributes: Callable[[], Mapping[str, object]]) -> bool:
+        """Whether ``where`` leaves an object in; without one its attributes are not even read."""
+        if not self.where:
+            return True
+        read = attributes()
+        return all(condition.holds(read) for condition in self.where)
 
     def check_names(self, names: Iterable[str]) -> None:
         """Raise SempError for a condition or selection on an unknown name, also where there are no rows."""
