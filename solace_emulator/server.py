@@ -114,7 +114,8 @@ class Server:
 
     def _listening(self, listener: asyncio.Server) -> str:
         self._listeners.append(listener)
-        return f"{self.options.host}:{listener.sockets[0].getsockname()[1]}"
+        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
+        return f"{host}:{listener.sockets[0].getsockname()[1]}"
 
     def _port_taken(self, option: str, port: int, error: OSError) -> StartFailure:
         reason = os.strerror(error.errno) if error.errno else str(error)

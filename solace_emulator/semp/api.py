@@ -120,18 +120,19 @@ class SempApi:
         kind = located.type
         if method == "POST" and located.own is None:
             kind.store.list(located.parents)  # complains about a missing parent
-            ids = kind.create(located.parents, call.body())
+            ids = kind.create(located.parents, located.without_parents(call.body()))
             return await self._changed(call, located, ids)
         if located.own is None or (kind.schema is None and method in ("PUT", "PATCH")):
             raise invalid_path(f"{method} is not possible at {call.request.path}")
         exists = kind.store.read(located.ids) is not None
         if method == "PUT" and not exists:
             names = dict(zip(kind.identifiers, located.own, strict=True))
-            return await self._changed(call, located, kind.create(located.parents, call.body() | names))
+            body = located.without_parents(call.body()) | names
+            return await self._changed(call, located, kind.create(located.parents, body))
         if not exists:
             raise not_found(f"{kind.label} {','.join(located.own)} does not exist")
         if method in ("PUT", "PATCH"):
-            kind.change(located.ids, call.body(), put=method == "PUT")
+            kind.change(located.ids, located.without_parents(call.body()), put=method == "PUT")
             return await self._changed(call, located, located.ids)
         if method == "DELETE":
             kind.store.delete(located.ids)

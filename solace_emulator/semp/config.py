@@ -101,7 +101,7 @@ class ObjectType:
             if given:
                 raise invalid_parameter(f"{next(iter(given))} is not a valid attribute")
             return {}
-        fields = self.schema.parse({name: value for name, value in given.items() if name != "msgVpnName"})
+        fields = self.schema.parse(given)
         if "password" in fields:
             fields["password"] = access.seal(fields["password"])
         defaults = self.schema.settings()
@@ -408,6 +408,10 @@ class Located:
     def ids(self) -> Ids:
         """All identifiers of the object."""
         return (*self.parents, *(self.own or ()))
+
+    def without_parents(self, body: Values) -> Values:
+        """A request's attributes but the parents' identifiers: those may be there and are read-only."""
+        return {name: value for name, value in body.items() if name not in self.parent_values}
 
 
 def locate(root: ObjectType, steps: tuple[Step, ...]) -> Located | None:

@@ -105,6 +105,14 @@ def test_what_is_known_but_not_emulated_is_never_accepted_silently(emulator: Emu
     assert post(emulator, queues, queueName="x", partitionCount=0, respectMsgPriorityEnabled=False).status_code == 200
 
 
+def test_the_parents_identifiers_may_stand_in_a_body(emulator: Emulator) -> None:
+    queue = {"msgVpnName": "default", "queueName": "full-body"}
+    assert post(emulator, f"{VPN}/queues", **queue).status_code == 200
+    subscription = queue | {"subscriptionTopic": "a/>"}
+    assert post(emulator, f"{VPN}/queues/full-body/subscriptions", **subscription).status_code == 200
+    assert emulator.semp("PATCH", f"{VPN}/queues/full-body", queue | {"maxBindCount": 2}).status_code == 200
+
+
 def test_patch_keeps_and_put_resets_what_is_not_given(emulator: Emulator) -> None:
     path = f"{VPN}/queues/changing"
     post(emulator, f"{VPN}/queues", queueName="changing", maxRedeliveryCount=5, egressEnabled=True)
