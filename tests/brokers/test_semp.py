@@ -5,7 +5,16 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from crep.harness.brokers.contract import BrokerError, Endpoint, NotSupported, Provisioned
+from crep.harness.brokers.contract import (
+    BrokerError,
+    ChannelSpec,
+    Durability,
+    Endpoint,
+    NotSupported,
+    Provisioned,
+    ReaderSpec,
+)
+from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.solace.admin import SolaceAdmin
 from crep.harness.brokers.solace.semp import Semp, SempError, path_of
 
@@ -114,6 +123,16 @@ def test_an_answer_without_a_depth_is_an_error_and_never_a_zero() -> None:
     client, _ = semp(httpx.Response(200, json={"data": {}, "meta": {}}))
     with pytest.raises(BrokerError, match="counts no msgs"):
         SolaceAdmin(ENDPOINT, client).observe(PROVISIONED)
+
+
+def test_what_was_made_before_a_refusal_is_removed_again() -> None:
+    about = httpx.Response(200, json={"data": {}, "meta": {}})
+    client, asked = semp(about, OK, OK, refusal(14, "NOT_SUPPORTED"), OK, OK)
+    readers = (ReaderSpec("audit", "exclusive", 1, "at-least-once"), ReaderSpec("billing", "group", 2, "at-least-once"))
+    channel = ChannelSpec("orders", ("a",), 1, readers, Durability(1, "disk"))
+    with pytest.raises(NotSupported, match="billing"):
+        SolaceAdmin(ENDPOINT, client).provision("r1", [channel], load_mapping("solace/queue-per-reader"))
+    assert [request.method for request in asked] == ["GET", "POST", "POST", "POST", "DELETE", "DELETE"]
 
 
 def test_a_kind_of_queue_that_the_broker_lacks_is_not_supported() -> None:

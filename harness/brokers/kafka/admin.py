@@ -91,20 +91,25 @@ class KafkaAdmin:
         """
         self._connected()
         brokers = len(self._metadata(_REQUEST_S).brokers)
-        objects: dict[str, Json] = {}
-        durability: dict[str, Json] = {}
-        for channel in channels:
-            layout = channel_layout(run_id, channel, mapping.channel, brokers)
-            self._create(layout)
-            self._wait_for_leaders(layout)
-            layout["configuration"] = self._topic_configuration(layout["topic"])
-            objects[channel.name] = layout
-            durability[channel.name] = {
-                "copies": layout["min_insync_replicas"],
+        layouts = {channel.name: channel_layout(run_id, channel, mapping.channel, brokers) for channel in channels}
+        durability: dict[str, Json] = {
+            channel.name: {
+                "copies": channel.durability.copies,  # min.insync.replicas: the least that acks=all waits for
                 "sync": channel.durability.sync,
                 "known": "configured",
             }
-        return Provisioned(run_id, mapping.name, objects, durability)
+            for channel in channels
+        }
+        provisioned = Provisioned(run_id, mapping.name, layouts, durability)
+        try:
+            for layout in layouts.values():
+                self._create(layout)
+                self._wait_for_leaders(layout)
+                layout["configuration"] = self._topic_configuration(layout["topic"])
+        except NotSupported:
+            self.remove(provisioned)  # nothing half-made stays behind
+            raise
+        return provisioned
 
     def _create(self, layout: Json) -> None:
         wanted = [
@@ -136,7 +141,13 @@ class KafkaAdmin:
                 time.sleep(0.05)
 
     def _topic_configuration(self, topic: str) -> dict[str, str]:
-        settings = self._settings(ConfigResource(ResourceType.TOPIC, topic))
+        try:
+            settings = self._settings(ConfigResource(ResourceType.TOPIC, topic))
+        except KafkaException as error:
+            raise BrokerError(
+                f"the settings of topic {topic!r} cannot be read at {self._endpoint.bootstrap}: {error.args[0].str()}",
+                hint="the user needs the permission DescribeConfigs, since the report shows what was in force",
+            ) from error
         return {name: settings[name] for name in _TOPIC_SETTINGS_SHOWN if name in settings}
 
     def _settings(self, resource: ConfigResource) -> dict[str, str]:

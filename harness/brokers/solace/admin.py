@@ -63,20 +63,27 @@ class SolaceAdmin:
         Raises:
             NotSupported: the durability class or a reader's sharing cannot be reached, with the reason.
         """
-        objects: dict[str, Json] = {}
-        durability: dict[str, Json] = {}
         redundant = self._redundant()
-        for channel in channels:
-            layout = channel_layout(run_id, channel, mapping.channel)
-            stored = stored_class(channel, redundant=redundant)
-            for queue in layout["queues"].values():
-                if queue["dead_letter_queue"]:
-                    self._create_queue(queue["dead_letter_queue"], {"maxMsgSpoolUsage": queue["quota_mb"]})
-                self._create_queue(queue["name"], _attributes(queue))
-                self._subscribe(queue["name"], queue["subscription"])
-            objects[channel.name] = layout
-            durability[channel.name] = {"copies": stored.copies, "sync": stored.sync, "known": "documented"}
-        return Provisioned(run_id, mapping.name, objects, durability)
+        layouts = {channel.name: channel_layout(run_id, channel, mapping.channel) for channel in channels}
+        stored = {channel.name: stored_class(channel, redundant=redundant) for channel in channels}
+        durability: dict[str, Json] = {
+            name: {"copies": kept.copies, "sync": kept.sync, "known": "documented"} for name, kept in stored.items()
+        }
+        provisioned = Provisioned(run_id, mapping.name, layouts, durability)
+        try:
+            for layout in layouts.values():
+                self._create(layout)
+        except NotSupported:
+            self.remove(provisioned)  # nothing half-made stays behind
+            raise
+        return provisioned
+
+    def _create(self, layout: Json) -> None:
+        for queue in layout["queues"].values():
+            if queue["dead_letter_queue"]:
+                self._create_queue(queue["dead_letter_queue"], {"maxMsgSpoolUsage": queue["quota_mb"]})
+            self._create_queue(queue["name"], _attributes(queue))
+            self._subscribe(queue["name"], queue["subscription"])
 
     def _create_queue(self, name: str, attributes: Json) -> None:
         body = {"queueName": name, "ingressEnabled": True, "egressEnabled": True, "permission": "consume", **attributes}

@@ -302,6 +302,26 @@ class BrokerContract:
             own = [number for number in numbers(member.received) if number % KEYS == key]
             assert own == sorted(own)
 
+    def test_a_group_keeps_the_order_of_each_key_or_is_refused_with_the_reason(self, bench: Bench) -> None:
+        wanted = reader("billing", members=2, order="per-key")
+        try:
+            bench.provision(wanted)
+        except NotSupported:
+            with pytest.raises(NotSupported, match="billing"):
+                bench.provision(wanted)
+            return
+        members = [bench.member("billing", k) for k in range(2)]
+        for member in members:
+            member.ready()
+        send_all(bench.publisher(), batch(0, 600))
+        eventually(lambda: sum(len(member.received) for member in members) >= 600)
+        for member in members:
+            for key in range(KEYS):
+                own = [number for number in numbers(member.received) if number % KEYS == key]
+                assert own == sorted(own)
+        keys = [{number % KEYS for number in numbers(member.received)} for member in members]
+        assert not keys[0] & keys[1]
+
     def test_a_filter_selects_topics_and_leaves_no_backlog_of_the_others(self, bench: Bench, admin: Admin) -> None:
         provisioned = bench.provision(
             reader("europe", topic_filter="orders/eu/*"),
