@@ -13,6 +13,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from crep.harness.brokers.topics import topic_matches
+
 MOST_TOPICS = 10_000
 LONGEST_TOPIC = 200  # bytes: the systems stop at 249 or 250, and adapters put the run's name in front
 _LEVEL = re.compile(r"[A-Za-z0-9_.-]+")
@@ -69,19 +71,6 @@ def check_filter(pattern: str) -> str:
     return pattern
 
 
-def matches(pattern: str | None, topic: str) -> bool:
-    """Whether the filter selects the topic; None selects every topic."""
-    if pattern is None:
-        return True
-    wanted, levels = pattern.split("/"), topic.split("/")
-    if wanted[-1] == ">":
-        wanted = wanted[:-1]
-        if len(levels) <= len(wanted):
-            return False
-        levels = levels[: len(wanted)]
-    return len(wanted) == len(levels) and all(w in ("*", level) for w, level in zip(wanted, levels, strict=True))
-
-
 def selection(pattern: str | None, topics: Sequence[str]) -> NDArray[np.bool_]:
     """For each topic whether the filter selects it."""
-    return np.array([matches(pattern, topic) for topic in topics], dtype=np.bool_)
+    return np.array([topic_matches(pattern, topic) for topic in topics], dtype=np.bool_)

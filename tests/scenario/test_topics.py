@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crep.harness.scenario.topics import check_filter, expand, matches, selection
+from crep.harness.brokers.topics import topic_matches
+from crep.harness.scenario.topics import check_filter, expand, selection
 
 levels = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4)
 
@@ -27,15 +28,15 @@ levels = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4)
     ],
 )
 def test_a_filter_selects_by_levels(pattern: str | None, topic: str, selected: bool) -> None:
-    assert matches(pattern, topic) is selected
+    assert topic_matches(pattern, topic) is selected
 
 
 @given(levels)
 def test_a_topic_selects_itself_and_stars_select_any_of_its_length(parts: list[str]) -> None:
     topic = "/".join(parts)
-    assert matches(topic, topic)
-    assert matches("/".join("*" * len(parts)), topic)
-    assert not matches("/".join("*" * (len(parts) + 1)), topic)
+    assert topic_matches(topic, topic)
+    assert topic_matches("/".join("*" * len(parts)), topic)
+    assert not topic_matches("/".join("*" * (len(parts) + 1)), topic)
 
 
 def test_a_template_gives_every_combination_the_last_level_changing_fastest() -> None:

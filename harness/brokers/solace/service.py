@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import math
+import re
 import threading
 import time
 from collections import deque
@@ -24,7 +26,7 @@ from solace.messaging.config.solace_properties import (
     transport_layer_security_properties,
 )
 from solace.messaging.config.transport_security_strategy import TLS
-from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+from solace.messaging.errors.pubsubplus_client_error import AuthenticationError, PubSubPlusClientError
 from solace.messaging.messaging_service import (
     MessagingService,
     ReconnectionAttemptListener,
@@ -38,6 +40,7 @@ from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
 
 CONNECT_TIMEOUT_S = 10.0
+_PRINTED_DETAILS = re.compile(r"\{'.*\}$", re.DOTALL)
 TERMINATE_MS = 2000  # a receiver's terminate waits for its buffer to be taken: by default ten minutes
 _DISCONNECT_TIMEOUT_S = 10.0
 _EVENTS_KEPT = 1000
@@ -67,7 +70,7 @@ class EventLog(ReconnectionListener, ReconnectionAttemptListener, ServiceInterru
 
     def on_reconnecting(self, event: ServiceEvent) -> None:
         """The library's first attempt tells that the connection was lost."""
-        self.note("reconnecting" if self._down else "down", str(event.get_cause()))
+        self.note("reconnecting" if self._down else "down", _cause(event))
         self._down = True
 
     def on_reconnected(self, service_event: ServiceEvent) -> None:
@@ -77,7 +80,7 @@ class EventLog(ReconnectionListener, ReconnectionAttemptListener, ServiceInterru
 
     def on_service_interrupted(self, event: ServiceEvent) -> None:
         """The library has given up."""
-        self.note("down", f"gave up reconnecting: {event.get_cause()}")
+        self.note("down", f"gave up reconnecting: {_cause(event)}")
 
     def take(self) -> list[ClientEvent]:
         """Events since the last call."""
@@ -85,6 +88,11 @@ class EventLog(ReconnectionListener, ReconnectionAttemptListener, ServiceInterru
         while self._events:
             taken.append(self._events.popleft())
         return taken
+
+
+def _cause(event: ServiceEvent) -> str:
+    cause = event.get_cause()
+    return "the connection was lost" if cause is None else reason_of(cause)
 
 
 @cache
@@ -165,7 +173,7 @@ def connect(endpoint: Endpoint, client_name: str, properties: Mapping[str, Any],
 def _connect_failure(endpoint: Endpoint, error: PubSubPlusClientError) -> BrokerError:
     reason, code = reason_of(error), sub_code_of(error)
     who = f"Solace at {endpoint.smf} (target {endpoint.target!r}, message VPN {endpoint.vpn!r})"
-    if code is not None and ("LOGIN" in code or "AUTH" in code):
+    if isinstance(error, AuthenticationError) or (code is not None and ("LOGIN" in code or "AUTH" in code)):
         return BrokerError(
             f"{who} refuses the login of user {endpoint.username or 'default'!r}: {reason}",
             hint="the password comes from the environment variable that the target's login.password_env names",
@@ -178,14 +186,24 @@ def _connect_failure(endpoint: Endpoint, error: PubSubPlusClientError) -> Broker
 
 
 def _details(error: BaseException | None) -> Mapping[str, Any]:
-    """The library puts a dictionary of error details into the first argument of most of its errors."""
+    """What the library knows of an error: a mapping as the first argument, or one printed at the end of its text."""
     first = error.args[0] if error is not None and error.args else None
+    printed = _PRINTED_DETAILS.search(first) if isinstance(first, str) else None
+    if printed is not None:
+        try:
+            first = ast.literal_eval(printed[0])
+        except (ValueError, SyntaxError):
+            return {}  # braces of another kind: then the text is all there is
     return first if isinstance(first, Mapping) else {}
 
 
 def reason_of(error: BaseException | None) -> str:
     """The broker's or the library's own words."""
-    return str(_details(error).get("error_info_contents") or error)
+    if error is None:
+        return "no reason was given"
+    said = _details(error).get("error_info_contents")
+    words = _PRINTED_DETAILS.sub("", str(error)).strip()
+    return words if not said else str(said) if not words or words.startswith("{") else f"{words} ({said})"
 
 
 def sub_code_of(error: BaseException | None) -> str | None:
