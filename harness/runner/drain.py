@@ -1,6 +1,8 @@
 """When nothing more can come: the broker's own backlog is zero and no receipt came for three seconds.
 
-Only then is a missing message *lost*; until then it is *pending* (METHOD rule 5).
+Only then is a missing message *lost*; until then it is *pending* (METHOD rule 5). Silence is no quiet: each receiving
+client must itself have said, three seconds after the last receipt of any, that nothing came. One that is stalled, or
+whose word is still under way, says nothing.
 """
 
 from __future__ import annotations
@@ -16,18 +18,27 @@ QUIET_S = 3.0
 
 @dataclass
 class DrainWatch:
-    """Decides from looks at the brokers and from receipts; the caller brings the clock. Seconds on one clock."""
+    """Decides from looks at the brokers and from what clients say; the caller brings the clock. Seconds on one clock.
+
+    ``clients`` are the names of the receiving clients.
+    """
 
     started_s: float
     limit_s: float
+    clients: frozenset[str]
+    _said_s: dict[str, float] = field(default_factory=dict)
     _backlog: dict[str, int | None] = field(default_factory=dict)
     _last_receipt_s: float | None = None
     _looked_s: dict[str, float | None] = field(default_factory=dict)
     _trouble: str = ""
 
-    def receipts(self, now_s: float) -> None:
-        """Something was received."""
-        self._last_receipt_s = now_s
+    def receipts(self, at_s: float) -> None:
+        """Something was received then, or a little before."""
+        self._last_receipt_s = max(at_s, self._last_receipt_s or at_s)
+
+    def said(self, client: str, at_s: float) -> None:
+        """A client has reported all that it received until then."""
+        self._said_s[client] = max(at_s, self._said_s.get(client, at_s))
 
     def observed(self, site: str, observation: Observation, now_s: float) -> None:
         """The broker of ``site`` said how much it still holds for each reader."""
@@ -41,9 +52,14 @@ class DrainWatch:
         self._trouble = reason
 
     def quiet_s(self, now_s: float) -> float:
-        """Seconds since the last receipt, or since the drain began."""
-        since = self.started_s if self._last_receipt_s is None else max(self.started_s, self._last_receipt_s)
-        return now_s - since
+        """Seconds without a receipt, counted to the last word of the client that was heard of least."""
+        heard_s = min((self._said_s.get(client, self.started_s) for client in self.clients), default=now_s)
+        return min(now_s, heard_s) - self._last_s
+
+    @property
+    def _last_s(self) -> float:
+        """Time of the last receipt, or when the drain began."""
+        return self.started_s if self._last_receipt_s is None else max(self.started_s, self._last_receipt_s)
 
     @property
     def backlog(self) -> Mapping[str, int | None]:
@@ -62,8 +78,13 @@ class DrainWatch:
             why = f"the broker's own backlog could not be read: {self._trouble or 'it was never asked'}"
         elif held:
             why = "the broker still holds " + ", ".join(f"{count} for {reader}" for reader, count in held.items())
+        elif now_s - self._last_s < QUIET_S:
+            why = f"receipts still came {now_s - self._last_s:.1f} s before the end"
         else:
-            why = f"receipts still came {self.quiet_s(now_s):.1f} s before the end"
+            silent = [
+                one for one in sorted(self.clients) if self._said_s.get(one, self.started_s) - self._last_s < QUIET_S
+            ]
+            why = f"not heard of in the last {QUIET_S:.0f} s: {', '.join(silent) or 'the broker'}"
         return self._end(now_s, clean=False, reason=f"ended at the limit of {self.limit_s:.0f} s: {why}")
 
     def cut_short(self, now_s: float, reason: str) -> Drain:
@@ -71,8 +92,7 @@ class DrainWatch:
         return self._end(now_s, clean=False, reason=reason)
 
     def _looked_after_the_last_receipt(self) -> bool:
-        last = self._last_receipt_s or self.started_s
-        return all(looked is not None and looked >= last for looked in self._looked_s.values())
+        return all(looked is not None and looked >= self._last_s for looked in self._looked_s.values())
 
     def _end(self, now_s: float, *, clean: bool, reason: str) -> Drain:
         return Drain(

@@ -271,7 +271,8 @@ class _Run:
 
     def _drain(self, engines: Engines, *, limit_s: float, interrupted: bool = False) -> None:
         self._phase("drain", total_s=limit_s)
-        self._watch = watch = DrainWatch(started_s=time.monotonic(), limit_s=limit_s)
+        readers = frozenset(client.name for client in engines.clients if client.role == "subscriber")
+        self._watch = watch = DrainWatch(started_s=time.monotonic(), limit_s=limit_s, clients=readers)
         next_look = 0.0
         ended = None
         while ended is None:
@@ -329,11 +330,20 @@ class _Run:
         if received:
             reader = f"{window.channel}.{window.reader}"
             status.received[reader] = status.received.get(reader, 0) + received
-            if self._watch is not None:
-                self._watch.receipts(time.monotonic())
+        if self._watch is not None and window.role == "subscriber":
+            self._tell_watch(self._watch, window)
         late = window.percentile_ms("lateness", 99)
         if late is not None:
             status.late_p99_ms = late
+
+    def _tell_watch(self, watch: DrainWatch, window: Window) -> None:
+        """By the client's clock (the same one), not by when its word came: it may have waited here. Whole seconds: a
+        receipt is taken to be as late, a word as early, as its second allows."""
+        begins_s = self._t0_ns / 1e9 + window.second
+        if any(window.counters.get(name) for name in ("received", "corrupt", "foreign")):
+            watch.receipts(begins_s + 1.0)
+        if "cpu_ns" in window.counters:  # stamped with the second of the report itself
+            watch.said(window.client, begins_s)
 
     def _say_connection(self, note: ClientNote) -> None:
         """Show a client's connection only where it changes: an outage brings the same error many times a second."""
