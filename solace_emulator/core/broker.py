@@ -9,9 +9,10 @@ from typing import Final
 from ..smf.message import Message
 from . import configuration
 from . import log as records
+from .entry import Entry, SpooledMessage
 from .log import Log, encode
 from .publisher import PublisherFlow
-from .queue import Burial, Entry, Queue, SpooledMessage
+from .queue import Burial, Queue
 from .refusal import Refused
 from .vpn import Vpn
 
@@ -118,7 +119,7 @@ class Broker:
         now = self.now_ms()
         for vpn in self.vpns.values():
             for queue in list(vpn.queues.values()):
-                queue.expire()
+                queue.tick()
                 if not queue.durable and not queue.flows and now - queue.last_detached_ms > _TEMPORARY_QUEUE_GRACE_MS:
                     configuration.delete_queue(self, vpn, queue)
 

@@ -187,10 +187,13 @@ def _set_queue(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> 
         return
     former, queue.settings = queue.settings, settings
     disturbed = any(
-        getattr(former, name) != getattr(settings, name) for name in ("access_type", "owner", "permission")
-    )  # these disable egress for the moment of their change
+        getattr(former, name) != getattr(settings, name)
+        for name in ("access_type", "owner", "permission", "partition_count")
+    )  # these disable egress for the moment of their change (partition_count: here only, so that clients bind anew)
     if disturbed or not settings.egress_enabled:
         queue.unbind_all(Refused(503, "Queue Shutdown"))
+    if disturbed:
+        queue.repartition()
     broker.wake(queue)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .queue import Entry, Queue
+    from .entry import Entry
+    from .queue import Queue
     from .refusal import Refused
 
 

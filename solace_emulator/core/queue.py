@@ -8,14 +8,16 @@ Nothing is delivered before the journal holds it: a crash can then repeat a deli
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from ..smf.message import Message
+from .entry import Entry, Lane, SpooledMessage
 from .flow import ConsumerFlow
 from .log import Log, Removed, batched, encode
+from .partitions import PartitionMap, partition_of
 from .refusal import Refused
 from .settings import MEGABYTE, QueueSettings
 
@@ -23,48 +25,6 @@ _LOST_FLOWS_REMEMBERED: Final = 64
 
 Burial = Literal["moved", "failed", "discarded"]
 CauseOfDeath = Literal["redelivery", "ttl", "rejected"]
-
-
-class SpooledMessage:
-    """A message on the spool, shared by the queues (by number) that still hold it."""
-
-    __slots__ = ("expires", "id", "message", "position", "queues", "segment", "spooled_at_ms")
-
-    def __init__(
-        self,
-        message_id: int,
-        message: Message,
-        queues: list[int],
-        *,
-        segment: int,
-        position: int,
-        spooled_at_ms: int,
-        expires: bool,
-    ) -> None:
-        self.id = message_id
-        self.message = message
-        self.queues = queues
-        self.segment = segment
-        self.position = position
-        self.spooled_at_ms = spooled_at_ms
-        self.expires = expires  # a dead message does not die of age a second time
-
-
-class Entry:
-    """One queue's hold on a spooled message, with its delivery history."""
-
-    __slots__ = ("count", "delivery_id", "expires_at_ms", "flow", "id", "redelivered", "removed", "returned", "spooled")
-
-    def __init__(self, spooled: SpooledMessage, expires_at_ms: int) -> None:
-        self.spooled = spooled
-        self.id = spooled.id
-        self.count = 0  # deliveries so far
-        self.redelivered = False  # the next delivery is not the first, or may not be
-        self.flow: ConsumerFlow | None = None
-        self.delivery_id = 0  # of the latest delivery
-        self.expires_at_ms = expires_at_ms
-        self.removed = False
-        self.returned = False  # stands in the heap of returned entries
 
 
 @dataclass(slots=True)
@@ -140,8 +100,8 @@ class Queue:
         self.last_detached_ms = host.now_ms()
         self._host = host
         self._entries: dict[int, Entry] = {}
-        self._fresh: deque[Entry] = deque()
-        self._returned: list[tuple[int, Entry]] = []
+        self._partitions = PartitionMap(self.partition_count)
+        self._lanes = [Lane() for _ in range(self.partition_count or 1)]
         self._expiry: list[tuple[int, int]] = []  # (time, id): no entry is kept alive by it
         self._flows: list[ConsumerFlow] = []  # in bind order
         self._browsers: list[ConsumerFlow] = []
@@ -167,6 +127,11 @@ class Queue:
     def exclusive(self) -> bool:
         """At most one flow gets messages."""
         return self.settings.access_type == "exclusive"
+
+    @property
+    def partition_count(self) -> int:
+        """The number of partitions, 0 for none: an exclusive queue has none, whatever is configured."""
+        return 0 if self.exclusive else self.settings.partition_count
 
     @property
     def unacked_count(self) -> int:
@@ -196,9 +161,10 @@ class Queue:
     def spool(self, spooled: SpooledMessage) -> None:
         """Take a message in, behind everything that is there."""
         message = spooled.message
-        entry = Entry(spooled, self._expiry_of(spooled))
+        partition = partition_of(message, spooled.id, self.partition_count)
+        entry = Entry(spooled, self._expiry_of(spooled), partition)
         self._entries[entry.id] = entry
-        self._fresh.append(entry)
+        self._lanes[partition].add(entry)
         self.spool_usage += message.size
         stats = self.stats
         stats.spooled_msg_count += 1
@@ -224,7 +190,9 @@ class Queue:
         """After a restart: bring the entries into the order of spooling (a compaction writes old ones anew)."""
         ordered = sorted(self._entries.values(), key=lambda entry: entry.id)
         self._entries = {entry.id: entry for entry in ordered}
-        self._fresh = deque(ordered)
+        self._lanes = [Lane() for _ in self._lanes]
+        for entry in ordered:
+            self._lanes[entry.partition].add(entry)
         self.stats = QueueStats()
         return ordered
 
@@ -244,18 +212,19 @@ class Queue:
             self._feed(browser)
         if not self.settings.egress_enabled:
             return
+        for partition, lane in enumerate(self._lanes):
+            self._empty(lane, partition)
+
+    def _empty(self, lane: Lane, partition: int) -> None:
         durable = self._host.log.durable
-        while True:
-            entry = self._head()
-            if entry is None:
-                return
+        while (entry := lane.head()) is not None:
             if entry.spooled.position > durable:
                 self._host.await_durable(self)
                 return
-            flow = self._chosen_flow()
+            flow = self._chosen_flow(partition)
             if flow is None:
                 return
-            self._pop_head()
+            lane.pop_head()
             self._deliver(flow, entry)
 
     def _deliver(self, flow: ConsumerFlow, entry: Entry) -> None:
@@ -277,31 +246,12 @@ class Queue:
             if not entry.removed:
                 browser.show(entry, self._host.next_delivery_id())
 
-    def _head(self) -> Entry | None:
-        while self._returned:
-            entry = self._returned[0][1]
-            if not entry.removed and entry.flow is None:
-                return entry
-            entry.returned = False
-            heapq.heappop(self._returned)
-        while self._fresh:
-            entry = self._fresh[0]
-            if not entry.removed:
-                return entry
-            self._fresh.popleft()
-        return None
-
-    def _pop_head(self) -> None:
-        if self._returned:
-            heapq.heappop(self._returned)[1].returned = False
-        else:
-            self._fresh.popleft()
-
-    def _chosen_flow(self) -> ConsumerFlow | None:
+    def _chosen_flow(self, partition: int) -> ConsumerFlow | None:
         limit = self.settings.max_delivered_unacked_msgs_per_flow
-        if self.exclusive:
+        if self.exclusive or self.partition_count:
             first = self._flows[0] if self._flows else None
-            return first if first is not None and first.can_take(limit) else None
+            only = self._partitions.may_deliver(partition) if self.partition_count else first
+            return only if only is not None and only.can_take(limit) else None
         for step in range(len(self._flows)):
             at = (self._turn + step) % len(self._flows)
             if self._flows[at].can_take(limit):
@@ -335,9 +285,8 @@ class Queue:
                 continue
             if limit and entry.count > limit:
                 dead.append(entry)
-            elif not entry.returned:
-                entry.returned = True
-                heapq.heappush(self._returned, (entry.id, entry))
+            else:
+                self._lanes[entry.partition].give_back(entry)
         self.bury(dead, "redelivery")
         self._host.wake(self)
 
@@ -370,8 +319,37 @@ class Queue:
         """Delete every message, also delivered ones, as an administrator does."""
         self.stats.deleted_msg_count += len(self._entries)
         self.accept(list(self._entries.values()))
-        self._fresh.clear()
-        self._returned.clear()
+        self._lanes = [Lane() for _ in self._lanes]
+
+    # -- partitions
+
+    def tick(self) -> None:
+        """Do what falls due by time: expiry, and the steps of a rebalance of partitions."""
+        self.expire()
+        handoff_ms = self.settings.partition_rebalance_max_handoff_time * 1000
+        for partition, former in self._partitions.step(self._flows, self._host.now_ms(), handoff_ms):
+            held = [delivery for delivery, entry in former.unacked.items() if entry.partition == partition]
+            self.give_back([former.unacked.pop(delivery) for delivery in held])
+        if self.partition_count:
+            self._host.wake(self)
+
+    def repartition(self) -> None:
+        """After a change of settings, with no flow bound: apply another number of partitions.
+
+        As documented, partitions beyond a smaller number go with their messages, and messages that are there stay in
+        their partitions when it grows. Assumed: where partitions are switched off all messages stay.
+        """
+        count = self.partition_count
+        if len(self._lanes) == max(count, 1):
+            return
+        if count:
+            self.accept([entry for entry in self._entries.values() if entry.partition >= count])
+        self._lanes = [Lane() for _ in range(max(count, 1))]
+        self._partitions = PartitionMap(count)
+        for entry in self._entries.values():
+            entry.partition = entry.partition if count else 0
+            entry.returned = False
+            self._lanes[entry.partition].add(entry)
 
     # -- flows
 
@@ -381,6 +359,9 @@ class Queue:
         if not self.settings.allows(username, "read-only" if browser else "consume"):
             self.stats.other_bind_failure_count += 1
             raise Refused(403, "Permission Not Allowed")
+        if browser and self.partition_count:
+            self.stats.other_bind_failure_count += 1
+            raise Refused(400, "Browsing Not Supported on Partitioned Queue")
         if not self.settings.egress_enabled:
             self.stats.disabled_bind_failure_count += 1
             raise Refused(503, "Queue Shutdown")
@@ -409,6 +390,8 @@ class Queue:
                     entry.flow = flow
                     flow.unacked[delivery_id] = entry
         self._flows.append(flow)
+        if self.partition_count:
+            self._partitions.bound(self._flows, self._host.now_ms(), self.settings.partition_rebalance_delay * 1000)
         self._host.wake(self)
         return not self.exclusive or len(self._flows) == 1
 
@@ -423,6 +406,9 @@ class Queue:
             return
         was_active = self._flows[0] is flow
         self._flows.remove(flow)
+        if self.partition_count:
+            delay_ms = self.settings.partition_rebalance_delay * 1000
+            self._partitions.unbound(flow, self._flows, self._host.now_ms(), delay_ms)
         if lost:
             self._lost[flow.owner.client_name] = dict(flow.unacked)
             while len(self._lost) > _LOST_FLOWS_REMEMBERED:

@@ -9,8 +9,8 @@ from ..smf import message as smf_message
 from . import configuration
 from . import log as records
 from .broker import Broker
+from .entry import SpooledMessage
 from .publisher import PublisherFlow
-from .queue import SpooledMessage
 
 
 @dataclass(slots=True)

@@ -61,7 +61,7 @@ class AclProfileSettings:
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """A queue. Quota in MB, message size in bytes, ``max_ttl`` in seconds."""
+    """A queue. Quota in MB, message size in bytes, ``max_ttl`` and rebalance times in seconds."""
 
     access_type: str = "exclusive"
     dead_msg_queue: str = "#DEAD_MSG_QUEUE"
@@ -74,6 +74,9 @@ class QueueSettings:
     max_redelivery_count: int = 0
     max_ttl: int = 0
     owner: str = ""
+    partition_count: int = 0
+    partition_rebalance_delay: int = 5
+    partition_rebalance_max_handoff_time: int = 3
     permission: str = "no-access"
     reject_msg_to_sender_on_discard_behavior: str = "when-queue-enabled"
     respect_dmq_eligible_enabled: bool = False

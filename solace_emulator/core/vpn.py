@@ -9,7 +9,8 @@ from ..smf.message import Message
 from . import topics
 from .access import AclProfile, opens
 from .client import Client
-from .queue import Burial, Entry, Queue, SpooledMessage
+from .entry import Entry, SpooledMessage
+from .queue import Burial, Queue
 from .refusal import Refused
 from .settings import MEGABYTE, ClientProfileSettings, UsernameSettings, VpnSettings
 

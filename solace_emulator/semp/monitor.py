@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from ..core.broker import Broker
 from ..core.client import Client
+from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
-from ..core.queue import Entry, Queue
+from ..core.queue import Queue
 from ..core.vpn import Vpn
 from . import schema
 from .errors import not_found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..core import configuration
+from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
-from ..core.queue import Entry, Queue
+from ..core.queue import Queue
 from ..core.refusal import Refused
 from ..core.settings import QueueSettings
 from ..core.vpn import TEMPORARY_QUEUE_TOPIC

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from crep.solace_emulator.core import configuration
 from crep.solace_emulator.core.broker import Broker
 from crep.solace_emulator.core.client import Client
+from crep.solace_emulator.core.entry import Entry
 from crep.solace_emulator.core.flow import ConsumerFlow
 from crep.solace_emulator.core.log import ConfigSet, Record, decode
 from crep.solace_emulator.core.publisher import PublisherFlow
-from crep.solace_emulator.core.queue import Entry, Queue
+from crep.solace_emulator.core.queue import Queue
 from crep.solace_emulator.core.recovery import ReplayLog, recover
 from crep.solace_emulator.core.refusal import Refused
 from crep.solace_emulator.core.settings import QueueSettings
@@ -65,7 +66,7 @@ class Consumer:
 
     def deliver(self, _: ConsumerFlow, entry: Entry, delivery_id: int) -> None:
         """Note a delivery."""
-        self.sent.append((entry.spooled.message.body.decode(), entry.redelivered, delivery_id))
+        self.sent.append((entry.spooled.message.body.decode("latin-1"), entry.redelivered, delivery_id))
 
     def flow_activity(self, _: ConsumerFlow) -> None:
         """Note an activation."""

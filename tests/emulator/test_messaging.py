@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from solace.messaging.config.message_acknowledgement_configuration import Outcome
 from solace.messaging.config.missing_resources_creation_configuration import MissingResourcesCreationStrategy
+from solace.messaging.config.solace_constants.message_user_property_constants import QUEUE_PARTITION_KEY
 from solace.messaging.errors.pubsubplus_client_error import (
     AuthenticationError,
     MessageDestinationDoesNotExistError,
@@ -341,6 +343,28 @@ def test_disconnecting_a_client_over_semp_makes_it_reconnect(emulator: Emulator,
 def _arrives(publisher: Any, source: Any) -> bool:
     publisher.publish(bytearray(b"x"), Topic.of("after/x"))
     return source.receive_message(200) is not None
+
+
+def test_a_partitioned_queue_keeps_each_key_with_one_receiver_in_order(emulator: Emulator, connect: Connect) -> None:
+    emulator.queue("parts", "parts/>", accessType="non-exclusive", partitionCount=4, partitionRebalanceDelay=0)
+    sources = [receiver(connect(emulator, f"parts-{n}"), "parts", exclusive=False) for n in range(2)]
+    service = connect(emulator, "parts-publisher")
+    publisher = persistent_publisher(service)
+    time.sleep(0.5)  # the rebalance happens at the next tick
+    for number in range(40):
+        key = f"k{number % 8}"
+        keyed = service.message_builder().with_property(QUEUE_PARTITION_KEY, key).build(f"{key}:{number:02}")
+        publisher.publish_await_acknowledgement(keyed, Topic.of("parts/x"), 5000)
+    shares = [[message.get_payload_as_string() for message in drain(source, 40, seconds=1.5)] for source in sources]
+    assert sum(map(len, shares)) == 40
+    keys = [{payload[:2] for payload in share} for share in shares]
+    assert keys[0]
+    assert keys[1]
+    assert not keys[0] & keys[1]
+    for share in shares:
+        assert all(own == sorted(own) for own in ([p for p in share if p.startswith(key)] for key in keys[0] | keys[1]))
+    for source in sources:
+        end(source)
 
 
 def test_a_queue_browser_sees_messages_without_consuming_them(emulator: Emulator, connect: Connect) -> None:

@@ -93,7 +93,7 @@ def test_errors_have_the_vendors_codes(emulator: Emulator) -> None:
 def test_what_is_known_but_not_emulated_is_never_accepted_silently(emulator: Emulator) -> None:
     queues = f"{VPN}/queues"
     for attributes in (
-        {"partitionCount": 3},
+        {"deliveryDelay": 3},
         {"respectMsgPriorityEnabled": True},
         {"redeliveryDelayEnabled": True},
         {"maxMsgSpoolUsage": 0},
@@ -102,7 +102,7 @@ def test_what_is_known_but_not_emulated_is_never_accepted_silently(emulator: Emu
         refused = post(emulator, queues, queueName="x", **attributes)
         assert error(refused) == (400, 14, "NOT_SUPPORTED")
         assert next(iter(attributes)) in refused.json()["meta"]["error"]["description"]
-    assert post(emulator, queues, queueName="x", partitionCount=0, respectMsgPriorityEnabled=False).status_code == 200
+    assert post(emulator, queues, queueName="x", deliveryDelay=0, respectMsgPriorityEnabled=False).status_code == 200
 
 
 def test_the_parents_identifiers_may_stand_in_a_body(emulator: Emulator) -> None:
