@@ -96,10 +96,14 @@ class Timeline:
         if self._cancelled.is_set():
             return
         injected = fault.inject()
-        self._note(event, step="injected", injected_ns=injected)
-        if self._probe(fault.confirmed, min(CONFIRM_WITHIN_S, max(0.5, fault.heal_after_s))):
-            self._note(event, step="confirmed", confirmed_ns=time.monotonic_ns())
-        self._sleep_until(injected + round(fault.heal_after_s * 1e9))
+        try:
+            self._note(event, step="injected", injected_ns=injected)
+            if self._probe(fault.confirmed, min(CONFIRM_WITHIN_S, max(0.5, fault.heal_after_s))):
+                self._note(event, step="confirmed", confirmed_ns=time.monotonic_ns())
+            self._sleep_until(injected + round(fault.heal_after_s * 1e9))
+        except BaseException:  # a full disk, say: whatever cannot be noted, a standing broker is not left dead
+            fault.heal()
+            raise
         heal_started = time.monotonic_ns()
         fault.heal()
         self._note(event, step="healing", heal_started_ns=heal_started)

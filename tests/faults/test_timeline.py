@@ -104,3 +104,18 @@ def test_cancelling_heals_at_once_what_is_injected_and_injects_nothing_more() ->
     assert timeline.finished
     assert injected.on
     assert later.acts == []
+
+
+def test_what_is_injected_is_healed_even_where_it_cannot_be_written_down() -> None:
+    def full_disk(injection: Injection) -> None:
+        if injection.step == "injected":
+            raise DeploymentError("no space left")
+
+    fault = SwitchOff(heal_after_s=60.0)
+    timeline = Timeline([scheduled(fault, 0.0)], full_disk)
+    timeline.start(time.monotonic_ns())
+    timeline.cancel(5.0)
+    assert timeline.finished
+    assert fault.on
+    [done] = timeline.injections()
+    assert (done.step, done.error) == ("failed", "no space left")
