@@ -65,7 +65,7 @@ class Outcome:
             return Interrupted.exit_code
         if not measured or any(run.status == "failed" for run in self.runs):
             return EnvironmentFailure.exit_code
-        if any(run.results is None or not run.results.valid for run in measured):
+        if any(run.results is None or not run.results.valid for run in self.runs):
             return 4
         return 0 if all(run.results and run.results.passed for run in measured) else 1
 
@@ -140,6 +140,7 @@ def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evalu
                 targets={site: campaign.targets[name] for site, name in sites.items()},
                 deployments={site: brokers.ready(name) for site, name in sites.items()},
                 campaign=campaign.name,
+                campaign_started_utc=started,
                 repetition=turn.repetition,
                 kind=turn.kind,
                 folder=folder,
@@ -147,11 +148,20 @@ def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evalu
             )
             document = run_once(request, view, stop, evaluate).document
             outcome.runs.append(document)
-            if turn.kind == "control" and document.status == "complete":
+            if tells_what_is_usual(document):
                 controls[(turn.scenario.name, str(turn.binding))] = document.run_id
             _say_how_it_ended(view, document)
     outcome.interrupted = stop.requested.is_set()
     return outcome
+
+
+def tells_what_is_usual(document: RunDocument) -> bool:
+    """Whether outages may be compared with this run: a control run that went to its end and broke no rule.
+
+    A stalled client in it would be taken off every outage. Without one the outages are *not known*.
+    """
+    valid = document.results is not None and document.results.valid
+    return document.kind == "control" and document.status == "complete" and valid
 
 
 def _say_how_it_ended(view: LiveView, document: RunDocument) -> None:

@@ -18,6 +18,8 @@ from crep.reports.gather import RunData, results_of
 CO_LOCATED = "co-located"
 """Label that bars verdicts on throughput (METHOD rule 17)."""
 _PERCENTILES = ("50", "99")
+_KEPT_UP = 0.99
+"""Share of the intended rate from which a target is said to have carried the load."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def _paired(
     gap = ""
     if not both:
         gap = "no repetition was counted on both"
+    elif metric.name == "throughput" and all(_kept_up(run, metric.where) for run in (*lefts, *rights)):
+        gap = "both carried the whole load, so it says nothing of what either could"
     elif len(known) < len(both):  # the missing ones are the worst ones: leaving them out would flatter
         gap = f"no value in {len(both) - len(known)} of {len(both)} pairs"
     elif any(x <= 0 or y <= 0 for x, y in known):
@@ -108,8 +112,16 @@ def _paired(
     return Pairing(metric, left, right, ratio, gap)
 
 
-def _repetition(run: RunData) -> tuple[str, int]:
-    return run.document.campaign, run.document.repetition
+def _kept_up(run: RunData, channel: str) -> bool:
+    """Whether the intended rate was acknowledged: what differs then is which edge of the phase cut whose messages."""
+    rates = [rate for rate in results_of(run).throughput if rate.channel == channel]
+    return all(rate.acknowledged_per_s >= _KEPT_UP * rate.intended_per_s for rate in rates)
+
+
+def _repetition(run: RunData) -> tuple[str, str, int]:
+    """What makes a pair: the same repetition of the same start of a campaign, so that both ran side by side."""
+    document = run.document
+    return document.campaign, document.campaign_started_utc or "", document.repetition
 
 
 def _contest(pairing: Pairing, won: bool, p_value: float | None) -> Contest:

@@ -80,6 +80,7 @@ class RunRequest:
     targets: Mapping[str, Target]
     deployments: Mapping[str, Deployment]
     campaign: str
+    campaign_started_utc: str
     repetition: int
     kind: Literal["measured", "control"]
     folder: RunFolder
@@ -113,6 +114,7 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
             "warm_up_s": request.plan.warm_up_s,
             "measured_s": request.plan.measured_s,
             "control": request.control,
+            "campaign_started_utc": request.campaign_started_utc,
         }
     )
     record = Record(request.folder, document)

@@ -115,6 +115,7 @@ class RunDocument(_Part):
     status: Status
     run_id: str
     campaign: str
+    campaign_started_utc: str | None = None  # runs of one start were interleaved, and only these are paired
     binding: str  # site=target[,site=target]
     repetition: int  # from 1; 0 for the control run
     kind: Literal["measured", "control"]
