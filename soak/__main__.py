@@ -39,10 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     claims = [claim for claim in CLAIMS if not chosen.only or claim.name in chosen.only]
     children_find_the_broker(CHECKOUT)
     code = 0
-    path = file_of(FOLDER, commit())
+    tried = commit()
+    path = file_of(FOLDER, tried)
     if not chosen.page:
         try:
-            _make(claims, path, chosen.count, None if chosen.minutes is None else chosen.minutes * 60, console)
+            _make(claims, tried, chosen.count, chosen.minutes, console)
         except KeyboardInterrupt:
             console.print("interrupted; what has ended is on record", style="red")
             code = 130
@@ -80,11 +81,11 @@ def in_turn(claims: Sequence[Claim], done: Sequence[Trial], count: int | None) -
     return [entry for row in zip_longest(*columns) for entry in row if entry is not None]
 
 
-def _make(claims: Sequence[Claim], path: Path, count: int | None, within_s: float | None, console: Console) -> None:
-    machine, tried, begun = host(), commit(), time.monotonic()
+def _make(claims: Sequence[Claim], tried: str, count: int | None, minutes: float | None, console: Console) -> None:
+    machine, path, begun = host(), file_of(FOLDER, tried), time.monotonic()
     todo = in_turn(claims, read(path), count)
     for number, (claim, seed) in enumerate(todo, 1):
-        if within_s is not None and time.monotonic() - begun > within_s:
+        if minutes is not None and time.monotonic() - begun > minutes * 60:
             console.print(f"time is up, {len(todo) - number + 1} trials are left")
             return
         folder = Path(tempfile.mkdtemp(prefix=f"soak-{claim.name}-{seed}-"))

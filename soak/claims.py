@@ -9,8 +9,8 @@ from soak.kill import Kill
 from soak.lies import LiesCaught
 
 CLAIMS: tuple[Claim, ...] = (
-    Kill("kill-kafka", "kafka-local"),
-    Kill("kill-solace-emulator", "solace-emulator"),
+    Kill("kill-kafka", "kafka-local", measured_s=25),
+    Kill("kill-solace-emulator", "solace-emulator", measured_s=18),
     Ended("sigkill-parent", "SIGKILL"),
     Ended("interrupt", "SIGINT"),
     LiesCaught("lies"),

@@ -26,7 +26,7 @@ load:
     publishers: 2
     mode: guaranteed
     message: {{size: 256 B}}
-    rate: {{total: [{{hold: 200/s, for: 12 s}}]}}
+    rate: {{total: [{{hold: 200/s, for: {measured_s} s}}]}}
 timeline:
   - {{at: {at_s} s, do: kill-broker, node: leader-of orders, restart_after: {down_s} s}}
 measure: {{warm_up: 1 s, drain: 30 s, repeat: 1, seed: {seed}, lateness: 10 s}}
@@ -42,6 +42,7 @@ class Kill:
 
     name: str
     target: str
+    measured_s: int  # long enough to see the recovery
     count: int = 50
 
     @property
@@ -57,9 +58,11 @@ class Kill:
     def trial(self, seed: int, folder: Path) -> Verdict:
         """One run."""
         chance = random.Random(f"{self.name} {seed}")  # noqa: S311 - a trial is to be repeatable
-        at_s, down_s = round(chance.uniform(0.5, 6.0), 2), round(chance.uniform(0.1, 3.0), 2)
+        at_s, down_s = round(chance.uniform(0.5, 5.0), 2), round(chance.uniform(0.1, 3.0), 2)
         with crep_in(folder) as crep:
-            name = crep.scenario(_SCENARIO.format(at_s=at_s, down_s=down_s, seed=seed), "kill.yaml")
+            name = crep.scenario(
+                _SCENARIO.format(at_s=at_s, down_s=down_s, measured_s=self.measured_s, seed=seed), "kill.yaml"
+            )
             words = ("run", name, "--on", self.target, "--profile", "quick", "--no-report")
             done = crep(*words, timeout=_RUN_WITHIN_S)
             left = left_behind(crep)
