@@ -19,24 +19,23 @@ from crep.reports import compile_comparison, render, summary_lines
 def conduct(campaign: Campaign, *, report: bool) -> int:
     """Run, report, summarise; returns the exit code."""
     require_writable(campaign.results)
+    lines: list[str] = []
     with Stop() as stop, LiveView() as view:
         outcome = run_campaign(campaign, view, stop, evaluate_folder)
         if outcome.runs and report:
-            view.status.phase = "report"
             view.event("writing the report")
-            _write_report(campaign, outcome.folder)
-    if not report or not outcome.runs:
-        Console().print(f"results: {outcome.folder}", highlight=False)
+            lines = _write_report(campaign, outcome.folder)
+    console = Console()
+    for line in lines or [f"results: {outcome.folder}"]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return outcome.exit_code
 
 
-def _write_report(campaign: Campaign, folder: Path) -> None:
-    """The report of this campaign's runs, beside them and (newest) in the campaign's own folder."""
+def _write_report(campaign: Campaign, folder: Path) -> list[str]:
+    """The report of this campaign's runs, beside them and (newest) in the campaign's own folder; its summary."""
     comparison = compile_comparison(find_runs([folder]))
     newest = campaign.results / campaign.name
     for file in render(comparison, folder):
         with writing(newest / file.name):
             shutil.copyfile(file, newest / file.name)
-    console = Console()
-    for line in summary_lines(comparison, newest):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return summary_lines(comparison, newest)
