@@ -35,6 +35,7 @@ READY_WITHIN_S = 60.0
 OBSERVE_EVERY_S = 1.0
 FINISH_WITHIN_S = 30.0
 INTERRUPTED_DRAIN_S = 10.0
+_SHOWN_TEXT = 80  # characters of a client library's words on the screen
 
 
 class Stop:
@@ -351,7 +352,8 @@ class _Run:
         """Show a client's connection only where it changes: an outage brings the same error many times a second."""
         lost = note.kind in ("down", "reconnecting")
         if note.kind == "rejected" or lost != (note.client in self._disconnected):
-            self._note(f"{note.client} {note.kind}: {note.text}")
+            text = note.text if len(note.text) <= _SHOWN_TEXT else note.text[:_SHOWN_TEXT] + "…"
+            self._note(f"{note.client} {note.kind}: {text}")  # whole in events.jsonl
         if lost:
             self._disconnected.add(note.client)
         elif note.kind == "reconnected":
