@@ -7,25 +7,51 @@ import asyncio
 import logging
 import signal
 import sys
+from typing import Final
 
+from .datadir import DataDirectory
 from .failure import StartFailure
 from .options import Options, parse
 from .server import Server, ready_line
 
+_STANDBY_POLL_SECONDS: Final = 0.1
+_LOG: Final = logging.getLogger(__name__)
+
 
 async def _run(options: Options) -> int:
-    server = Server(options)
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stopped.set)
+        loop.add_signal_handler(number, stopped.set)
+    directory = DataDirectory(options.data_dir)
+    if not directory.lock():
+        if options.role == "primary":
+            place = f"data directory {options.data_dir}"
+            raise StartFailure(f"{place}: in use by process {directory.holder}; stop it or give another")
+        if not await _lock_won(directory, stopped):
+            return 0
+    server = Server(options, directory, stopped)
     try:
         ready = await server.start()
         sys.stdout.write(ready_line(ready) + "\n")
         sys.stdout.flush()
-        await server.stopped.wait()
+        await stopped.wait()
     finally:
         await server.stop()
     return 3 if server.failed else 0
+
+
+async def _lock_won(directory: DataDirectory, stopped: asyncio.Event) -> bool:
+    """Stand by until the primary's lock is free; False when this process is to stop instead."""
+    _LOG.info("standing by: process %s has %s", directory.holder, directory.path)
+    while not directory.lock():
+        try:
+            await asyncio.wait_for(stopped.wait(), _STANDBY_POLL_SECONDS)
+        except TimeoutError:
+            continue
+        return False
+    _LOG.info("taking over %s", directory.path)
+    return True
 
 
 def main() -> int:

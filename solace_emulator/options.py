@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from .journal.commit import SyncMode
 
@@ -22,6 +22,7 @@ class Options:
     admin_user: str = "admin"
     admin_password: str = "admin"  # noqa: S105 - the vendor's own default for a fresh container
     sync: SyncMode = "batch"
+    role: Literal["primary", "backup"] = "primary"
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     log_level: str = "info"
@@ -31,8 +32,6 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line; ends the process with exit code 2 and one line for what is wrong."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.role == "backup":
-        _refuse(parser, "--role backup is not available yet; start one process per data directory")
     if given.smf_compressed_port is not None:
         _refuse(parser, "--smf-compressed-port is not available yet; use the plain or the TLS listener")
     if given.web_port is not None:
@@ -51,6 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         admin_user=given.admin_user,
         admin_password=given.admin_password,
         sync=given.sync,
+        role=given.role,
         tls_certificate=given.tls_certificate,
         tls_key=given.tls_key,
         log_level=given.log_level,
@@ -90,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--admin-user", default="admin", help="SEMP user (default: %(default)s)")
     add("--admin-password", default="admin", help="SEMP password (default: %(default)s)")
     add("--sync", choices=("always", "batch", "never"), default="batch", help="when messages reach the disk")
-    add("--role", choices=("primary", "backup"), default="primary", help="backup: not available yet")
+    add(
+        "--role",
+        choices=("primary", "backup"),
+        default="primary",
+        help="backup: wait for the lock of the directory, then take over",
+    )
     add("--tls-certificate", type=Path, metavar="PEM", help="server certificate chain")
     add("--tls-key", type=Path, metavar="PEM", help="its private key")
     add("--tls-client-ca", type=Path, metavar="PEM", help="client certificates: not available yet")

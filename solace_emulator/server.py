@@ -29,11 +29,14 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Server:
-    """One emulator process: :meth:`start`, then :meth:`stop`. ``stopped`` is set when the disk forces an end."""
+    """One emulator on a data directory that is locked: :meth:`start`, then :meth:`stop`.
 
-    def __init__(self, options: Options) -> None:
+    ``stopped`` is set when it has to end: by a signal, or here when the disk refuses a write.
+    """
+
+    def __init__(self, options: Options, directory: DataDirectory, stopped: asyncio.Event) -> None:
         self.options = options
-        self.stopped = asyncio.Event()
+        self.stopped = stopped
         self.failed = False
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
@@ -41,7 +44,7 @@ class Server:
         self._work_scheduled = False
         self._health = Health()
         self._ticker: asyncio.TimerHandle | None = None
-        self._directory = DataDirectory(options.data_dir)
+        self._directory = directory
         self._broker = self._recovered()
         self._journal = self._opened_journal()
         self._commit = GroupCommit(self._journal, options.sync, self._broker.on_durable, self._disk_failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
 import signal
 import socket
 import subprocess
@@ -54,7 +55,7 @@ def test_the_health_check_answers_when_guaranteed_messaging_is_ready(emulator: E
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--role", "backup"), "--role backup is not available yet"),
+        (("--role", "spare"), "invalid choice"),
         (("--smf-compressed-port", "0"), "--smf-compressed-port is not available yet"),
         (("--web-port", "8008"), "--web-port is not available yet"),
         (("--tls-client-ca", "ca.pem"), "--tls-client-ca is not available yet"),
@@ -119,6 +120,42 @@ def test_it_stops_in_order_on_a_signal(tmp_path: Path, number: signal.Signals) -
     assert started.wait(10) == 0
     assert started.stdout.read() == ""
     started.stdout.close()
+
+
+def test_a_backup_waits_for_the_primary_and_takes_over_what_it_has(tmp_path: Path) -> None:
+    primary = Emulator(tmp_path / "data")
+    primary.start()
+    primary.queue("shared")
+    backup = subprocess.Popen(
+        command("--data-dir", str(primary.folder), *FREE, "--role", "backup"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert backup.stdout is not None
+    assert backup.stderr is not None
+    try:
+        assert f"standing by: process {primary.pid}" in backup.stderr.readline()
+        primary.kill()
+        ready = json.loads(backup.stdout.readline())
+        queue = f"{ready['semp']}/SEMP/v2/config/msgVpns/default/queues/shared"
+        assert httpx.get(queue, auth=("admin", "admin")).status_code == 200
+    finally:
+        backup.terminate()
+        assert backup.wait(10) == 0
+        backup.stdout.close()
+        backup.stderr.close()
+
+
+def test_a_backup_that_is_not_needed_stops_in_order(emulator: Emulator) -> None:
+    backup = subprocess.Popen(
+        command("--data-dir", str(emulator.folder), *FREE, "--role", "backup"), stderr=subprocess.PIPE, text=True
+    )
+    assert backup.stderr is not None
+    assert "standing by" in backup.stderr.readline()
+    backup.terminate()
+    assert backup.wait(10) == 0
+    backup.stderr.close()
 
 
 def test_the_official_client_connects_over_tls(tmp_path: Path, connect: Callable[..., Any]) -> None:
