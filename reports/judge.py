@@ -54,10 +54,11 @@ def state_of(run: RunData) -> tuple[RunState, str]:
         return state, document.failure or default
     if results is None:
         return "unchecked", "the run has not been checked"
+    if not results.valid:
+        broken = "; ".join(f"{rule.name}: {rule.text}" for rule in results.rules if not rule.holds)
+        return "invalid", broken if document.kind == "measured" else f"control run, used for no outage: {broken}"
     if document.kind == "control":
         return "control", "no-fault control run: subtracted from outages, not averaged in"
-    if not results.valid:
-        return "invalid", "; ".join(f"{rule.name}: {rule.text}" for rule in results.rules if not rule.holds)
     return "counted", ""
 
 
@@ -127,6 +128,8 @@ def functional(cells: Iterable[ExpectationCell], counted: int, listed: int) -> t
         return "no-verdict", "the scenario has no functional expectation"
     bad = [c for c in judged if c.verdict in ("failed", "no-data")]
     over = f"in {plural(counted, 'run')}"
+    if counted < listed:
+        over += f" ({listed - counted} of {listed} could not be counted)"
     if bad:
         return "failed", f"{len(bad)} of {plural(len(judged), 'functional expectation')} not met {over}"
     return "passed", f"{plural(len(judged), 'functional expectation')} met {over}"

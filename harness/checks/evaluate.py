@@ -214,7 +214,10 @@ class _Evaluation:
             moments = channel.moments("sent")
         else:
             moments = channel.moments("acknowledged" if statistic == "acknowledged" else "intended")
-        return count_in(moments, seconds) / len(seconds) if len(seconds) else None
+        lasted_s = sum(min(1.0, self._plan.measured_s - second) for second in seconds)
+        return (
+            count_in(moments[moments < round(self._plan.measured_s * SECOND)], seconds) / lasted_s if seconds else None
+        )
 
     def _evidence(self, channels: Sequence[ChannelLedger], readers: Sequence[ReaderLedger]) -> Evidence:
         outages: dict[str, list[FaultCost]] = {}

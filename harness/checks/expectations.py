@@ -12,6 +12,9 @@ from crep.harness.scenario.expectation import Expectation, When, format_value
 
 LEAST_SAMPLES_IN_PHASE = 1000
 
+_OF_RECEIPTS = frozenset({"duplicates", "reordered", "corrupt", "foreign", "unexpected"})
+"""Counts of what is wrong with receipts: without any, 0 is no finding."""
+
 HistogramOf = Callable[[str, str, When], Histogram]
 """Metric, subject (channel or channel.reader), phase → samples of the measured phase."""
 RateOf = Callable[[str, str, When], float | None]
@@ -138,6 +141,10 @@ def _count(name: str, subject: str, evidence: Evidence) -> Measured:
         return Measured(None, reader.expected, text)
     if not reader.expected:
         return Measured(None, 0, "nothing was sent that it selects")
+    if name in {"lost", "pending"} and not evidence.channels[reader.channel].acknowledged:
+        return Measured(None, 0, "nothing was acknowledged, so nothing could be lost")
+    if name in _OF_RECEIPTS and not reader.receipts:
+        return Measured(None, 0, "nothing was received")
     duplicates = reader.duplicates_flagged + reader.duplicates_unflagged + reader.duplicates_flag_not_offered
     counted = {"missing": reader.missing_allowed, "duplicates": duplicates}
     return Measured(counted.get(name, getattr(reader, name, None)), reader.expected)

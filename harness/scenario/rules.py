@@ -5,14 +5,14 @@ The model has checked every value by itself before; these rules check values aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from itertools import combinations
 
 from crep.harness.config.suggest import nearest
 from crep.harness.config.units import format_duration, format_size
 from crep.harness.config.yaml import Loc, Problem
 from crep.harness.scenario.expectation import Expectation, parse_expectation
-from crep.harness.scenario.model import Burst, Definition, ExpectEntry, Hold, KillBroker, Load, Ramp
+from crep.harness.scenario.model import Burst, Definition, ExpectEntry, Hold, KillBroker, Load, Ramp, Reader
 from crep.harness.scenario.profile import Profile, Segment, burst, hold, ramp
 from crep.harness.scenario.topics import selection
 
@@ -278,10 +278,20 @@ def _cannot_fail(expectation: Expectation, definition: Definition) -> str | None
         return "needs acknowledgements, and all load of the channel is direct: what is missing counts as missing"
     names = logical_readers(definition)[expectation.channel]
     for name, reader in definition.channels[expectation.channel].readers.items():
-        if names[name] != expectation.readers:
-            continue
-        if reader.delivery == "at-most-once" and expectation.metric.name in ("lost", "pending"):
-            return f"is always 0, because reader {name!r} is at-most-once: what is missing counts as missing"
-        if reader.order == "none" and expectation.metric.name == "reordered":
-            return f"is always 0, because reader {name!r} asks for no order; give it 'order: per-key'"
+        if names[name] == expectation.readers:
+            return _always_zero(expectation.metric.name, name, reader, modes)
+    return None
+
+
+def _always_zero(metric: str, name: str, reader: Reader, modes: Set[str]) -> str | None:
+    """Why a count of this reader is 0 whatever the broker does."""
+    at_most_once = reader.delivery == "at-most-once"
+    if at_most_once and metric in ("lost", "pending"):
+        return f"is always 0, because reader {name!r} is at-most-once: what is missing counts as missing"
+    if at_most_once and metric == "reordered":
+        return f"is always 0, because reader {name!r} is at-most-once: disorder is allowed there"
+    if reader.order == "none" and metric == "reordered":
+        return f"is always 0, because reader {name!r} asks for no order; give it 'order: per-key'"
+    if not at_most_once and modes == {"guaranteed"} and metric == "missing":
+        return f"is always 0, because reader {name!r} may miss nothing: what it misses is lost; write 'lost'"
     return None

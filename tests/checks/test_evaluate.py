@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import Drain, ExpectationResult, FaultResult, RunResults
+from crep.harness.metrics.history import OUTCOME, RECEIVED, Records
 from crep.harness.scenario.plan import without_faults
 from tests.checks.simulated import Fault, SimulatedRun, Site, a_plan
 
@@ -265,3 +267,34 @@ def test_a_run_that_never_began_is_judged_without_an_exception() -> None:
     results = evaluate(run, run.plan)
     assert [one.verdict for one in results.expectations] == ["no-data", "no-data"]
     assert {"lateness", "schedule", "drain", "faults"} <= set(broken(results))
+
+
+def test_a_profile_that_ends_within_a_second_has_the_rate_that_it_was_sent_at() -> None:
+    run = SimulatedRun(a_plan(kill_at_s=None, measured_s=20.25))
+    (throughput,) = evaluate(run, run.plan).throughput
+    assert throughput.intended_per_s == throughput.sent_per_s == pytest.approx(400)
+    assert throughput.acknowledged_per_s == pytest.approx(400, rel=0.001)
+
+
+class NothingComesBack(SimulatedRun):
+    """A broker that takes everything, says nothing and delivers nothing."""
+
+    def outcomes(self, publisher: int) -> Records:
+        return np.empty(0, OUTCOME)
+
+    def receipts(self, channel: str, reader: str, member: int) -> Records:
+        return np.empty(0, RECEIVED)
+
+
+def test_no_loss_is_claimed_where_nothing_was_acknowledged() -> None:
+    run = NothingComesBack(a_plan(kill_at_s=None))
+    assert expected("billing.lost == 0", run).verdict == "no-data"
+    assert expected("orders.unknown == 0", run).verdict == "failed"
+
+
+@pytest.mark.parametrize("metric", ["reordered", "duplicates", "corrupt", "foreign", "unexpected"])
+def test_nothing_is_said_of_receipts_where_there_are_none(metric: str) -> None:
+    run = NothingComesBack(a_plan(kill_at_s=None))
+    result = expected(f"billing.{metric} == 0", run)
+    assert result.verdict == "no-data"
+    assert "nothing was received" in result.reason

@@ -238,3 +238,19 @@ def test_only_runs_of_one_start_are_paired() -> None:
     right += [measured(B, r, 2000.0, start="t2") for r in range(1, 6)]
     throughput = next(c for c in compared(left, right).scenarios[0].contests if c.metric == "throughput")
     assert throughput.repetitions == 10
+
+
+def test_an_invalid_control_run_is_called_invalid() -> None:
+    broken = factories.results(rules=(Rule(name="drain", holds=False, text="5 held"),))
+    runs = [measured(A, 1, 1000.0), FakeRun(factories.document(0, A, kind="control", results=broken))]
+    rows = {row.repetition: row for row in compile_comparison(runs).scenarios[0].runs}
+    assert rows[0].state == "invalid"
+    assert rows[0].why == "control run, used for no outage: drain: 5 held"
+
+
+def test_a_verdict_from_some_of_the_runs_says_so() -> None:
+    broken = factories.results(rules=(Rule(name="drain", holds=False, text="5 held"),))
+    runs = [measured(A, 1, 1000.0), FakeRun(factories.document(2, A, results=broken))]
+    subject = compile_comparison(runs).scenarios[0].subjects[0]
+    assert subject.functional == "passed"
+    assert subject.functional_text.endswith("met in 1 run (1 of 2 could not be counted)")

@@ -67,6 +67,12 @@ def test_a_good_scenario_carries_its_source(written: Callable[..., Path]) -> Non
         ("billing.lost", "biling.lost", "19:5: expect[0]: there is no channel or reader 'biling'; did you mean"),
         ("billing.lost", "screen.lost", "19:5: expect[0]: lost is always 0, because reader 'screen' is at-most-once"),
         ("billing.lost", "audit.reordered", "19:5: expect[0]: reordered is always 0, because reader 'audit' asks for"),
+        (
+            "billing.lost",
+            "screen.reordered",
+            "19:5: expect[0]: reordered is always 0, because reader 'screen' is at-most",
+        ),
+        ("billing.lost", "billing.missing", "19:5: expect[0]: missing is always 0, because reader 'billing' may miss"),
         ("to: orders", "to: orders, mode: direct", "19:5: expect[0]: lost needs acknowledgements"),
         ("sync: disk", "sync: dsik", "4:31: durability.sync: 'dsik' is not one of none, memory, disk; did you mean"),
         ("durability: {copies: 1, sync: disk}", "", "1:1: durability: is missing"),
