@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -101,7 +101,12 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         throughput=each(gather.throughput),
         contests=(),
         performance=(),
-        command=_command(scenario, bindings, max(run.document.repetition for run in runs)),
+        command=_command(
+            scenario,
+            bindings,
+            {site.profile for run in runs for site in run.document.sites.values()},
+            max(run.document.repetition for run in runs),
+        ),
     )
     return compiled, contest.pairings(subjects, counted)
 
@@ -268,9 +273,11 @@ def _run_row(run: RunData, state: RunState, why: str) -> RunRow:
     )
 
 
-def _command(scenario: ScenarioPart, bindings: Sequence[str], repetitions: int) -> str:
+def _command(scenario: ScenarioPart, bindings: Sequence[str], profiles: Collection[str], repetitions: int) -> str:
     words = ["crep", "run", scenario.file]
     words += [word for binding in bindings for word in ("--on", binding.removeprefix("bus="))]
+    if profiles == {"quick"}:
+        words += ["--profile", "quick"]
     words += [word for name, value in sorted(scenario.params.items()) for word in ("-p", f"{name}={value}")]
     words += ["--repeat", str(max(repetitions, 1))]
     return shlex.join(words)

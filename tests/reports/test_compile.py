@@ -95,7 +95,7 @@ def test_runs_of_another_scenario_text_or_parameter_stand_apart() -> None:
     second.document = second.document.model_copy(update={"scenario": scenario})
     comparison = compile_comparison([first, second])
     assert [len(s.runs) for s in comparison.scenarios] == [1, 1]
-    assert comparison.scenarios[1].command.endswith("--on kafka-local -p rate=500/s --repeat 2")
+    assert comparison.scenarios[1].command.endswith("--on kafka-local --profile quick -p rate=500/s --repeat 2")
 
 
 def test_a_run_that_is_named_twice_counts_once() -> None:
