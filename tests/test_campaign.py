@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crep.harness.campaign import CONTROL, Campaign, Outcome, Part, turns
+from crep.harness.checks.results import ExpectationResult, Rule, RunResults, Verdict
+from crep.harness.runs.document import RunDocument
+from crep.harness.scenario.binding import Binding
+from crep.harness.scenario.library import built_in_scenarios
+from crep.harness.scenario.load import load_scenario, parse_scenario
+from crep.harness.scenario.model import Scenario
+
+DEMO = load_scenario(built_in_scenarios()["demo"])
+KAFKA, SOLACE = Binding({"bus": "kafka-local"}), Binding({"bus": "solace-emulator"})
+
+
+def without_timeline(scenario: Scenario) -> Scenario:
+    lines = scenario.text.splitlines()
+    start = lines.index("timeline:")
+    kept = [*lines[:start], *lines[start + 2 :]]
+    text = "\n".join(line for line in kept if "outage" not in line and "recovery" not in line)
+    return parse_scenario(text.replace(" outside faults", ""), Path("no-faults.yaml"))
+
+
+def order(*parts: Part) -> list[tuple[str, str, int]]:
+    made = turns(Campaign("test", parts, targets={}))
+    return [(turn.scenario.file_name, str(turn.binding), turn.repetition) for turn in made]
+
+
+def test_brokers_take_turns_after_their_control_runs() -> None:
+    assert order(Part(DEMO, (KAFKA, SOLACE), repeat=2)) == [
+        ("demo.yaml", "kafka-local", CONTROL),
+        ("demo.yaml", "solace-emulator", CONTROL),
+        ("demo.yaml", "kafka-local", 1),
+        ("demo.yaml", "solace-emulator", 1),
+        ("demo.yaml", "kafka-local", 2),
+        ("demo.yaml", "solace-emulator", 2),
+    ]
+
+
+def test_a_scenario_without_faults_needs_no_control_run() -> None:
+    assert order(Part(without_timeline(DEMO), (KAFKA,), repeat=1)) == [("no-faults.yaml", "kafka-local", 1)]
+
+
+def test_a_part_with_fewer_repetitions_ends_earlier() -> None:
+    plain = without_timeline(DEMO)
+    made = order(Part(plain, (KAFKA,), repeat=1), Part(plain, (SOLACE,), repeat=2))
+    assert [(binding, repetition) for _, binding, repetition in made] == [
+        ("kafka-local", 1),
+        ("solace-emulator", 1),
+        ("solace-emulator", 2),
+    ]
+
+
+def run(*, status: str = "complete", kind: str = "measured", valid: bool = True, verdict: Verdict = "passed") -> Any:
+    expectation = ExpectationResult(
+        text="billing.lost == 0",
+        metric="lost",
+        kind="functional",
+        verdict=verdict,
+        value=0,
+        unit="messages",
+        threshold=0,
+        operator="==",
+        samples=1,
+    )
+    results = RunResults(
+        rules=(Rule(name="lateness", holds=valid, text=""),),
+        channels=(),
+        readers=(),
+        latencies=(),
+        throughput=(),
+        faults=(),
+        expectations=(expectation,),
+    )
+    return RunDocument.model_construct(status=status, kind=kind, results=results)
+
+
+@pytest.mark.parametrize(
+    ("runs", "interrupted", "code"),
+    [
+        ([run(), run()], False, 0),
+        ([run(), run(verdict="not-judged")], False, 0),
+        ([run(), run(verdict="failed")], False, 1),
+        ([run(), run(verdict="no-data")], False, 1),
+        ([run(verdict="failed"), run(valid=False)], False, 4),
+        ([run(valid=False), run(status="failed")], False, 3),
+        ([run(kind="control", status="failed"), run()], False, 3),
+        ([run(kind="control")], False, 3),
+        ([], False, 3),
+        ([run(status="failed"), run(valid=False)], True, 130),
+    ],
+)
+def test_the_exit_code_is_the_first_that_applies(runs: list[RunDocument], interrupted: bool, code: int) -> None:
+    assert Outcome(folder=Path("results"), runs=runs, interrupted=interrupted).exit_code == code
