@@ -241,7 +241,7 @@ class _Evaluation:
         )
 
     def _barred(self, expectation: Expectation) -> str:
-        """METHOD rules 16, 17, 18: where no performance verdict may be given, and why."""
+        """METHOD rules 8, 16, 17, 18: where no performance verdict may be given, and why."""
         site = self._run.sites.get(self._site_of[expectation.channel])
         if expectation.metric.kind == "functional" or site is None:
             return ""
@@ -249,6 +249,8 @@ class _Evaluation:
             return f"{site.target} is {site.genuineness}: its timings are not a measurement of the product"
         if site.profile != "default":
             return f"profile {site.profile} of {site.target} is for tests and demos: no verdict on its timings"
+        if "client-bound" in self._run.labels:
+            return "a client was near its own limit: no verdict on the broker's timings"
         if expectation.metric.name == "throughput" and "co-located" in self._run.labels:
             return "broker and clients shared a busy host: no verdict on rates"
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from crep.harness.checks.evaluate import evaluate
@@ -22,6 +23,22 @@ def evaluate_folder(folder: Path) -> RunResults:
     run = read_run(folder)
     control = None if run.document.control is None else _control_of(folder, run.document.control)
     return evaluate(run, plan_of(run.document), control)
+
+
+def contradictions(run: Run) -> tuple[str, ...]:
+    """Where ``run.json`` says something else than its own records: the names of its parts, none for a true one.
+
+    Raises:
+        UsageError: as ``evaluate_folder``.
+    """
+    scenario, claimed = run.document.scenario, run.document.results
+    found = []
+    if hashlib.sha256(scenario.text.encode()).hexdigest() != scenario.sha256:
+        found.append("scenario text (its SHA-256 is another)")
+    if claimed is not None:
+        computed = evaluate_folder(run.path)
+        found += [part for part in RunResults.model_fields if getattr(computed, part) != getattr(claimed, part)]
+    return tuple(found)
 
 
 def plan_of(document: RunDocument) -> Plan:

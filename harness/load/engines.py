@@ -114,7 +114,8 @@ class _Child:
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - asked for above
         for line in self._process.stdout:
-            self._inbox.put((self, json.loads(line)))
+            if line.endswith(b"\n"):  # else it was killed in the middle of a word
+                self._inbox.put((self, json.loads(line)))
         self._inbox.put((self, None))
 
     def _last_lines(self) -> str:

@@ -1,7 +1,8 @@
-"""How busy the host's processors are while a run measures (METHOD rule 17), from the kernel's own counters."""
+"""How busy the host's processors (METHOD rule 17) and each client's process (rule 8) are while a run measures."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 STAT = Path("/proc/stat")
@@ -29,3 +30,21 @@ class ProcessorWatch:
             return None
         idle = fields[3] + fields[4]
         return sum(fields) - idle, sum(fields)
+
+
+class WorkerLoad:
+    """Processor time of each client's process, all its threads together, over the measured phase."""
+
+    def __init__(self, measured_s: float) -> None:
+        self._measured_s = measured_s
+        self._used_ns: Counter[str] = Counter()
+
+    def used(self, client: str, second: int, cpu_ns: int) -> None:
+        """A client used so much up to a second of the run (relative to t0), since it said so last."""
+        if 0 <= second < self._measured_s:
+            self._used_ns[client] += cpu_ns
+
+    def busiest(self) -> tuple[str, float]:
+        """The client that used most, and its share of one core (of several cores: above 1); nobody: ``("", 0)``."""
+        [(client, used_ns)] = self._used_ns.most_common(1) or [("", 0)]
+        return client, used_ns / 1e9 / self._measured_s

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crep.harness.checks.results import Drain, RunResults
@@ -24,15 +25,19 @@ from crep.harness.runs.document import (
 )
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.provenance import harness, host, process_started
+from crep.harness.runs.secrets import without_secrets
 from crep.harness.scenario.model import Scenario
 
 CO_LOCATED_CPU = 0.85
 """Share of the host's CPU above which broker and clients disturb each other (METHOD rule 17)."""
+CLIENT_BOUND_CPU = 0.85
+"""Share of one core above which a client's process is near its own limit (METHOD rule 8)."""
 
 
-def utc_now() -> str:
-    """Now, in ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def utc_now(ahead_s: float = 0.0) -> str:
+    """Now, or so many seconds later, in ISO 8601 with milliseconds."""
+    then = datetime.now(UTC) + timedelta(seconds=ahead_s)
+    return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Record:
@@ -47,10 +52,10 @@ class Record:
         self.document = self.document.model_copy(update=fields)
         self.folder.write_document(self.document)
 
-    def start_clock(self, t0_ns: int, t0_utc: str) -> None:
-        """``t0`` is known: times are seconds relative to it from now on."""
+    def start_clock(self, t0_ns: int) -> None:
+        """``t0``, which is still to come, is known: times are seconds relative to it from now on."""
         self._t0_ns = t0_ns
-        self.change(t0_ns=t0_ns, t0_utc=t0_utc)
+        self.change(t0_ns=t0_ns, t0_utc=utc_now((t0_ns - time.monotonic_ns()) / 1e9))
 
     def seconds(self, at_ns: int | None) -> float | None:
         """A CLOCK_MONOTONIC reading in seconds relative to ``t0``; None before the clock is started."""
@@ -143,17 +148,17 @@ def site_part(site: Site) -> SitePart:
         source=site.target.source,
         profile=site.target.profile,
         genuineness=site.facts.genuineness,
-        facts=dataclasses.asdict(site.facts),
-        mapping=dataclasses.asdict(site.mapping),
+        facts=without_secrets(dataclasses.asdict(site.facts)),
+        mapping=without_secrets(dataclasses.asdict(site.mapping)),
         durability=site.provisioned.durability,
-        objects=site.provisioned.objects,
+        objects=without_secrets(site.provisioned.objects),
         deployment=describe(site.deployment),
     )
 
 
 def describe(deployment: Deployment) -> dict[str, Any]:
     """The deployment's own words, for the provenance."""
-    return dict(deployment.describe())
+    return dict(without_secrets(deployment.describe()))
 
 
 def client_part(role: Any, client: Any) -> ClientPart:
@@ -165,5 +170,5 @@ def client_part(role: Any, client: Any) -> ClientPart:
         reader=client.reader,
         publisher=client.publisher,
         member=client.member,
-        settings=dict(client.settings),
+        settings=dict(without_secrets(client.settings)),
     )

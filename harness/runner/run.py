@@ -23,8 +23,16 @@ from crep.harness.load.engines import ClientNote, EngineFailed, Engines, Publish
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
-from crep.harness.runner.processor import ProcessorWatch
-from crep.harness.runner.record import CO_LOCATED_CPU, Record, client_part, first_document, site_part, utc_now
+from crep.harness.runner.processor import ProcessorWatch, WorkerLoad
+from crep.harness.runner.record import (
+    CLIENT_BOUND_CPU,
+    CO_LOCATED_CPU,
+    Record,
+    client_part,
+    first_document,
+    site_part,
+    utc_now,
+)
 from crep.harness.runs.folder import RunFolder
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan
@@ -149,6 +157,7 @@ class _Run:
         self._engines: Engines | None = None
         self._timeline: Timeline | None = None
         self._watch: DrainWatch | None = None
+        self._workers = WorkerLoad(request.plan.measured_s)
         self._publishing = 0
         self._disconnected: set[str] = set()
         self._t0_ns = 0
@@ -157,6 +166,7 @@ class _Run:
 
     def carry_out(self) -> None:
         """All phases in order."""
+        self._stop.check()
         self._provision()
         engines = self._start_engines()
         self._measure(engines)
@@ -243,7 +253,7 @@ class _Run:
         plan, timeline = self._plan, self._timeline
         assert timeline is not None  # noqa: S101  # set by _start_engines
         self._t0_ns = time.monotonic_ns() + round((LEAD_S + plan.warm_up_s) * 1e9)
-        self._record.start_clock(self._t0_ns, utc_now())
+        self._record.start_clock(self._t0_ns)
         self._phase("warm-up", total_s=plan.warm_up_s)
         self.measured_anything = True
         engines.go(self._t0_ns)
@@ -262,6 +272,15 @@ class _Run:
         limit = time.monotonic() + HEAL_WITHIN_S
         self._pump_until(engines, lambda: timeline.finished or time.monotonic() > limit)
         self._record.faults(timeline.injections())
+        self._judge_workers()
+
+    def _judge_workers(self) -> None:
+        """METHOD rule 8: a client that is near its own limit measures itself."""
+        client, share = self._workers.busiest()
+        self._record.event("client-cpu", time.monotonic_ns(), client=client, share=round(share, 3))
+        if share > CLIENT_BOUND_CPU:
+            text = f"client {client} used {share:.0%} of a core while measuring: no verdict on the broker's timings"
+            self._record.label("client-bound", text)
 
     def _judge_host(self, busy: float | None) -> None:
         """METHOD rule 17: one host is a small world."""
@@ -333,6 +352,7 @@ class _Run:
         if received:
             reader = f"{window.channel}.{window.reader}"
             status.received[reader] = status.received.get(reader, 0) + received
+        self._workers.used(window.client, window.second, window.counters.get("cpu_ns", 0))
         if self._watch is not None and window.role == "subscriber":
             self._tell_watch(self._watch, window)
         late = window.percentile_ms("lateness", 99)
@@ -367,7 +387,6 @@ class _Run:
         self._view.refresh()
 
     def _phase(self, name: str, *, total_s: float | None = None) -> None:
-        self._stop.check() if name != "drain" else None
         now = time.monotonic_ns()
         if self._t0_ns:
             self._record.begin_phase(name, now)

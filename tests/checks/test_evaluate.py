@@ -242,6 +242,7 @@ def test_missing_data_fails_and_says_what_is_missing(text: str, run: SimulatedRu
         (Site("mock", "mock"), (), "billing.latency.p99 < 1 ms", "mock is mock"),
         (Site(profile="quick"), (), "orders.recovery < 1 s", "profile quick of kafka-local"),
         (Site(), ("co-located",), "orders.throughput.sent > 1000/s", "shared a busy host"),
+        (Site(), ("client-bound",), "billing.latency.p99 < 1 ms", "near its own limit"),
     ],
 )
 def test_no_performance_verdict_where_the_method_bars_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
+from crep.harness import processes
 from crep.harness.brokers.contract import (
     REDELIVERED_YES,
     BrokerError,
@@ -384,6 +386,14 @@ def test_a_child_that_is_killed_is_reported_and_never_waited_for(bench: Bench) -
     bench.until_done(within_s=5)
     assert [(f.client, f.reason) for f in bench.of(EngineFailed)] == [("billing-0", "ended by signal 9")]
     assert len(bench.received()) > 100  # all but the last moments
+
+
+def test_a_child_that_dies_in_the_middle_of_a_word_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawn = processes.spawn
+    half_a_word = [sys.executable, "-c", """import os; os.write(1, b'{"window": ')"""]
+    monkeypatch.setattr(processes, "spawn", lambda _command, **how: spawn(half_a_word, **how))
+    with pytest.raises(BrokerError, match="ended with exit code 0"):
+        bench.start()
 
 
 def test_an_early_end_keeps_what_was_measured(bench: Bench) -> None:
