@@ -18,10 +18,12 @@ _FIGURES = ("engine", "bare", "no_op", "to_bare", "of_ceiling")
 
 def show(bench: Bench, host: Host, harness: Harness, started_utc: str, console: Console) -> None:
     """Print both tables, what was not measured, and where it ran."""
-    throughput = Table(title="Throughput: median of the rounds, lowest–highest; a ratio is taken within a round")
+    throughput = Table(
+        title="Throughput, thousand messages/s: median of the rounds, lowest–highest; ratios within a round"
+    )
     for heading in ("broker", "work", "size"):
         throughput.add_column(heading)
-    for heading in ("engine ÷ bare loop", "engine ÷ no-op", "engine, /s", "bare loop, /s", "no-op, /s"):
+    for heading in ("engine ÷ bare loop", "engine ÷ no-op", "engine, k/s", "bare loop, k/s", "no-op, k/s"):
         throughput.add_column(heading, justify="right")
     for comparison in bench.comparisons:
         throughput.add_row(*_comparison(comparison))
@@ -64,7 +66,7 @@ def _plain(spread: Spread | None) -> dict[str, float] | None:
 
 
 def _comparison(one: Comparison) -> list[str]:
-    rates = (_spread(spread, "{:,.0f}") for spread in (one.engine, one.bare, one.no_op))
+    rates = (_spread(spread, "{:,.1f}", per=1000) for spread in (one.engine, one.bare, one.no_op))
     ratios = (_spread(spread, "{:.2f}") for spread in (one.to_bare, one.of_ceiling))
     return [_name(one.broker, one.emulated), one.work, f"{one.size:,} B", *ratios, *rates]
 
@@ -78,13 +80,13 @@ def _name(broker: str, emulated: bool) -> str:
     return f"{broker}\n(emulated)" if emulated else broker
 
 
-def _spread(spread: Spread | None, form: str) -> str:
+def _spread(spread: Spread | None, form: str, per: float = 1) -> str:
     if spread is None:
         return _NOT_MEASURED
-    middle = form.format(spread.median)
+    middle, lowest, highest = (form.format(each / per) for each in (spread.median, spread.lowest, spread.highest))
     if spread.rounds == 1:
         return middle
-    return f"{middle}\n{form.format(spread.lowest)}–{form.format(spread.highest)}"
+    return f"{middle}\n{lowest}–{highest}"
 
 
 def _place(bench: Bench, host: Host, harness: Harness, started_utc: str) -> str:

@@ -116,6 +116,8 @@ def _figures(results: RunResults) -> dict[str, float]:
     figures: dict[str, float | None] = {}
     for fault in results.faults:
         figures["publish outage s"] = None if fault.publish is None else fault.publish.outage_s
+        if fault.healed_s is not None and fault.injected_s is not None:
+            figures["broker back after s"] = fault.healed_s - fault.injected_s
         figures["recovered after s"] = fault.time_to_recover_s
         figures["noticed after s"] = fault.detected_s
     figures["unknown"] = sum(ledger.unknown for ledger in results.channels)

@@ -41,10 +41,10 @@ def test_every_party_comes_first_in_turn() -> None:
 
 
 def test_what_was_not_measured_is_said_and_not_shown_as_a_number() -> None:
-    text = printed(Bench((comparison(Round(engine=80, bare=100)),), (), ("Solace emulator: did not start",)))
+    text = printed(Bench((comparison(Round(engine=80_000, bare=100_000)),), (), ("Solace emulator: did not start",)))
     [row] = [line for line in text.splitlines() if "Apache Kafka" in line]
     cells = [cell.strip() for cell in row.split("│")[4:-1]]
-    assert cells == ["0.80", "not measured", "80", "100", "not measured"]
+    assert cells == ["0.80", "not measured", "80.0", "100.0", "not measured"]
     assert "not measured: Solace emulator: did not start" in text
 
 
