@@ -93,7 +93,7 @@ def _run_row(scenario: ScenarioComparison, row: RunRow) -> tuple[Cell, ...]:
     return (
         Cell(row.run_id),
         Cell(scenario.subject(row.subject).title),
-        Cell(count(row.repetition) if row.state != "control" else NOTHING),
+        Cell(count(row.repetition) if row.repetition else NOTHING),
         Cell(words, tone),
         Cell(_moment(row.started_utc)),
         Cell(row.why),

@@ -9,6 +9,9 @@ from crep.harness.checks.results import ChannelLedger, Drain, Rule
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.plan import TimelineEvent
 
+LATE_FAULT_S = 1.0
+"""A fault that comes later than this after its declared time is another experiment."""
+
 
 def lateness_rule(lateness: Mapping[str, Histogram], limit_s: float, phase: str) -> Rule:
     """METHOD rule 1: the client kept the schedule. With too few samples for a p99 the maximum is held to the limit.
@@ -52,6 +55,8 @@ def faults_rule(declared: Sequence[TimelineEvent], happened: Sequence[FaultRecor
         what = f"{event.action} at {event.at_s:g} s"
         if record is None or record.injected_s is None:
             wrong.append(f"{what} was not injected")
+        elif record.injected_s - event.at_s > LATE_FAULT_S:
+            wrong.append(f"{what} was injected {record.injected_s - event.at_s:.1f} s late")
         elif record.confirmed_s is None:
             wrong.append(f"{what} was not confirmed by the probe")
         elif event.restart_after_s is not None and record.healed_s is None:

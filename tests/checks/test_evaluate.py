@@ -173,6 +173,7 @@ def test_a_faults_share_ends_where_the_next_begins() -> None:
         ),
         (killed(faults=()), "faults", "kill-broker at 8 s was not injected"),
         (killed(faults=(Fault(confirmed_s=None),)), "faults", "was not confirmed by the probe"),
+        (killed(faults=(Fault(injected_s=9.5, confirmed_s=9.6),)), "faults", "was injected 1.5 s late"),
         (killed(faults=(Fault(healed_s=None),)), "faults", "the broker did not come back"),
         (killed(faults=(Fault(error="no such process"),)), "faults", "no such process"),
         (killed(lateness_ns=-3_000_000, failure="x"), "completed", "the run was cut short: x"),
