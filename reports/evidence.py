@@ -221,13 +221,13 @@ def _recovery_table(scenario: ScenarioComparison) -> Table:
         Column("Publish outage (s)", "right", 2),
         *(Column(f"Receive outage {w.rpartition('.')[2]} (s)", "right", 2) for w in places),
         Column("Recovered after (s)", "right", 2),
-        Column("Cost (messages)", "left", 2),
+        Column("Cost (messages, all runs)", "left", 2),
     )
     baselines = listed([b for b in dict.fromkeys(f.baseline for f in scenario.fault_summaries) if b])
     return Table(
         f"Outage and recovery, median over the runs, range below. {scenario.durability}. Outage: longest time in which "
-        "a key had intended sends and no acknowledgement (receipt), less the longest of the no-fault control run."
-        + (f" Baseline: {baselines}." if baselines else ""),
+        "a key had intended sends and no acknowledgement (receipt), less the longest of the no-fault control run. "
+        "Cost: added up over the runs." + (f" Baseline: {baselines}." if baselines else ""),
         columns,
         tuple(rows),
     )

@@ -9,13 +9,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from crep.harness.checks.results import Drain
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
-from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records, outcomes_file, received_file, sent_file
+from crep.harness.metrics.history import (
+    INTACT,
+    OUTCOME,
+    RECEIVED,
+    SENT,
+    Records,
+    outcomes_file,
+    received_file,
+    sent_file,
+)
 from crep.harness.runs.document import SCHEMA, FaultEvent, RunDocument, SitePart
 from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
 from crep.harness.runs.provenance import process_started
@@ -113,8 +124,26 @@ class Run:
         """Samples of ``latency``, ``service``, ``acknowledge`` or ``lateness``, merged over clients and seconds.
 
         ``seconds`` are those of the messages' intended times, relative to t0; None takes every one, warm-up included.
+        No client knows both ends of ``service`` (received minus actual send): it comes from the message records.
         """
+        if metric == "service":
+            return self._service(channel, reader, seconds)
         return read_histogram(self.path / WINDOWS, metric, channel, reader, seconds)
+
+    def _service(self, channel: str, reader: str | None, seconds: Collection[int] | None) -> Histogram:
+        clients = [client for client in self.document.clients if client.channel == channel]
+        sends = [(one.publisher, self.sent(one.publisher)) for one in clients if one.publisher is not None]
+        histogram = Histogram()
+        for client in clients:
+            if client.reader is None or client.member is None or reader not in (None, client.reader):
+                continue
+            receipts = self.receipts(channel, client.reader, client.member)
+            receipts = receipts[receipts["fault"] == INTACT]
+            for publisher, sent in sends:
+                intended_ns, service_ns = _service_times(sent, receipts[receipts["publisher"] == publisher])
+                second = (intended_ns - (self.t0_ns or 0)) // 1_000_000_000
+                histogram.record(service_ns if seconds is None else service_ns[np.isin(second, list(seconds))])
+        return histogram
 
     def sent(self, publisher: int) -> Records:
         """Every message that the publisher's client library took (layout ``SENT``)."""
@@ -127,6 +156,13 @@ class Run:
     def receipts(self, channel: str, reader: str, member: int) -> Records:
         """Every receipt of one member (layout ``RECEIVED``)."""
         return load_records(self.path / LEDGER, received_file(channel, reader, member), RECEIVED)
+
+
+def _service_times(sent: Records, received: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Intended time and service time (ns) of each receipt of a message of one publisher, whose sends are ascending."""
+    received = received[np.isin(received["sequence"], sent["sequence"])]
+    of = sent[np.searchsorted(sent["sequence"], received["sequence"])]
+    return of["intended_ns"], received["received_ns"] - of["sent_ns"]
 
 
 def read_run(folder: Path) -> Run:

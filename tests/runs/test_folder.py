@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from crep.harness.config.errors import EnvironmentFailure, UsageError
-from crep.harness.metrics.history import RECEIVED, SENT, RecordFile
+from crep.harness.metrics.history import CORRUPT, RECEIVED, SENT, RecordFile
 from crep.harness.runs.disk import replace_file
+from crep.harness.runs.document import ClientPart
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.provenance import harness, host, process_started
 from crep.harness.runs.read import find_runs, read_run
@@ -154,6 +155,40 @@ def test_compacting_keeps_every_record_and_shrinks_the_ledger(tmp_path: Path) ->
         assert len(run.outcomes(0)) == 0
         folder.compact_ledger()
     assert sum(path.stat().st_size for path in folder.ledger.iterdir()) < before / 4
+
+
+def test_service_time_is_taken_from_the_message_records(tmp_path: Path) -> None:
+    second = 1_000_000_000
+    clients = tuple(
+        ClientPart(
+            name=name, role=role, channel="orders", reader=reader, publisher=publisher, member=member, settings={}
+        )  # type: ignore[arg-type]
+        for name, role, reader, publisher, member in (
+            ("p0", "publisher", None, 0, None),
+            ("b0", "subscriber", "billing", None, 0),
+            ("s0", "subscriber", "screen", None, 0),
+        )
+    )
+    sent = np.zeros(4, SENT)
+    sent["sequence"] = np.arange(4)
+    sent["intended_ns"] = 5 * second + np.array([-1, 0, 1, 2]) * second  # the first is warm-up
+    sent["sent_ns"] = sent["intended_ns"] + 500
+    got = np.zeros(5, RECEIVED)
+    got["sequence"] = [2, 1, 0, 9, 3]  # 9 was never sent
+    got["received_ns"] = [6 * second + 1500, 5 * second + 1400, 4 * second + 1300, 0, 0]
+    got["fault"][4] = CORRUPT
+    with new_folder(tmp_path) as folder:
+        folder.write_document(document("complete").model_copy(update={"clients": clients}))
+        for name, records in (("publisher-0.sent", sent), ("reader-orders.billing-0", got)):
+            with RecordFile(folder.ledger / name, records.dtype) as file:
+                file.append(records)
+    run = read_run(folder.path)
+    assert [
+        run.histogram("service", "orders", "billing").count,
+        run.histogram("service", "orders", "screen").count,
+    ] == [3, 0]
+    measured = run.histogram("service", "orders", "billing", range(3))
+    assert (measured.count, measured.max_ns) == (2, 1000)
 
 
 def test_a_torn_last_record_is_left_out(tmp_path: Path) -> None:
