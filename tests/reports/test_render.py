@@ -130,7 +130,7 @@ def test_the_html_says_what_a_board_looks_for(rendered: dict[str, Path]) -> None
         "below 5 there is neither an interval nor a winner",
         "1 copy, sync disk",
         "kafka/topic-per-channel",
-        "crep run orders-survive-a-broker-kill.yaml --on kafka-local --on solace-emulator --repeat 2",
+        "crep run orders-survive-a-broker-kill.yaml --on kafka-local --on solace-emulator --profile quick --repeat 2",
         "commit 7ed1c2c0f1d2",
     ):
         assert words in text
