@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crep.harness.brokers.contract import ReaderSpec
 from crep.harness.checks.results import ChannelLedger, ReaderLedger
-from crep.harness.load.engines import PublisherDone
+from crep.harness.load.engines import PublisherDone, Said
 from soak import records
 from soak.claim import Verdict
 from tests.fakes.lying_broker import Lies, LyingBroker
@@ -154,15 +154,18 @@ class LiesCaught:
                 engines.go(records.soon_ns())
                 said = records.listen(engines, FOR_S + SHORT_S + QUIET_S)
                 engines.stop_publishers()  # who kept silent is not waited for any longer
-                said += records.listen(
-                    engines, _PUBLISHED_WITHIN_S, lambda heard: any(isinstance(one, PublisherDone) for one in heard)
-                )
+                if not _published(said):
+                    said += records.listen(engines, _PUBLISHED_WITHIN_S, _published)
                 engines.finish(records.FINISH_WITHIN_S)
         channel, ledgers, _ = records.judged(folder, READERS)
         why = _sends(mixture, channel, plan.count)
         for reader in READERS:
             why += _difference(reader.name, mixture.expected(reader), ledgers[reader.name])
         return Verdict(tuple(why), {"lies told": float(sum(map(len, mixture.told.values())))})
+
+
+def _published(said: Sequence[Said]) -> bool:
+    return any(isinstance(one, PublisherDone) for one in said)
 
 
 def _sends(mixture: Mixture, channel: ChannelLedger, count: int) -> list[str]:
