@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median
 
 from crep.harness.checks.results import RunResults
 from crep.harness.checks.statistics import LEAST_REPETITIONS, PairedRatio, holm, paired_ratio, winners
@@ -18,6 +19,8 @@ from crep.reports.gather import RunData, results_of
 CO_LOCATED = "co-located"
 """Label that bars verdicts on throughput (METHOD rule 17)."""
 _PERCENTILES = ("50", "99")
+RECOVERY_RESOLUTION_S = 1.1
+"""Recovery is found in whole seconds, and injections come some milliseconds late."""
 _KEPT_UP = 0.99
 """Share of the intended rate from which a target is said to have carried the load."""
 
@@ -30,6 +33,7 @@ class Metric:
     where: str
     unit: str
     less_is_better: bool = True
+    resolution: float = 0.0  # in its unit: a smaller difference may be none
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def values(results: RunResults) -> dict[Metric, float | None]:
     for fault in results.faults:
         where = f"{fault.action} at {fault.declared_s:g} s"
         found[Metric("publish outage", where, "s")] = fault.publish.outage_s if fault.publish else None
-        found[Metric("time to recover", where, "s")] = fault.time_to_recover_s
+        found[Metric("time to recover", where, "s", resolution=RECOVERY_RESOLUTION_S)] = fault.time_to_recover_s
     return found
 
 
@@ -106,6 +110,8 @@ def _paired(
         gap = "both carried the whole load, so it says nothing of what either could"
     elif len(known) < len(both):  # the missing ones are the worst ones: leaving them out would flatter
         gap = f"no value in {len(both) - len(known)} of {len(both)} pairs"
+    elif metric.resolution and median(abs(x - y) for x, y in known) <= metric.resolution:
+        gap = f"the difference is within the resolution of {metric.resolution:g} {metric.unit}"
     elif any(x <= 0 or y <= 0 for x, y in known):
         gap = "a value of 0 has no ratio"
     ratio = None if gap else paired_ratio([x for x, _ in known], [y for _, y in known])

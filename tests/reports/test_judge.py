@@ -229,6 +229,16 @@ def test_targets_that_both_carried_the_load_are_not_compared_by_it() -> None:
     assert "carried the whole load" in throughput.statement
 
 
+@pytest.mark.parametrize(("slower_s", "wins"), [(4.004, False), (5.0, True)])
+def test_a_second_is_no_difference_where_seconds_are_counted(slower_s: float, wins: bool) -> None:
+    """2.99 s and 3.01 s end in different whole seconds, five times out of five."""
+    left = [measured(A, r, 1000.0, recover_s=2.998 + 0.001 * r) for r in range(1, 6)]
+    right = [measured(B, r, 1000.0, recover_s=slower_s + 0.001 * r) for r in range(1, 6)]
+    contests = compared(left, right).scenarios[0].contests
+    recovery = next(c for c in contests if c.metric == "time to recover")
+    assert recovery.winner == (A if wins else None)
+
+
 def test_only_runs_of_one_start_are_paired() -> None:
     """The second start of the same campaign has the same repetitions: none may stand in for one of the first."""
     left = [measured(A, r, 1000.0, start=start) for start in ("t1", "t2") for r in range(1, 6)]
