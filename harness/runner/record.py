@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from crep.harness.brokers.contract import Provisioned
 from crep.harness.checks.results import Drain, RunResults
 from crep.harness.deployment.contract import Deployment
 from crep.harness.faults.timeline import Injection
@@ -27,6 +28,7 @@ from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.provenance import harness, host, process_started
 from crep.harness.runs.secrets import without_secrets
 from crep.harness.scenario.model import Scenario
+from crep.harness.scenario.plan import Plan
 
 CO_LOCATED_CPU = 0.85
 """Share of the host's CPU above which broker and clients disturb each other (METHOD rule 17)."""
@@ -140,7 +142,19 @@ def first_document(
     )
 
 
-def site_part(site: Site) -> SitePart:
+UNACKNOWLEDGED = {"copies": 0, "sync": "none", "known": "configured"}
+"""The class of a channel whose publishers ask for no acknowledgement, whatever its topics and queues could do."""
+
+
+def stated_durability(provisioned: Provisioned, plan: Plan) -> dict[str, Any]:
+    """Channel → the class that its messages really have (METHOD rule 6)."""
+    return {
+        channel: stated if any(one.guaranteed for one in plan.publishers_of(channel)) else UNACKNOWLEDGED
+        for channel, stated in provisioned.durability.items()
+    }
+
+
+def site_part(site: Site, plan: Plan) -> SitePart:
     """What ``run.json`` says of one broker."""
     return SitePart(
         target=site.target.name,
@@ -150,7 +164,7 @@ def site_part(site: Site) -> SitePart:
         genuineness=site.facts.genuineness,
         facts=without_secrets(dataclasses.asdict(site.facts)),
         mapping=without_secrets(dataclasses.asdict(site.mapping)),
-        durability=site.provisioned.durability,
+        durability=stated_durability(site.provisioned, plan),
         objects=without_secrets(site.provisioned.objects),
         deployment=describe(site.deployment),
     )

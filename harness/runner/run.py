@@ -209,7 +209,7 @@ class _Run:
         self._phase("provision")
         request = self._request
         self._sites = provision(self._record.document.run_id, self._plan, request.targets, request.deployments)
-        self._record.change(sites={site.name: site_part(site) for site in self._sites})
+        self._record.change(sites={site.name: site_part(site, self._plan) for site in self._sites})
         for site in self._sites:
             if site.target.profile == "quick":
                 self._record.label(
