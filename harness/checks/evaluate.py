@@ -72,6 +72,9 @@ class RunData(Recorded, Protocol):
     def rejection_reasons(self, channel: str) -> Mapping[str, int]:
         """How often clients were given which reason for a refusal."""
 
+    def receipts_counted(self, channel: str, reader: str) -> int:
+        """Receipts of all kinds that the reader's clients counted while they ran, apart from their records."""
+
     def histogram(
         self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
     ) -> Histogram:
@@ -158,6 +161,15 @@ class _Evaluation:
             rules.faults_rule(self._plan.timeline, self._run.faults),
             rules.clock_rule(early),
             rules.outcomes_rule(channels),
+            rules.records_rule(
+                {
+                    reader.name: (
+                        self._run.receipts_counted(channel.name, reader.history.spec.name),
+                        len(reader.receipts.records),
+                    )
+                    for channel, reader in self._readers()
+                }
+            ),
         )
 
     def _sends_to(self, channel: str) -> bool:

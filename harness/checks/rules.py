@@ -93,3 +93,16 @@ def completed_rule(failure: str | None) -> Rule:
     """The run went to its end, with every client alive."""
     text = "the run went to its end, every client alive" if failure is None else f"the run was cut short: {failure}"
     return Rule(name="completed", holds=failure is None, text=text)
+
+
+def records_rule(receipts: Mapping[str, tuple[int, int]]) -> Rule:
+    """What clients counted while they received is what their records hold: no record was lost on its way to the disk.
+
+    Args:
+        receipts: channel.reader → (counted by its clients, recorded).
+    """
+    wrong = [
+        f"{where} counted {told:,} and recorded {kept:,}" for where, (told, kept) in receipts.items() if told != kept
+    ]
+    text = "; ".join(wrong) or "every receipt that was counted was recorded"
+    return Rule(name="records", holds=not wrong, text=text)

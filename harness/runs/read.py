@@ -118,6 +118,12 @@ class Run:
         """One row per client and second (``windows.read_counters``)."""
         return read_counters(self.path / WINDOWS)
 
+    def receipts_counted(self, channel: str, reader: str) -> int:
+        """Receipts of all kinds that the reader's clients counted in their windows."""
+        frame = self.counters
+        rows = frame[(frame["channel"] == channel) & (frame["reader"] == reader)]
+        return int(rows[[kind for kind in ("received", "corrupt", "foreign") if kind in rows]].to_numpy().sum())
+
     def histogram(
         self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
     ) -> Histogram:

@@ -117,6 +117,7 @@ class SimulatedRun:
     faults: tuple[Fault, ...] = ()
     drain: Drain | None = field(default_factory=lambda: Drain(clean=True, reason="quiet", backlog={}, duration_s=4.0))
     failure: str | None = None
+    unrecorded: int = 0  # receipts that each reader counted and that never reached its records
     sites: dict[str, Site] = field(default_factory=lambda: {"bus": Site()})
     labels: frozenset[str] = frozenset()
     signs_s: tuple[float, ...] = ()
@@ -181,6 +182,10 @@ class SimulatedRun:
             parts.append(got[~gone])
         everything = np.concatenate(parts)
         return everything[np.argsort(everything["received_ns"], kind="stable")]
+
+    def receipts_counted(self, channel: str, reader: str) -> int:
+        members = 2 if reader == "billing" else 1
+        return sum(len(self.receipts(channel, reader, member)) for member in range(members)) + self.unrecorded
 
     def rejection_reasons(self, channel: str) -> dict[str, int]:
         return {}

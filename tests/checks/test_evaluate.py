@@ -176,6 +176,7 @@ def test_a_faults_share_ends_where_the_next_begins() -> None:
         (killed(faults=(Fault(injected_s=9.5, confirmed_s=9.6),)), "faults", "was injected 1.5 s late"),
         (killed(faults=(Fault(healed_s=None),)), "faults", "the broker did not come back"),
         (killed(faults=(Fault(error="no such process"),)), "faults", "no such process"),
+        (killed(unrecorded=3), "records", "orders.screen counted "),
         (killed(lateness_ns=-3_000_000, failure="x"), "completed", "the run was cut short: x"),
     ],
 )  # fmt: skip

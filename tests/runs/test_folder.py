@@ -157,6 +157,23 @@ def test_compacting_keeps_every_record_and_shrinks_the_ledger(tmp_path: Path) ->
     assert sum(path.stat().st_size for path in folder.ledger.iterdir()) < before / 4
 
 
+def test_receipts_are_counted_over_all_clients_and_kinds(tmp_path: Path) -> None:
+    with new_folder(tmp_path) as folder:
+        folder.write_document(document("complete"))
+        assert read_run(folder.path).receipts_counted("orders", "billing") == 0
+        for second, member, counts in (
+            (-1, 0, {"received": 5}),
+            (0, 0, {"received": 7, "corrupt": 1}),
+            (0, 1, {"foreign": 2, "cpu_ns": 99}),
+        ):
+            client = f"billing-{member}"
+            row = Row(second, client, "subscriber", reader="billing", publisher=None, member=member, counters=counts)
+            folder.add_windows([row])
+        other = Row(0, "screen-0", "subscriber", reader="screen", publisher=None, member=0, counters={"received": 4})
+        folder.add_windows([other])
+    assert read_run(folder.path).receipts_counted("orders", "billing") == 15
+
+
 def test_service_time_is_taken_from_the_message_records(tmp_path: Path) -> None:
     second = 1_000_000_000
     clients = tuple(
