@@ -26,7 +26,7 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@touch $@
 
 demo: install ## run the demo scenario on Apache Kafka and the Solace emulator; leaves results/demo/report.pdf
-	@$(BIN)/crep demo --out results/demo
+	@$(BIN)/crep demo
 
 check: install ## ruff, formatting, mypy --strict, import arrows
 	$(BIN)/ruff check .
