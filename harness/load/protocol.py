@@ -138,13 +138,6 @@ class Window:
     counters: dict[str, int]
     histograms: dict[str, Sparse]
 
-    def percentile_ms(self, histogram: str, percent: float) -> float | None:
-        """A percentile in milliseconds; None where there are too few samples (METHOD rule 4)."""
-        if histogram not in self.histograms:
-            return None
-        value = Histogram.from_sparse(*self.histograms[histogram]).percentile_ns(percent)
-        return None if value is None else value / 1e6
-
 
 @dataclass(frozen=True)
 class ClientNote:

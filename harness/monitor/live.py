@@ -16,16 +16,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from crep.harness.monitor.lateness import SECONDS
+
 PLAIN_EVERY_S = 5.0
 REDRAW_EVERY_S = 0.25
 
 
 @dataclass
 class Status:
-    """What the runner knows now. Counts are messages since the engines started.
-
-    ``late_p99_ms`` is the last second's lateness.
-    """
+    """What the runner knows now. Counts are messages since the engines started."""
 
     run: str = ""
     number: int = 0
@@ -37,7 +36,7 @@ class Status:
     acknowledged: int = 0
     rejected: int = 0
     received: dict[str, int] = field(default_factory=dict)
-    late_p99_ms: float | None = None
+    lateness: str = ""
     backlog: dict[str, int] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
 
@@ -96,8 +95,8 @@ class LiveView:
         if s.rejected:
             parts.append(f"rejected {s.rejected:,}")
         parts += [f"{reader} received {count:,}" for reader, count in sorted(s.received.items())]
-        if s.late_p99_ms is not None:
-            parts.append(f"lateness p99 {s.late_p99_ms:.1f} ms")
+        if s.lateness:
+            parts.append(f"lateness {s.lateness}")
         parts += [f"{reader} backlog {count:,}" for reader, count in sorted(s.backlog.items()) if count]
         return "  ·  ".join(parts)
 
@@ -127,5 +126,5 @@ class LiveView:
         for reader, count in sorted(s.received.items()):
             backlog = s.backlog.get(reader)
             rows.append((f"{reader} received", f"{count:,}" + (f"   backlog {backlog:,}" if backlog else "")))
-        rows.append(("lateness p99", "–" if s.late_p99_ms is None else f"{s.late_p99_ms:.1f} ms"))
+        rows.append((f"lateness, last {SECONDS} s", s.lateness or "–"))
         return rows

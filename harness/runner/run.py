@@ -20,6 +20,8 @@ from crep.harness.faults.contract import choose_node
 from crep.harness.faults.registry import FAULTS
 from crep.harness.faults.timeline import HEAL_WITHIN_S, Injection, Scheduled, Timeline
 from crep.harness.load.engines import ClientNote, EngineFailed, Engines, PublisherDone, Window
+from crep.harness.metrics.histogram import Histogram
+from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
@@ -158,6 +160,7 @@ class _Run:
         self._timeline: Timeline | None = None
         self._watch: DrainWatch | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
+        self._lateness = RecentLateness()
         self._publishing = 0
         self._disconnected: set[str] = set()
         self._t0_ns = 0
@@ -355,9 +358,9 @@ class _Run:
         self._workers.used(window.client, window.second, window.counters.get("cpu_ns", 0))
         if self._watch is not None and window.role == "subscriber":
             self._tell_watch(self._watch, window)
-        late = window.percentile_ms("lateness", 99)
-        if late is not None:
-            status.late_p99_ms = late
+        if "lateness" in window.histograms:
+            self._lateness.add(window.second, Histogram.from_sparse(*window.histograms["lateness"]))
+            status.lateness = self._lateness.text()
 
     def _tell_watch(self, watch: DrainWatch, window: Window) -> None:
         """By the client's clock (the same one), not by when its word came: it may have waited here. Whole seconds: a
