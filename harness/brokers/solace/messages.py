@@ -27,7 +27,8 @@ from crep.harness.brokers.contract import (
     Provisioned,
     Published,
 )
-from crep.harness.brokers.solace.service import TERMINATE_MS, EventLog, bounded, connect, properties_of, reason_of
+from crep.harness.brokers.solace.errors import given_up, reason_of
+from crep.harness.brokers.solace.service import TERMINATE_MS, EventLog, bounded, connect, properties_of
 
 _MS = 1000
 _RECONNECT_S = 30.0
@@ -116,7 +117,7 @@ class SolaceMessages:
         except PubSubTimeoutError:
             return Published(Outcome.UNKNOWN, f"no outcome within {timeout_s:g} s")
         except PubSubPlusClientError as error:
-            return Published(Outcome.REJECTED, reason_of(error))
+            return Published(given_up(error), reason_of(error))
         return Published(Outcome.ACKNOWLEDGED)
 
     def receive(self, channel: str, reader: str, timeout_s: float) -> Message | None:

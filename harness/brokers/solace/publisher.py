@@ -7,9 +7,12 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 from solace.messaging.errors.pubsubplus_client_error import (
+    IllegalArgumentError,
     IllegalStateError,
+    InvalidDataTypeError,
     PublisherOverflowError,
     PubSubPlusClientError,
+    PubSubPlusCoreClientError,
 )
 from solace.messaging.messaging_service import MessagingService
 from solace.messaging.publisher.direct_message_publisher import DirectMessagePublisher
@@ -21,18 +24,20 @@ from solace.messaging.publisher.persistent_message_publisher import (
 from solace.messaging.resources.topic import Topic
 
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
+from crep.harness.brokers.solace.errors import given_up, reason_of
 from crep.harness.brokers.solace.service import (
     TERMINATE_MS,
     EventLog,
     bounded,
     connect,
     properties_of,
-    reason_of,
     shown,
-    sub_code_of,
 )
 
 _WINDOW = 255  # of the library, fixed
+# The library cannot compose the message (topic, type of a property, body): offering it again would change nothing.
+_BAD_MESSAGE = (IllegalArgumentError, InvalidDataTypeError, PubSubPlusCoreClientError)
+_OFFERED_AGAIN_FOR_S = 5.0
 _Result = tuple[int, Outcome, int, str | None]  # sequence, outcome, monotonic ns, reason
 
 
@@ -48,9 +53,7 @@ class _Receipts(MessagePublishReceiptListener):  # type: ignore[misc]
             self.results.put((publish_receipt.user_context, Outcome.ACKNOWLEDGED, now, None))
             return
         error = publish_receipt.exception
-        # A refusal of the broker carries its subcode. Without one the library gave up, and the message may be stored.
-        outcome = Outcome.UNKNOWN if sub_code_of(error) is None else Outcome.REJECTED
-        self.results.put((publish_receipt.user_context, outcome, now, reason_of(error)))
+        self.results.put((publish_receipt.user_context, given_up(error), now, reason_of(error)))
 
 
 class SolacePublisher:
@@ -67,6 +70,7 @@ class SolacePublisher:
         self._log = EventLog()
         self._receipts = _Receipts()
         self._in_flight = 0
+        self._failing: tuple[int, float] | None = None  # sequence that could not be sent, and since when (monotonic s)
         self._service: MessagingService | None = None
         self._publisher: PersistentMessagePublisher | DirectMessagePublisher | None = None
         prefix = spec.objects["topic_prefix"]
@@ -99,11 +103,16 @@ class SolacePublisher:
             raise BrokerError(f"Solace at {self._spec.endpoint.smf} gives no publisher: {reason_of(error)}") from error
 
     def send_batch(self, batch: Batch, start: int) -> int:
-        """Send until the window is full or the connection is down; only a bad message is refused for good here."""
+        """Send until the window is full or the connection is down; only a bad message is refused for good here.
+
+        An exception of ``publish`` means that nothing was sent. A general one comes where the connection is lost just
+        now, which the publisher does not know yet: the message is left to be offered again, for 5 s at most.
+        """
         publisher = self._open_publisher()
         sequences, topics, taken = batch.sequence.tolist(), batch.topic.tolist(), 0
         for i in range(start, len(sequences)):
             if not publisher.is_ready():
+                self._failing = None
                 break
             message, topic, properties = bytearray(batch.bodies[i]), self._topics[topics[i]], self._more(batch, i)
             try:
@@ -114,11 +123,23 @@ class SolacePublisher:
                     publisher.publish(message, topic, properties)
                     self._put(sequences[i], Outcome.SENT, None)
             except (PublisherOverflowError, IllegalStateError):
+                self._failing = None
                 break  # window full, or reconnecting: offered again by the engine
+            except _BAD_MESSAGE as error:
+                self._put(sequences[i], Outcome.REJECTED, reason_of(error))
             except PubSubPlusClientError as error:
+                if not self._failed_too_long(sequences[i]):
+                    break
                 self._put(sequences[i], Outcome.REJECTED, reason_of(error))
             taken += 1
         return taken
+
+    def _failed_too_long(self, sequence: int) -> bool:
+        """Whether this message could not be sent for so long, on a connected publisher, that it holds up the others."""
+        now = time.monotonic()
+        if self._failing is None or self._failing[0] != sequence:
+            self._failing = sequence, now
+        return now - self._failing[1] >= _OFFERED_AGAIN_FOR_S
 
     def _more(self, batch: Batch, i: int) -> dict[str, str | bytearray] | None:
         if batch.stamps is None and self._key_property is None:

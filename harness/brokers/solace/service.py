@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 import math
-import re
 import threading
 import time
 from collections import deque
@@ -36,11 +34,11 @@ from solace.messaging.messaging_service import (
 )
 
 from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint
+from crep.harness.brokers.solace.errors import reason_of, sub_code_of
 from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
 
 CONNECT_TIMEOUT_S = 10.0
-_PRINTED_DETAILS = re.compile(r"\{'.*\}$", re.DOTALL)
 TERMINATE_MS = 2000  # a receiver's terminate waits for its buffer to be taken: by default ten minutes
 _DISCONNECT_TIMEOUT_S = 10.0
 _EVENTS_KEPT = 1000
@@ -183,33 +181,6 @@ def _connect_failure(endpoint: Endpoint, error: PubSubPlusClientError) -> Broker
         hint="check that the broker runs, that this is its messaging (SMF) address, usually port 55555 or 55443, "
         "and that the message VPN is enabled",
     )
-
-
-def _details(error: BaseException | None) -> Mapping[str, Any]:
-    """What the library knows of an error: a mapping as the first argument, or one printed at the end of its text."""
-    first = error.args[0] if error is not None and error.args else None
-    printed = _PRINTED_DETAILS.search(first) if isinstance(first, str) else None
-    if printed is not None:
-        try:
-            first = ast.literal_eval(printed[0])
-        except (ValueError, SyntaxError):
-            return {}  # braces of another kind: then the text is all there is
-    return first if isinstance(first, Mapping) else {}
-
-
-def reason_of(error: BaseException | None) -> str:
-    """The broker's or the library's own words."""
-    if error is None:
-        return "no reason was given"
-    said = _details(error).get("error_info_contents")
-    words = _PRINTED_DETAILS.sub("", str(error)).strip()
-    return words if not said else str(said) if not words or words.startswith("{") else f"{words} ({said})"
-
-
-def sub_code_of(error: BaseException | None) -> str | None:
-    """The name of the client subcode, e.g. ``SOLCLIENT_SUBCODE_SPOOL_OVER_QUOTA``."""
-    found = _details(error).get("sub_code")
-    return None if found is None else str(found)
 
 
 def bounded(action: Callable[[], object], timeout_s: float = _DISCONNECT_TIMEOUT_S) -> None:

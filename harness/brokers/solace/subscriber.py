@@ -24,6 +24,7 @@ from crep.harness.brokers.contract import (
     Json,
     SubscriberSpec,
 )
+from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.messages import queue_of
 from crep.harness.brokers.solace.service import (
     TERMINATE_MS,
@@ -31,7 +32,6 @@ from crep.harness.brokers.solace.service import (
     bounded,
     connect,
     properties_of,
-    reason_of,
     shown,
 )
 
@@ -164,10 +164,6 @@ class SolaceSubscriber:
         if self._receiver is None:
             raise BrokerError(f"subscriber {self._spec.name!r} is not open")
         return self._receiver
-
-
-def _stamp(message: InboundMessage, name: str) -> bytes:
-    return bytes(message.get_property(name) or b"")
 
 
 def _terminate(receiver: PersistentMessageReceiver | DirectMessageReceiver) -> None:
