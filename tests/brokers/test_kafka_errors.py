@@ -22,7 +22,7 @@ from crep.harness.brokers.kafka.client import given_up
         (
             KafkaError.NOT_ENOUGH_REPLICAS,
             Outcome.UNKNOWN,
-        ),  # a second attempt meets this before the check for duplicates
+        ),  # of a second attempt, perhaps
         (KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND, Outcome.UNKNOWN),
         (KafkaError.REQUEST_TIMED_OUT, Outcome.UNKNOWN),
     ],

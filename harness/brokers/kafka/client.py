@@ -21,9 +21,9 @@ CONNECT_TIMEOUT_S = 10.0
 _EVENTS_KEPT = 1000
 _MOCK_CLUSTER_PREFIX = "mockCluster"  # librdkafka's built-in mock cluster names itself so
 
-# Errors that prove that no log holds the message. Any other leaves it unknown: a time-out, a lost connection, and what a
-# message can meet on its second attempt when the first has been stored (purged from the queue, too few replicas, which
-# a broker checks before it looks for a duplicate).
+# Errors that prove that no log holds the message. Any other leaves it unknown: a time-out, a lost connection, and what
+# a message can meet on its second attempt when the first has been stored (purged from the queue; too few replicas,
+# which a broker checks before it looks for a duplicate).
 _NOT_STORED = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,

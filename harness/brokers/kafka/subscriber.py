@@ -4,7 +4,7 @@
 group               consumer group; starts at the earliest offset, which on a run's fresh topic loses nothing
 exclusive           consumer group over the one-partition turn topic; its holder reads all of the channel
 at-most-once, one   no group: starts at the resolved end of each partition, commits nothing
-at-most-once, many  consumer group that commits before it hands over
+at-most-once, many  consumer group that commits before it hands over; drops what it cannot commit, and commits later
 ==================  ===========================================================================================
 
 Acknowledged offsets are *stored*; the library commits what is stored every ``auto.commit.interval.ms``, before a
@@ -32,6 +32,7 @@ from crep.harness.brokers.kafka.settlement import Partition, Settlement
 from crep.harness.brokers.topics import topic_matches
 
 _CLOSE_TIMEOUT_S = 10.0
+_COMMIT_AGAIN_AFTER_S = 1.0
 _MOVED = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -52,6 +53,8 @@ class KafkaSubscriber:
         self._early: list[Message] = []  # came while `ready` was polling
         self._early_ns = 0
         self._settlement = Settlement()
+        self._uncommitted: dict[Partition, int] = {}  # positions of dropped messages (at-most-once group)
+        self._commit_again_s = 0.0
         self._selected: dict[bytes, bool] = {}
         self._properties = self._configuration()
 
@@ -99,8 +102,11 @@ class KafkaSubscriber:
             consumer.assign([TopicPartition(self._topic, p) for p in range(self._partitions)] if partitions else [])
         self._assigned.set()
 
-    def _on_revoke(self, consumer: Consumer, _partitions: Sequence[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        for gone in partitions:  # their next member goes on from what is committed; a later commit would set it back
+            self._uncommitted.pop((gone.topic, gone.partition), None)
         if self._turn is not None:
+            self._uncommitted.clear()
             if not self._at_most_once:
                 self._commit_stored(consumer)
             consumer.unassign()
@@ -154,6 +160,8 @@ class KafkaSubscriber:
     def receive(self, max_messages: int, timeout_s: float) -> Deliveries:
         """Wait for a first message, then take what else has come."""
         consumer = self._open_consumer()
+        if self._uncommitted and time.monotonic() >= self._commit_again_s:
+            self._commit_first({})
         messages, first_ns = self._early[:max_messages], self._early_ns
         if messages:
             self._early = self._early[max_messages:]
@@ -207,12 +215,22 @@ class KafkaSubscriber:
         return known
 
     def _commit_first(self, offsets: dict[Partition, int]) -> bool:
-        """Commit before handing over; what cannot be committed may reach another member, so it is dropped here."""
+        """Commit before handing over; what cannot be committed may reach another member, so it is dropped here.
+
+        Its positions are kept and committed again after a while: else the group would lag for ever where the last
+        messages of a run are the ones that were dropped.
+        """
+        self._uncommitted |= offsets
         try:
-            self._open_consumer().commit(offsets=_positions(offsets), asynchronous=False)
+            for place in self._open_consumer().commit(offsets=_positions(self._uncommitted), asynchronous=False):
+                if place.error is not None:
+                    raise KafkaException(place.error)
         except KafkaException as error:
-            self._watch.note("error", f"dropped, since its offsets could not be committed: {error.args[0].str()}")
+            what = "dropped, since its offsets could not be committed" if offsets else "offsets still not committed"
+            self._watch.note("error", f"{what}: {error.args[0].str()}")
+            self._commit_again_s = time.monotonic() + _COMMIT_AGAIN_AFTER_S
             return False
+        self._uncommitted.clear()
         return True
 
     def _open_token(self, offsets: dict[Partition, int], count: int) -> int | None:
