@@ -180,6 +180,8 @@ class Admin(Protocol):
     def provision(self, run_id: str, channels: Sequence[ChannelSpec], mapping: MappingFile) -> Provisioned:
         """Create every native object; idempotent; names carry ``run_id``.
 
+        Whatever it raises, what it had created before is removed again.
+
         Raises:
             NotSupported: the broker cannot reach the durability class or the sharing asked for, with the reason.
         """

@@ -135,6 +135,26 @@ def test_what_was_made_before_a_refusal_is_removed_again() -> None:
     assert [request.method for request in asked] == ["GET", "POST", "POST", "POST", "DELETE", "DELETE"]
 
 
+BILLING = (ReaderSpec("billing", "group", 2, "at-least-once"),)
+CHANNELS = [ChannelSpec(name, ("a",), 1, BILLING, Durability(1, "disk")) for name in ("orders", "trades")]
+ABOUT = httpx.Response(200, json={"data": {}, "meta": {}})
+
+
+def test_a_failure_at_a_later_channel_removes_what_the_earlier_ones_got() -> None:
+    client, asked = semp(ABOUT, OK, OK, refusal(72, "UNAUTHORIZED"), OK, refusal(6, "NOT_FOUND"))
+    with pytest.raises(SempError, match="72"):
+        SolaceAdmin(ENDPOINT, client).provision("r1", CHANNELS, load_mapping("solace/queue-per-reader"))
+    removed = [request.url.path.rsplit("/", 1)[1] for request in asked if request.method == "DELETE"]
+    assert removed == ["crep-r1-orders-billing", "crep-r1-trades-billing"]
+
+
+def test_what_stays_behind_after_a_failure_is_said_beside_the_failure() -> None:
+    client, _ = semp(ABOUT, OK, OK, refusal(72, "UNAUTHORIZED"), httpx.Response(401))
+    with pytest.raises(SempError, match="72") as caught:
+        SolaceAdmin(ENDPOINT, client).provision("r1", CHANNELS, load_mapping("solace/queue-per-reader"))
+    assert "'anna'" in "".join(caught.value.__notes__)
+
+
 def test_a_kind_of_queue_that_the_broker_lacks_is_not_supported() -> None:
     client, _ = semp(refusal(11, "INVALID_PARAMETER"))
     with pytest.raises(NotSupported, match="partitionCount"):

@@ -106,10 +106,17 @@ class KafkaAdmin:
                 self._create(layout)
                 self._wait_for_leaders(layout)
                 layout["configuration"] = self._topic_configuration(layout["topic"])
-        except NotSupported:
-            self.remove(provisioned)  # nothing half-made stays behind
+        except BaseException as failure:
+            self._remove_after(failure, provisioned)
             raise
         return provisioned
+
+    def _remove_after(self, failure: BaseException, provisioned: Provisioned) -> None:
+        """Nothing half-made stays behind; where even that fails, the failure says so too."""
+        try:
+            self.remove(provisioned)
+        except BrokerError as error:
+            failure.add_note(f"what had been created before could not be removed: {error}")
 
     def _create(self, layout: Json) -> None:
         wanted = [

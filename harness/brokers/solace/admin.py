@@ -73,10 +73,17 @@ class SolaceAdmin:
         try:
             for layout in layouts.values():
                 self._create(layout)
-        except NotSupported:
-            self.remove(provisioned)  # nothing half-made stays behind
+        except BaseException as failure:
+            self._remove_after(failure, provisioned)
             raise
         return provisioned
+
+    def _remove_after(self, failure: BaseException, provisioned: Provisioned) -> None:
+        """Nothing half-made stays behind; where even that fails, the failure says so too."""
+        try:
+            self.remove(provisioned)
+        except BrokerError as error:
+            failure.add_note(f"what had been created before could not be removed: {error}")
 
     def _create(self, layout: Json) -> None:
         for queue in layout["queues"].values():
