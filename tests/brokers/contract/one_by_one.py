@@ -1,0 +1,74 @@
+"""Promises of ``Messages`` and ``Inspect``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from crep.harness.brokers.contract import Admin, Message, NotSupported, Outcome
+from tests.brokers.contract.bench import CHANNEL, TOPICS, Bench, batch, eventually, numbers, reader, send_all, topic_of
+from tests.brokers.contract.system import SystemUnderTest
+
+
+class OneByOne(SystemUnderTest):
+    """Promises of ``Messages`` and ``Inspect``."""
+
+    def test_a_message_keeps_all_its_properties(self, bench: Bench) -> None:
+        provisioned = bench.provision(reader("billing"))
+        sent = Message(
+            "orders/eu/new",
+            b"\x00payload\xff",
+            key="7",
+            properties={"text": "ä", "count": 3, "ratio": 0.5, "flag": True, "raw": b"\x01\x02"},
+            message_id="m-1",
+            correlation_id="c-1",
+            reply_to="replies",
+            content_type="application/json",
+        )
+        messages = bench.messages(provisioned)
+        assert messages.publish(CHANNEL, sent).outcome is Outcome.ACKNOWLEDGED
+        got = messages.receive(CHANNEL, "billing", 15.0)
+        assert got is not None
+        assert replace(got, redelivered=None, priority=None) == sent
+        messages.settle(got, "accept")
+        assert messages.receive(CHANNEL, "billing", 0.5) is None
+
+    def test_a_failed_message_comes_again_and_an_accepted_one_does_not(self, bench: Bench) -> None:
+        provisioned = bench.provision(reader("billing"))
+        messages = bench.messages(provisioned)
+        messages.publish(CHANNEL, Message(TOPICS[0], b"once more", key="1"))
+        first = messages.receive(CHANNEL, "billing", 15.0)
+        assert first is not None
+        messages.settle(first, "fail")
+        second = messages.receive(CHANNEL, "billing", 15.0)
+        assert second is not None
+        assert second.payload == b"once more"
+        messages.settle(second, "accept")
+        assert messages.receive(CHANNEL, "billing", 0.5) is None
+
+    def test_a_rejected_message_goes_to_the_dead_letters_or_is_refused_with_the_reason(
+        self, bench: Bench, admin: Admin
+    ) -> None:
+        provisioned = bench.provision(reader("billing", dead_letters_after=3), reader("audit"))
+        messages = bench.messages(provisioned)
+        messages.publish(CHANNEL, Message(TOPICS[0], b"poison", key="1"))
+        poison = messages.receive(CHANNEL, "billing", 15.0)
+        assert poison is not None
+        messages.settle(poison, "reject")
+        eventually(lambda: admin.observe(provisioned).readers[f"{CHANNEL}.billing"].dead_lettered == 1)
+        without = messages.receive(CHANNEL, "audit", 15.0)
+        assert without is not None
+        with pytest.raises(NotSupported, match="dead_letters"):
+            messages.settle(without, "reject")
+
+    def test_a_stored_message_is_found_by_its_identity_and_stays(self, bench: Bench, admin: Admin) -> None:
+        provisioned = bench.provision(reader("billing"))
+        send_all(bench.publisher(), batch(0, 30))
+        inspect = bench.broker.inspect(bench.endpoint, provisioned)
+        found = inspect.find(CHANNEL, "billing", (17).to_bytes(8, "big"))
+        assert found is not None
+        assert numbers([found.payload]) == [17]
+        assert found.topic == topic_of(17)
+        assert inspect.find(CHANNEL, "billing", b"there is no such thing") is None
+        assert admin.observe(provisioned).readers[f"{CHANNEL}.billing"].backlog == 30
