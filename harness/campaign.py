@@ -21,7 +21,7 @@ from crep.harness.runs.document import RunDocument
 from crep.harness.runs.folder import RunFolder
 from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.model import Scenario
-from crep.harness.scenario.plan import Plan, plan, without_faults
+from crep.harness.scenario.plan import Plan, TimelineEvent, plan, without_faults
 
 CONTROL = 0
 """Repetition number of the control run."""
@@ -51,23 +51,27 @@ class Campaign:
 
 @dataclass
 class Outcome:
-    """What came of it: the documents of all runs in the order they were made."""
+    """What came of it: the documents of all runs in the order they were made. ``strict``: all had to be supported."""
 
     folder: Path
     runs: list[RunDocument] = field(default_factory=list)
     interrupted: bool = False
+    strict: bool = False
 
     @property
     def exit_code(self) -> int:
         """The first that applies of 130, 3, 4, 1, 0."""
-        measured = [run for run in self.runs if run.kind == "measured"]
+        tried = [run for run in self.runs if run.status != "not-supported"]
+        measured = [run for run in tried if run.kind == "measured"]
+        refused = len(tried) < len(self.runs)
         if self.interrupted:
             return Interrupted.exit_code
-        if not measured or any(run.status == "failed" for run in self.runs):
+        if not (measured or refused) or any(run.status == "failed" for run in tried):
             return EnvironmentFailure.exit_code
-        if any(run.results is None or not run.results.valid for run in self.runs):
+        if any(run.results is None or not run.results.valid for run in tried):
             return 4
-        return 0 if all(run.results and run.results.passed for run in measured) else 1
+        passed = all(run.results and run.results.passed for run in measured)
+        return 0 if passed and not (refused and self.strict) else 1
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,12 @@ class _Turn:
     binding: Binding
     repetition: int
     plan: Plan
+    timeline: tuple[TimelineEvent, ...]  # of the measured runs
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What a control run and a refusal are good for: the scenario and the binding."""
+        return self.scenario.name, str(self.binding)
 
     @property
     def kind(self) -> Literal["measured", "control"]:
@@ -91,13 +101,13 @@ def turns(campaign: Campaign) -> list[_Turn]:
     """Every run in order: control runs, then repetition by repetition with the bindings in turn (METHOD rule 10)."""
     plans = [(part, plan(part.scenario)) for part in campaign.parts]
     controls = [
-        _Turn(part.scenario, binding, CONTROL, without_faults(made))
+        _Turn(part.scenario, binding, CONTROL, without_faults(made), made.timeline)
         for part, made in plans
         if made.timeline
         for binding in part.bindings
     ]
     repetitions = [
-        _Turn(part.scenario, binding, repetition, made)
+        _Turn(part.scenario, binding, repetition, made, made.timeline)
         for repetition in range(1, max(part.repeat for part in campaign.parts) + 1)
         for part, made in plans
         if repetition <= part.repeat
@@ -106,8 +116,10 @@ def turns(campaign: Campaign) -> list[_Turn]:
     return controls + repetitions
 
 
-def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evaluate) -> Outcome:
-    """Carry out the whole campaign.
+def run_campaign(
+    campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evaluate, *, strict: bool = False
+) -> Outcome:
+    """Carry out the whole campaign. What a target does not support is tried once, and the rest goes on.
 
     Raises:
         UsageError: a scenario and a binding do not fit.
@@ -115,13 +127,17 @@ def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evalu
     """
     started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     order = turns(campaign)
-    outcome = Outcome(folder=campaign.results / campaign.name / started)
+    outcome = Outcome(folder=campaign.results / campaign.name / started, strict=strict)
     controls: dict[tuple[str, str], str] = {}
+    refused: set[tuple[str, str]] = set()
     with _Brokers(campaign, outcome.folder / "brokers", view) as brokers:
         brokers.start(stop)
         for number, turn in enumerate(order, 1):
             if stop.requested.is_set():
                 break
+            if turn.pair in refused:
+                view.event(f"run {number}/{len(order)}: {turn.title}: left out, not supported")
+                continue
             view.status = Status(run=turn.title, number=number, runs=len(order))
             view.event(f"run {number}/{len(order)}: {turn.title}", style="bold")
             folder = RunFolder.create(
@@ -144,12 +160,15 @@ def run_campaign(campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evalu
                 repetition=turn.repetition,
                 kind=turn.kind,
                 folder=folder,
-                control=controls.get((turn.scenario.name, str(turn.binding))),
+                timeline=turn.timeline,
+                control=controls.get(turn.pair),
             )
             document = run_once(request, view, stop, evaluate).document
             outcome.runs.append(document)
             if tells_what_is_usual(document):
-                controls[(turn.scenario.name, str(turn.binding))] = document.run_id
+                controls[turn.pair] = document.run_id
+            if document.status == "not-supported":
+                refused.add(turn.pair)
             _say_how_it_ended(view, document)
     outcome.interrupted = stop.requested.is_set()
     return outcome
@@ -167,6 +186,8 @@ def tells_what_is_usual(document: RunDocument) -> bool:
 def _say_how_it_ended(view: LiveView, document: RunDocument) -> None:
     if document.status == "failed":
         view.event(f"run failed: {document.failure}", style="red")
+    elif document.status == "not-supported":
+        view.event(f"not supported, so not tried again: {document.failure}", style="yellow")
     elif document.status == "interrupted":
         view.event("run interrupted; what was measured is kept", style="yellow")
     elif document.results is not None:

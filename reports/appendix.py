@@ -17,26 +17,16 @@ from crep.reports.blocks import (
     Paragraph,
     Picture,
     Table,
-    Tone,
     count,
     listed,
     plural,
     significant,
 )
-from crep.reports.comparison import RunRow, RunState, ScenarioComparison, Site, Subject
+from crep.reports.comparison import RunRow, ScenarioComparison, Site, Subject
 from crep.reports.figures import UNCOUNTED_SHOWN, uncounted_name
+from crep.reports.wording import STATE_WORDS
 
 _MAPPING_HEAD = ("name", "version", "summary", "system")
-_STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
-    "counted": ("counted", "good"),
-    "control": ("control", "muted"),
-    "invalid": ("INVALID", "bad"),
-    "unchecked": ("UNCHECKED", "warn"),
-    "incomplete": ("INCOMPLETE", "bad"),
-    "interrupted": ("INTERRUPTED", "warn"),
-    "failed": ("FAILED", "bad"),
-}
-
 _METHOD = (
     "Latency is received − intended send time of an open-loop schedule; a stalled client or broker therefore "
     "shows in the latency of every message that was due meanwhile. Lateness is what the load generator itself "
@@ -89,7 +79,7 @@ def runs(scenario: ScenarioComparison) -> list[Block]:
 
 
 def _run_row(scenario: ScenarioComparison, row: RunRow) -> tuple[Cell, ...]:
-    words, tone = _STATE_WORDS[row.state]
+    words, tone = STATE_WORDS[row.state]
     return (
         Cell(row.run_id),
         Cell(scenario.subject(row.subject).title),

@@ -99,7 +99,7 @@ class Code:
 
 @dataclass(frozen=True)
 class VerdictLine:
-    """One target in the verdict box."""
+    """One target in the verdict box; ``also`` stands under the verdict: what failed besides, empty if nothing."""
 
     name: str
     badge: str
@@ -107,6 +107,7 @@ class VerdictLine:
     verdict: str
     tone: Tone
     text: str
+    also: str = ""
 
 
 @dataclass(frozen=True)

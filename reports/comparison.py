@@ -21,10 +21,11 @@ Kind = Literal["measured", "emulated", "mock", "unknown"]
 *unknown*: no run came so far as to ask the broker what it is.
 """
 
-RunState = Literal["counted", "control", "invalid", "unchecked", "incomplete", "interrupted", "failed"]
+RunState = Literal["counted", "control", "invalid", "unchecked", "incomplete", "interrupted", "failed", "not-supported"]
 """*counted* runs enter tables and figures; *control* runs are what outages are compared with; others are listed."""
 
-FunctionalVerdict = Literal["passed", "failed", "no-verdict"]
+FunctionalVerdict = Literal["passed", "failed", "no-verdict", "not-supported"]
+"""*not-supported* is no failure: the target cannot do what the scenario asks, and no load was sent."""
 
 
 class _Part(BaseModel):
@@ -114,6 +115,7 @@ class Subject(_Part):
     counted: tuple[str, ...]  # run ids
     functional: FunctionalVerdict
     functional_text: str
+    performance_failed: int  # performance expectations that were judged and not met
     standing: Standing
     labels: dict[str, str]  # code → text
     sites: tuple[Site, ...]

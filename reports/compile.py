@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from crep.reports.gather import Origin, RunData
 Row = TypeVar("Row")
 SYSTEM_NAMES = {"kafka": "Apache Kafka", "solace": "Solace PubSub+"}
 SHORT_NAMES = {"kafka": "Kafka", "solace": "Solace"}
+_UNKNOWN_CLASS = "durability class unknown"
 
 
 def compile_comparison(runs: Sequence[RunData]) -> Comparison:
@@ -63,9 +64,12 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
     of = {binding: [run for run in runs if run.document.binding == binding] for binding in bindings}
     counted = {b: [run for run in of[b] if states[run.document.run_id][0] == "counted"] for b in bindings}
     origins = {b: Origin(b, judge.kind_of(_documents(of[b])), _durability(_documents(of[b]))) for b in bindings}
-    standings = {b: _standing(origins[b], of[b]) for b in bindings}
+    refusals = {b: judge.refusal(of[b]) for b in bindings}
+    standings = {b: _standing(origins[b], of[b], refusals[b]) for b in bindings}
     cells = {b: judge.expectations(origins[b], standings[b], counted[b]) for b in bindings}
-    subjects = _told_apart([_subject(origins[b], of[b], counted[b], standings[b], cells[b].values()) for b in bindings])
+    subjects = _told_apart(
+        [_subject(origins[b], of[b], counted[b], standings[b], cells[b].values(), refusals[b]) for b in bindings]
+    )
     document = runs[0].document
     scenario = document.scenario
 
@@ -80,7 +84,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         params=scenario.params,
         evidences=scenario.evidences,
         seed=scenario.seed,
-        durability="; ".join(dict.fromkeys(origin.durability for origin in origins.values())),
+        durability=_durabilities(origins.values()),
         warm_up_s=document.warm_up_s,
         measured_s=max(run.document.measured_s for run in runs),
         timeline=_timeline(_documents(runs)),
@@ -134,20 +138,22 @@ def _subject(
     runs: Sequence[RunData],
     counted: Sequence[RunData],
     place: Standing,
-    cells: Iterable[ExpectationCell],
+    cells: Collection[ExpectationCell],
+    refused: str,
 ) -> Subject:
     document = next((run.document for run in (*counted, *runs) if run.document.sites), runs[0].document)
     measured = [run for run in runs if run.document.kind == "measured"]
-    verdict, text = judge.functional(cells, len(counted), len(measured))
+    verdict, text = judge.functional(cells, len(counted), len(measured), refused)
     return Subject(
         key=origin.subject,
-        title=" → ".join(_site_title(site) for site in document.sites.values()) or document.binding,
+        title=" → ".join(_site_title(site) for site in document.sites.values()) or _target_names(document.binding),
         kind=origin.kind,
         profile=_profile(_documents(runs)),
         durability=origin.durability,
         counted=gather.run_ids(counted),
         functional=verdict,
         functional_text=text,
+        performance_failed=judge.performance_failed(cells),
         standing=place,
         labels={label.code: label.text for run in measured for label in run.document.labels},
         sites=tuple(_site(name, site) for name, site in document.sites.items()),
@@ -155,18 +161,25 @@ def _subject(
     )
 
 
+def _target_names(binding: str) -> str:
+    """The binding as one writes it: the site ``bus`` is not named."""
+    return binding.removeprefix("bus=")
+
+
 def _told_apart(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
     """Two set-ups of one product have one title: then the binding stands behind it."""
     titles = [subject.title for subject in subjects]
     return tuple(
-        subject.model_copy(update={"title": f"{subject.title} ({subject.key.removeprefix('bus=')})"})
+        subject.model_copy(update={"title": f"{subject.title} ({_target_names(subject.key)})"})
         if titles.count(subject.title) > 1
         else subject
         for subject in subjects
     )
 
 
-def _standing(origin: Origin, runs: Sequence[RunData]) -> Standing:
+def _standing(origin: Origin, runs: Sequence[RunData], refused: str) -> Standing:
+    if refused:
+        return Standing(comparable=False, why="does not support the scenario")
     documents = _documents(runs)
     systems = dict.fromkeys(SHORT_NAMES.get(s.system, s.system) for d in documents for s in d.sites.values())
     labels = sorted({label.code for document in documents for label in document.labels})
@@ -223,12 +236,18 @@ def _durability(documents: Sequence[RunDocument]) -> str:
     """The class as it stands in titles: without how it is known, so that equal classes are equal texts."""
     sites = [site for document in documents for site in document.sites.values()]
     classes = dict.fromkeys(_class({**stated, "known": None}) for site in sites for stated in site.durability.values())
-    return ", ".join(classes) or "durability class unknown"
+    return ", ".join(classes) or _UNKNOWN_CLASS
+
+
+def _durabilities(origins: Collection[Origin]) -> str:
+    """Every class that was reached; that of a target which never came so far says nothing of the others."""
+    reached = dict.fromkeys(origin.durability for origin in origins if origin.durability != _UNKNOWN_CLASS)
+    return "; ".join(reached) or _UNKNOWN_CLASS
 
 
 def _class(stated: Mapping[str, Any]) -> str:
     if "copies" not in stated:
-        return "durability class unknown"
+        return _UNKNOWN_CLASS
     copies = int(stated["copies"])
     known = f" ({stated['known']})" if stated.get("known") else ""
     return f"{copies} {'copy' if copies == 1 else 'copies'}, sync {stated.get('sync', 'unknown')}{known}"
@@ -275,7 +294,7 @@ def _run_row(run: RunData, state: RunState, why: str) -> RunRow:
 
 def _command(scenario: ScenarioPart, bindings: Sequence[str], profiles: Collection[str], repetitions: int) -> str:
     words = ["crep", "run", scenario.file]
-    words += [word for binding in bindings for word in ("--on", binding.removeprefix("bus="))]
+    words += [word for binding in bindings for word in ("--on", _target_names(binding))]
     if profiles == {"quick"}:
         words += ["--profile", "quick"]
     words += [word for name, value in sorted(scenario.params.items()) for word in ("-p", f"{name}={value}")]

@@ -34,9 +34,11 @@ _UNFINISHED: Mapping[str, tuple[RunState, str]] = {
     "incomplete": ("incomplete", "ended from outside before it was finished; what was measured is kept"),
     "interrupted": ("interrupted", "ended early by the user; what was measured is kept"),
     "failed": ("failed", "the run ended with an error"),
+    "not-supported": ("not-supported", "the target cannot do what the scenario asks"),
 }
 _WEAKEST_FIRST: tuple[Kind, ...] = ("mock", "emulated", "measured")
 _WORST_FIRST: tuple[Verdict, ...] = ("failed", "no-data", "not-judged", "passed")
+_BAD: tuple[Verdict, ...] = ("failed", "no-data")
 KIND_OF: Mapping[str, Kind] = {"genuine": "measured", "emulated": "emulated", "mock": "mock"}
 
 
@@ -60,6 +62,17 @@ def state_of(run: RunData) -> tuple[RunState, str]:
     if document.kind == "control":
         return "control", "no-fault control run: subtracted from outages, not averaged in"
     return "counted", ""
+
+
+def refusal(runs: Sequence[RunData]) -> str:
+    """Why the target does not support the scenario, in one line; empty where it does or may.
+
+    ``runs`` are all those of one subject, oldest first: what it once could not, it may since have been set up for.
+    """
+    states = [state_of(run) for run in runs]
+    if any(state == "counted" for state, _ in states) or states[-1][0] != "not-supported":
+        return ""
+    return " ".join(states[-1][1].splitlines()[0].split())
 
 
 def standing(kind: Kind, system: str, profile: str, labels: Iterable[str]) -> Standing:
@@ -119,14 +132,23 @@ def expectation_rows(
     return tuple(rows)
 
 
-def functional(cells: Iterable[ExpectationCell], counted: int, listed: int) -> tuple[FunctionalVerdict, str]:
-    """The functional verdict of one subject and its reason in words."""
+def performance_failed(cells: Iterable[ExpectationCell]) -> int:
+    """How many performance expectations were judged and not met: they fail a run as functional ones do."""
+    return sum(c.verdict in _BAD for c in cells if c.results and c.results[0].kind == "performance")
+
+
+def functional(
+    cells: Iterable[ExpectationCell], counted: int, listed: int, refused: str = ""
+) -> tuple[FunctionalVerdict, str]:
+    """The functional verdict of one subject and its reason in words; ``refused`` as `refusal` has it."""
+    if refused:
+        return "not-supported", f"{refused}. Found before any load was sent, and tried once."
     if counted == 0:
         return "no-verdict", f"none of {plural(listed, 'run')} could be counted"
     judged = [c for c in cells if c.results and c.results[0].kind == "functional"]
     if not judged:
         return "no-verdict", "the scenario has no functional expectation"
-    bad = [c for c in judged if c.verdict in ("failed", "no-data")]
+    bad = [c for c in judged if c.verdict in _BAD]
     over = f"in {plural(counted, 'run')}"
     if counted < listed:
         over += f" ({listed - counted} of {listed} could not be counted)"
@@ -137,11 +159,14 @@ def functional(cells: Iterable[ExpectationCell], counted: int, listed: int) -> t
 
 def performance(subjects: Sequence[Subject], found: Sequence[Contest]) -> tuple[str, ...]:
     """The performance verdict in sentences: who wins what, or why nobody does; who was left out and why."""
+    ran = [s for s in subjects if s.functional != "not-supported"]
+    if not ran:
+        return ("No performance verdict: no target supports the scenario.",)
     sentences = [_verdict(subjects, found)]
     barred = "; ".join(f"{s.title}: {s.standing.why}" for s in subjects if not s.standing.comparable)
     if barred:
         sentences.append(f"Out of every performance verdict: {barred}.")
-    repetitions = min((len(s.counted) for s in subjects), default=0)
+    repetitions = min(len(s.counted) for s in ran)
     if repetitions < LEAST_REPETITIONS:
         counted = f"{plural(repetitions, 'repetition')} counted"
         sentences.append(f"{counted}: below {LEAST_REPETITIONS} there is neither an interval nor a winner.")

@@ -22,16 +22,32 @@ from crep.reports.blocks import (
     quantity,
     significant,
 )
-from crep.reports.comparison import Comparison, Curve, FaultSummary, ScenarioComparison, Subject
-from crep.reports.wording import column_of, counted_in, fault_keys, faults_declared, recovery, tone_of
+from crep.reports.comparison import Comparison, Curve, FaultSummary, FunctionalVerdict, ScenarioComparison, Subject
+from crep.reports.wording import (
+    badge,
+    column_of,
+    counted_in,
+    fault_keys,
+    faults_declared,
+    left_out,
+    performance_failed,
+    recovery,
+    tone_of,
+)
 
 VERDICT_WORDS: dict[str | None, tuple[str, Tone]] = {
     "passed": ("✓ passed", "good"),
+    "not-supported": ("not supported", "muted"),
     "failed": ("✗ failed", "bad"),
     "no-data": ("✗ no data", "bad"),
     "not-judged": ("not judged", "muted"),
-    "no-verdict": ("no verdict", "warn"),
     None: ("no run counted", "warn"),
+}
+FUNCTIONAL_WORDS: dict[FunctionalVerdict, tuple[str, Tone]] = {
+    "passed": ("✓ functional passed", "good"),
+    "failed": ("✗ functional failed", "bad"),
+    "no-verdict": ("no verdict", "warn"),
+    "not-supported": ("not supported", "muted"),
 }
 
 
@@ -58,15 +74,23 @@ def story(comparison: Comparison) -> tuple[Block, ...]:
 def _result(scenario: ScenarioComparison) -> list[Block]:
     lines = []
     for subject in scenario.subjects:
-        words, tone = VERDICT_WORDS[subject.functional]
-        badge = subject.kind if subject.profile == "default" else f"{subject.kind} · profile {subject.profile}"
-        lines.append(VerdictLine(subject.title, badge, tone_of(subject), words, tone, subject.functional_text))
+        words, tone = FUNCTIONAL_WORDS[subject.functional]
+        also = performance_failed(subject)
+        lines.append(
+            VerdictLine(
+                subject.title,
+                badge(subject).replace(", ", " · "),
+                tone_of(subject),
+                words,
+                tone,
+                subject.functional_text,
+                f"✗ {also}" if also else "",
+            )
+        )
     blocks: list[Block] = [Heading(1, "Result"), Verdicts(tuple(lines), " ".join(scenario.performance))]
-    uncounted = [r for r in scenario.runs if r.state not in ("counted", "control")]
-    if uncounted:
-        states = [r.state for r in uncounted]
-        parts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-        text = f"{plural(len(uncounted), 'run')} not counted: {listed(parts)}. See Runs; they enter no number."
+    if parts := left_out(scenario):
+        number = sum(run.state not in ("counted", "control") for run in scenario.runs)
+        text = f"{plural(number, 'run')} not counted: {listed(parts)}. See Runs; they enter no number."
         blocks.append(Paragraph(text, "warning"))
     if any(subject.counted for subject in scenario.subjects):
         blocks.append(_key_numbers(scenario))
@@ -118,10 +142,11 @@ def _expectations(scenario: ScenarioComparison) -> Table:
     for row in scenario.expectations:
         cells = [Cell(row.text, below=", ".join((row.kind, *row.evidences)))]
         for cell, subject in zip(row.cells, scenario.subjects, strict=True):
-            words, tone = VERDICT_WORDS[cell.verdict]
+            refused = subject.functional == "not-supported"
+            words, tone = VERDICT_WORDS["not-supported" if refused else cell.verdict]
             values = [f"{significant(r.value)} {r.unit}".strip() for r in cell.results if r.value is not None]
             seen = listed(list(dict.fromkeys(values)))
-            below = "; ".join(part for part in (seen, cell.reason) if part)
+            below = "; ".join(part for part in (seen, cell.reason if cell.results else "") if part)
             cells.append(Cell(words, "muted" if tone == "muted" and subject.kind != "measured" else tone, below))
         rows.append(tuple(cells))
     return Table(

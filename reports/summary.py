@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from crep.reports.blocks import NOTHING, plural, quantity
-from crep.reports.comparison import Comparison, ScenarioComparison, Subject
+from crep.reports.comparison import Comparison, FunctionalVerdict, ScenarioComparison, Subject
+from crep.reports.wording import badge, left_out, performance_failed
 
 LINES = 10
+_WORDS: dict[FunctionalVerdict, str] = {
+    "passed": "functional passed",
+    "failed": "functional FAILED",
+    "no-verdict": "NO VERDICT",
+    "not-supported": "not supported",
+}
 
 
-def summary_lines(comparison: Comparison, folder: Path | None = None) -> list[str]:
-    """What was compared, the verdicts, lost and doubled, outage and recovery per target, where the report is."""
+def summary_lines(comparison: Comparison, written: Sequence[Path] = ()) -> list[str]:
+    """What was compared, the verdicts, lost and doubled, outage and recovery per target, which files were written."""
     lines: list[str] = []
     for scenario in comparison.scenarios:
         lines.append(_headline(scenario))
         for subject in scenario.subjects:
             lines += _subject(scenario, subject)
         lines += [f"  {sentence}" for sentence in scenario.performance]
-    report = [] if folder is None else [f"Report: {folder / 'report.pdf'} (and .html, .json beside it)"]
+    report = _report(written)
     room = LINES - len(report)
     if len(lines) > room:
         left = len(lines) - room + 1
@@ -26,21 +34,27 @@ def summary_lines(comparison: Comparison, folder: Path | None = None) -> list[st
     return lines + report
 
 
+def _report(written: Sequence[Path]) -> list[str]:
+    if not written:
+        return []
+    first, *others = written
+    beside = f" (and {', '.join(file.suffix for file in others)} beside it)" if others else ""
+    return [f"Report: {first}{beside}"]
+
+
 def _headline(scenario: ScenarioComparison) -> str:
-    states = [run.state for run in scenario.runs if run.state not in ("counted", "control")]
-    left_out = "".join(f", {states.count(state)} {state}" for state in dict.fromkeys(states))
     counted = sum(run.state == "counted" for run in scenario.runs)
-    return f"{scenario.name}: {plural(counted, 'run')} counted{left_out}; {scenario.durability}"
+    parts = ", ".join((f"{plural(counted, 'run')} counted", *left_out(scenario)))
+    return f"{scenario.name}: {parts}; {scenario.durability}"
 
 
 def _subject(scenario: ScenarioComparison, subject: Subject) -> list[str]:
-    kind = subject.kind if subject.profile == "default" else f"{subject.kind}, profile {subject.profile}"
-    verdict = {"passed": "passed", "failed": "FAILED", "no-verdict": "NO VERDICT"}[subject.functional]
+    verdict = ", ".join(part for part in (_WORDS[subject.functional], performance_failed(subject)) if part)
     rows = [row for row in scenario.ledger if row.subject == subject.key and row.delivery == "at-least-once"]
     lost = sum(row.counts["lost"] for row in rows)
     doubled = sum(n for row in rows for name, n in row.counts.items() if name.startswith("duplicates"))
     acknowledged = sum(row.counts["acknowledged"] for row in scenario.sends if row.subject == subject.key)
-    lines = [f"  {subject.title} ({kind}): {verdict}, {subject.functional_text}"]
+    lines = [f"  {subject.title} ({badge(subject)}): {verdict}; {subject.functional_text}"]
     if rows:
         lines.append(
             f"    acknowledged {acknowledged:,}, lost {lost:,}, duplicates {doubled:,}" + _faults(scenario, subject)

@@ -10,7 +10,37 @@ from crep.reports.blocks import (
     plural,
     quantity,
 )
-from crep.reports.comparison import Quantity, ScenarioComparison, Subject
+from crep.reports.comparison import Quantity, RunState, ScenarioComparison, Subject
+
+STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
+    "counted": ("counted", "good"),
+    "control": ("control", "muted"),
+    "invalid": ("INVALID", "bad"),
+    "unchecked": ("UNCHECKED", "warn"),
+    "incomplete": ("INCOMPLETE", "bad"),
+    "interrupted": ("INTERRUPTED", "warn"),
+    "failed": ("FAILED", "bad"),
+    "not-supported": ("not supported", "muted"),
+}
+
+
+def left_out(scenario: ScenarioComparison) -> tuple[str, ...]:
+    """``1 invalid``, ``2 not supported`` …: the runs that are neither counted nor control runs, by state."""
+    states = [run.state for run in scenario.runs if run.state not in ("counted", "control")]
+    return tuple(f"{states.count(state)} {STATE_WORDS[state][0].lower()}" for state in dict.fromkeys(states))
+
+
+def badge(subject: Subject) -> str:
+    """Where the numbers of a subject are from: ``measured``, ``emulated, profile quick``."""
+    if subject.functional == "not-supported":
+        return "not run"
+    return subject.kind if subject.profile == "default" else f"{subject.kind}, profile {subject.profile}"
+
+
+def performance_failed(subject: Subject) -> str:
+    """``1 performance expectation failed``; empty where none did."""
+    number = subject.performance_failed
+    return f"{plural(number, 'performance expectation')} failed" if number else ""
 
 
 def tone_of(subject: Subject) -> Tone:
@@ -20,8 +50,7 @@ def tone_of(subject: Subject) -> Tone:
 
 def column_of(subject: Subject) -> Column:
     """A column of numbers of one subject, its kind in the head."""
-    badge = subject.kind if subject.profile == "default" else f"{subject.kind}, profile {subject.profile}"
-    return Column(subject.title, "right", 1, tone_of(subject), badge)
+    return Column(subject.title, "right", 1, tone_of(subject), badge(subject))
 
 
 def counted_in(scenario: ScenarioComparison) -> str:
@@ -31,7 +60,9 @@ def counted_in(scenario: ScenarioComparison) -> str:
 
 def faults_declared(scenario: ScenarioComparison) -> str:
     """``kill-broker at 8 s``, as the scenario declared it."""
-    return listed([f"{planned.action} at {declared(planned.declared_s)}" for planned in scenario.timeline]) or "none"
+    declared_ones = listed([f"{planned.action} at {declared(planned.declared_s)}" for planned in scenario.timeline])
+    measured = any(subject.counted for subject in scenario.subjects)
+    return declared_ones or ("none" if measured else "no run came so far; see the timeline of the scenario below")
 
 
 def fault_keys(scenario: ScenarioComparison) -> list[tuple[int, str, float]]:

@@ -16,12 +16,12 @@ from crep.harness.runs.read import find_runs
 from crep.reports import compile_comparison, render, summary_lines
 
 
-def conduct(campaign: Campaign, *, report: bool) -> int:
-    """Run, report, summarise; returns the exit code."""
+def conduct(campaign: Campaign, *, report: bool, strict: bool = False) -> int:
+    """Run, report, summarise; returns the exit code. ``strict``: what a target does not support is a failed check."""
     require_writable(campaign.results)
     lines: list[str] = []
     with Stop() as stop, LiveView() as view:
-        outcome = run_campaign(campaign, view, stop, evaluate_folder)
+        outcome = run_campaign(campaign, view, stop, evaluate_folder, strict=strict)
         if outcome.runs and report:
             view.event("writing the report")
             lines = _write_report(campaign, outcome.folder)
@@ -34,8 +34,10 @@ def conduct(campaign: Campaign, *, report: bool) -> int:
 def _write_report(campaign: Campaign, folder: Path) -> list[str]:
     """The report of this campaign's runs, beside them and (newest) in the campaign's own folder; its summary."""
     comparison = compile_comparison(find_runs([folder]))
-    newest = campaign.results / campaign.name
+    newest = []
     for file in render(comparison, folder):
-        with writing(newest / file.name):
-            shutil.copyfile(file, newest / file.name)
+        copy = campaign.results / campaign.name / file.name
+        with writing(copy):
+            shutil.copyfile(file, copy)
+        newest.append(copy)
     return summary_lines(comparison, newest)

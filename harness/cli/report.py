@@ -28,8 +28,8 @@ def command(results: tuple[Path, ...], out: Path | None, formats: tuple[str, ...
     out_dir = out or results[0]
     require_writable(out_dir)
     comparison = compile_comparison(runs)
-    render(comparison, out_dir, formats or FORMATS)
+    written = render(comparison, out_dir, tuple(dict.fromkeys(formats)) or FORMATS)
     console = Console()
-    for line in summary_lines(comparison, out_dir):
+    for line in summary_lines(comparison, written):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0

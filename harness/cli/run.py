@@ -26,6 +26,7 @@ from crep.harness.config.targets import Profile
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="folder of all results"
 )
 @click.option("--name", metavar="NAME", help="name of the campaign; default: the first file's")
+@click.option("--strict", is_flag=True, help="exit 1, not 0, where a target does not support a scenario")
 @click.option("--no-report", is_flag=True, help="leave out the PDF and the page")
 def command(
     what: tuple[str, ...],
@@ -36,6 +37,7 @@ def command(
     targets: Path | None,
     out: Path,
     name: str | None,
+    strict: bool,
     no_report: bool,
 ) -> int:
     """Run scenarios on brokers, check every message, and write a report.
@@ -45,4 +47,4 @@ def command(
     campaign = campaign_from(
         what, bindings=bindings, params=params, repeat=repeat, profile=profile, targets=targets, out=out, name=name
     )
-    return conduct(campaign, report=not no_report)
+    return conduct(campaign, report=not no_report, strict=strict)

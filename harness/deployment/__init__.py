@@ -4,7 +4,8 @@ May import ``brokers``, ``config``, ``metrics`` and ``processes``. Start reading
 which decides what a target becomes; ``local`` runs processes, ``kafka`` and ``solace`` say which.
 """
 
-from crep.harness.deployment.contract import Deployment, DeploymentError, NotSupported, UnknownNode
+from crep.harness.brokers.contract import NotSupported
+from crep.harness.deployment.contract import Deployment, DeploymentError, UnknownNode
 from crep.harness.deployment.sources import deploy
 
 __all__ = ["Deployment", "DeploymentError", "NotSupported", "UnknownNode", "deploy"]

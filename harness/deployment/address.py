@@ -8,9 +8,9 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from crep.harness.brokers.contract import Endpoint
+from crep.harness.brokers.contract import Endpoint, NotSupported
 from crep.harness.config.targets import KafkaAddress, SolaceAddress, Target, Tls
-from crep.harness.deployment.contract import DeploymentError, Json, NotSupported, Progress, UnknownNode
+from crep.harness.deployment.contract import DeploymentError, Json, Progress, UnknownNode
 from crep.harness.deployment.kafka import probe
 
 REACH_WITHIN_S = 5.0

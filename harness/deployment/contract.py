@@ -28,10 +28,6 @@ class DeploymentError(EnvironmentFailure):
     """A broker could not be started, reached or stopped. Names the address, the log's last lines, what to check."""
 
 
-class NotSupported(DeploymentError):
-    """This deployment cannot do that, and says why (for example: crep did not start the broker, so cannot kill it)."""
-
-
 class UnknownNode(DeploymentError):
     """The deployment has no node of that name; the text lists those that it has."""
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from crep.harness.brokers.contract import NotSupported
 from crep.harness.config.targets import Target
 from crep.harness.deployment import standing
 from crep.harness.deployment.address import AddressDeployment
-from crep.harness.deployment.contract import Deployment, NotSupported
+from crep.harness.deployment.contract import Deployment
 from crep.harness.deployment.local import LocalDeployment
 
 

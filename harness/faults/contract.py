@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crep.harness.deployment.contract import Deployment, NotSupported, UnknownNode
+from crep.harness.brokers.contract import NotSupported
+from crep.harness.deployment.contract import Deployment, UnknownNode
 from crep.harness.scenario.plan import TimelineEvent
 
 

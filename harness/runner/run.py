@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from crep.harness.brokers.contract import BrokerError
+from crep.harness.brokers.contract import BrokerError, NotSupported
 from crep.harness.checks.results import Drain, RunResults
 from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
 from crep.harness.config.targets import Target
@@ -37,7 +37,7 @@ from crep.harness.runner.record import (
 )
 from crep.harness.runs.folder import RunFolder
 from crep.harness.scenario.model import Scenario
-from crep.harness.scenario.plan import Plan
+from crep.harness.scenario.plan import Plan, TimelineEvent
 
 LEAD_S = 1.0
 """From "all are ready" to the first warm-up message: time for the word to reach every child."""
@@ -95,6 +95,7 @@ class RunRequest:
     repetition: int
     kind: Literal["measured", "control"]
     folder: RunFolder
+    timeline: tuple[TimelineEvent, ...]  # of the measured runs; a control run only asks whether it can be done
     control: str | None = None  # run id of the control run
 
 
@@ -106,7 +107,8 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
     """Carry out one run and check it.
 
     Returns:
-        The record: its ``document`` has the status (*complete*, *interrupted* or *failed*) and the results.
+        The record: its ``document`` has the status (*complete*, *interrupted*, *failed* or *not-supported*) and the
+        results.
 
     Raises:
         EnvironmentFailure: the run folder cannot be written. Broker failures do not raise: they are the run's status.
@@ -131,14 +133,15 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
     record = Record(request.folder, document)
     record.change()
     run = _Run(request, view, stop, record)
-    status: Literal["complete", "interrupted", "failed"] = "complete"
+    status: Literal["complete", "interrupted", "failed", "not-supported"] = "complete"
     failure = None
     try:
         run.carry_out()
     except Interrupted:
         status, failure = "interrupted", "ended by the user before its time"
     except CrepError as error:
-        status, failure = "failed", str(error)
+        refused = isinstance(error, NotSupported) and not run.measured_anything  # later it would hide what was measured
+        status, failure = "not-supported" if refused else "failed", str(error)
     finally:
         run.clean_up()
     record.folder.merge_windows()
@@ -171,7 +174,9 @@ class _Run:
         """All phases in order."""
         self._stop.check()
         self._provision()
+        scheduled = self._schedule()
         engines = self._start_engines()
+        self._timeline = Timeline(scheduled, self._announce)
         self._measure(engines)
         self._drain(engines, limit_s=self._plan.drain_s)
         engines.finish(FINISH_WITHIN_S)
@@ -240,21 +245,21 @@ class _Run:
         engines.start(READY_WITHIN_S, self._stop.check)
         self._record.change(clients=tuple(client_part(client.role, client) for client in engines.clients))
         self._publishing = len(publishers)
-        self._timeline = Timeline(self._scheduled(), self._announce)
         return engines
 
-    def _scheduled(self) -> list[Scheduled]:
+    def _schedule(self) -> list[Scheduled]:
+        """What the timeline will do; before any load, so that a target that cannot is found by its control run."""
         scheduled = []
-        for event in self._plan.timeline:
+        for event in self._request.timeline:
             deployment = self._request.deployments[event.site]
             node = choose_node(event, deployment)
             injection = Injection(event.index, event.action, event.site, node, event.at_s)
             scheduled.append(Scheduled(injection, FAULTS[event.action].make(deployment, node, event)))
-        return scheduled
+        return [] if self._request.kind == "control" else scheduled
 
     def _measure(self, engines: Engines) -> None:
         plan, timeline = self._plan, self._timeline
-        assert timeline is not None  # noqa: S101  # set by _start_engines
+        assert timeline is not None  # noqa: S101  # set by carry_out
         self._t0_ns = time.monotonic_ns() + round((LEAD_S + plan.warm_up_s) * 1e9)
         self._record.start_clock(self._t0_ns)
         self._phase("warm-up", total_s=plan.warm_up_s)

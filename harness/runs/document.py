@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from crep.harness.checks.results import Drain, RunResults
 
 SCHEMA = "crep-run/1"
-Status = Literal["running", "complete", "interrupted", "failed"]
-"""``running`` in a folder whose process is gone means *incomplete*: it was killed."""
+Status = Literal["running", "complete", "interrupted", "failed", "not-supported"]
+"""``running`` in a folder whose process is gone means *incomplete*: it was killed.
+
+``not-supported``: a target cannot do what the scenario asks, found before any load was sent; ``failure`` says what.
+"""
 
 
 class _Part(BaseModel):

@@ -33,7 +33,7 @@ from crep.harness.runs.provenance import process_started
 from crep.harness.runs.records import load_records
 from crep.harness.runs.windows import read_counters, read_histogram
 
-State = Literal["complete", "incomplete", "interrupted", "failed", "running"]
+State = Literal["complete", "incomplete", "interrupted", "failed", "not-supported", "running"]
 """The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""
 
 

@@ -5,7 +5,8 @@ from typing import cast
 
 import pytest
 
-from crep.harness.deployment.contract import Deployment, NotSupported, UnknownNode
+from crep.harness.brokers.contract import NotSupported
+from crep.harness.deployment.contract import Deployment, UnknownNode
 from crep.harness.faults.contract import choose_node
 from crep.harness.scenario.plan import TimelineEvent
 

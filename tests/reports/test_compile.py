@@ -116,13 +116,19 @@ def test_a_run_without_samples_has_no_curve_and_no_figure() -> None:
 
 
 def test_the_summary_has_at_most_ten_lines_and_says_who_is_emulated(comparison: Comparison) -> None:
-    lines = summary_lines(comparison, Path("results"))
+    lines = summary_lines(comparison, [Path(f"results/report.{name}") for name in ("pdf", "html", "json")])
     text = "\n".join(lines)
     assert len(lines) <= 10
     assert "lost 0" in text
     assert "emulated" in text
     assert "outage 1.82 s, recovered after 3.00 s" in text
-    assert lines[-1].startswith("Report: results/report.pdf")
+    assert "functional passed; 2 functional expectations met" in text
+    assert lines[-1] == "Report: results/report.pdf (and .html, .json beside it)"
+
+
+def test_the_summary_announces_what_was_written_and_no_more(comparison: Comparison) -> None:
+    assert summary_lines(comparison, [Path("out/report.html")])[-1] == "Report: out/report.html"
+    assert not any("report." in line for line in summary_lines(comparison))
 
 
 def test_a_summary_of_many_scenarios_is_cut_and_says_so() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crep.harness.checks.results import FaultResult, Rule, RunResults, Throughput
 from crep.harness.runs.document import Label, RunDocument
-from crep.reports import Comparison, compile_comparison, render
+from crep.reports import Comparison, compile_comparison, render, summary_lines
 from tests.reports import factories
 from tests.reports.factories import FakeRun
 
@@ -194,6 +194,65 @@ def test_one_failed_repetition_fails_the_target() -> None:
     row = next(r for r in scenario.expectations if r.text == "billing.lost == 0")
     assert row.cells[0].verdict == "failed"
     assert [result.value for result in row.cells[0].results] == [0.0, 3.0]
+
+
+def test_a_failed_performance_expectation_stands_beside_passed_functional_ones(tmp_path: Path) -> None:
+    """Exit code 1 comes of either kind, so a bare "passed" would contradict it."""
+    slow = factories.expectation("orders.outage.publish < 15 s", 21.0, "failed", "performance", reason="too long")
+    results = factories.results(expectations=(factories.expectation("billing.lost == 0", 0.0, "passed"), slow))
+    run = factories.run(1, results=results, labels=(), sites={"bus": factories.site(profile="default")})
+    comparison = compile_comparison([run])
+    subject = comparison.scenarios[0].subjects[0]
+    assert (subject.functional, subject.performance_failed) == ("passed", 1)
+    assert "functional passed, 1 performance expectation failed;" in "\n".join(summary_lines(comparison))
+    (page,) = render(comparison, tmp_path, ("html",))
+    assert "✗ 1 performance expectation failed" in page.read_text()
+
+
+def test_a_performance_expectation_that_is_not_judged_has_not_failed() -> None:
+    subjects = compile_comparison(factories.demo()).scenarios[0].subjects
+    assert [subject.performance_failed for subject in subjects] == [0, 0]
+
+
+def refused(binding: str = B, repetition: int = 1, **changed: object) -> FakeRun:
+    """A run that ended before any load, because its target cannot do what the scenario asks."""
+    why = "channel 'orders' asks for 3 copies and the cluster has 1 broker(s)\n  take a larger cluster"
+    fields = {"status": "not-supported", "failure": why, "results": None, "sites": {}, "run_id": "refused"}
+    return FakeRun(factories.document(repetition, binding, **(fields | changed)), "not-supported")
+
+
+def test_what_a_target_does_not_support_is_a_row_with_its_reason_and_no_failure(tmp_path: Path) -> None:
+    comparison = compile_comparison([*five(A, 1000.0), refused()])
+    scenario = comparison.scenarios[0]
+    ran, not_run = scenario.subjects
+    assert (ran.functional, not_run.functional) == ("passed", "not-supported")
+    assert not_run.functional_text.startswith("channel 'orders' asks for 3 copies and the cluster has 1 broker(s).")
+    assert scenario.durability == ran.durability
+    row = next(r for r in scenario.runs if r.run_id == "refused")
+    assert (row.state, "take a larger cluster" in row.why) == ("not-supported", True)
+    assert not any("repetitions counted: below" in sentence for sentence in scenario.performance)
+    pdf, page = render(comparison, tmp_path, ("pdf", "html"))
+    text = page.read_text()
+    assert "1 run not counted: 1 not supported" in text
+    assert "kafka-b: does not support the scenario" in text
+    assert "FAILED" not in text
+    assert pdf.stat().st_size > 10_000
+
+
+def test_a_control_run_that_is_refused_speaks_for_the_repetitions_that_were_left_out() -> None:
+    scenario = compile_comparison([refused(repetition=0, kind="control")]).scenarios[0]
+    assert scenario.subjects[0].functional == "not-supported"
+    assert scenario.performance == ("No performance verdict: no target supports the scenario.",)
+
+
+def test_a_target_that_was_set_up_since_is_judged_by_what_it_did_since() -> None:
+    early = "2026-11-24T20:00:00Z"
+    scenario = compile_comparison([refused(A, started_utc=early), *five(A, 1000.0)]).scenarios[0]
+    assert scenario.subjects[0].functional == "passed"
+    broken = factories.results(rules=(Rule(name="drain", holds=False, text="5 held"),))
+    invalid = FakeRun(factories.document(2, A, results=broken))
+    scenario = compile_comparison([refused(A, started_utc=early), invalid]).scenarios[0]
+    assert scenario.subjects[0].functional == "no-verdict"
 
 
 def test_missing_data_fails() -> None:

@@ -36,12 +36,34 @@ def run(results: RunResults | None = VALID, kind: str = "measured", status: str 
         ([run(kind="control", status="failed"), run()], False, 3),
         ([run(INVALID, kind="control"), run()], False, 4),
         ([run(INVALID, kind="control"), run(NOT_MET)], False, 4),
+        ([run(None, status="not-supported")], False, 0),
+        ([run(None, status="not-supported", kind="control")], False, 0),
+        ([run(None, status="not-supported"), run()], False, 0),
+        ([run(None, status="not-supported"), run(NOT_MET)], False, 1),
+        ([run(None, status="not-supported"), run(INVALID)], False, 4),
+        ([run(None, status="not-supported"), run(status="failed")], False, 3),
+        ([run(None, status="not-supported")], True, 130),
     ],
 )
 def test_the_exit_code_is_the_first_that_applies(
     runs: list[RunDocument], interrupted: bool, code: int, tmp_path: Path
 ) -> None:
     assert Outcome(tmp_path, runs, interrupted).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("runs", "code"),
+    [
+        ([run(None, status="not-supported"), run()], 1),
+        ([run(None, status="not-supported", kind="control")], 1),
+        ([run(None, status="not-supported"), run(INVALID)], 4),
+        ([run()], 0),
+    ],
+)
+def test_what_is_not_supported_is_a_failed_check_only_where_strict(
+    runs: list[RunDocument], code: int, tmp_path: Path
+) -> None:
+    assert Outcome(tmp_path, runs, strict=True).exit_code == code
 
 
 def test_only_a_valid_control_run_is_taken_off_an_outage() -> None:
