@@ -11,6 +11,7 @@ from typing import Final
 
 from .datadir import DataDirectory
 from .failure import StartFailure
+from .journal.files import Files
 from .options import Options, parse
 from .server import Server, ready_line
 
@@ -18,7 +19,7 @@ _STANDBY_POLL_SECONDS: Final = 0.1
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def _run(options: Options) -> int:
+async def _run(options: Options, files: Files | None) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -30,7 +31,7 @@ async def _run(options: Options) -> int:
             raise StartFailure(f"{place}: in use by process {directory.holder}; stop it or give another")
         if not await _lock_won(directory, stopped):
             return 0
-    server = Server(options, directory, stopped)
+    server = Server(options, directory, stopped, files)
     try:
         ready = await server.start()
         sys.stdout.write(ready_line(ready) + "\n")
@@ -54,8 +55,8 @@ async def _lock_won(directory: DataDirectory, stopped: asyncio.Event) -> bool:
     return True
 
 
-def main() -> int:
-    """Run the command line."""
+def main(files: Files | None = None) -> int:
+    """Run the command line, on other files than the operating system's where a test says so."""
     options = parse()
     logging.basicConfig(
         stream=sys.stderr,
@@ -63,7 +64,7 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        return asyncio.run(_run(options))
+        return asyncio.run(_run(options, files))
     except StartFailure as failure:
         sys.stderr.write(f"solace_emulator: {failure}\n")
         return 3

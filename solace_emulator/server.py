@@ -19,6 +19,7 @@ from .health import Health
 from .http import HttpServer
 from .journal.commit import GroupCommit
 from .journal.compaction import Compaction
+from .journal.files import Files
 from .journal.store import Journal, read_all
 from .options import Options
 from .semp.api import SempApi
@@ -34,7 +35,9 @@ class Server:
     ``stopped`` is set when it has to end: by a signal, or here when the disk refuses a write.
     """
 
-    def __init__(self, options: Options, directory: DataDirectory, stopped: asyncio.Event) -> None:
+    def __init__(
+        self, options: Options, directory: DataDirectory, stopped: asyncio.Event, files: Files | None = None
+    ) -> None:
         self.options = options
         self.stopped = stopped
         self.failed = False
@@ -46,7 +49,7 @@ class Server:
         self._ticker: asyncio.TimerHandle | None = None
         self._directory = directory
         self._broker = self._recovered()
-        self._journal = self._opened_journal()
+        self._journal = self._opened_journal(files)
         self._commit = GroupCommit(self._journal, options.sync, self._broker.on_durable, self._disk_failed)
         self._compaction = Compaction(self._broker, self._journal, self._commit)
         self._broker.start(self._commit)
@@ -67,9 +70,9 @@ class Server:
         _LOG.info("recovered %d messages in %.1f s", messages, time.monotonic() - started)
         return broker
 
-    def _opened_journal(self) -> Journal:
+    def _opened_journal(self, files: Files | None) -> Journal:
         try:
-            return Journal(self.options.data_dir, self._broker.snapshot)
+            return Journal(self.options.data_dir, self._broker.snapshot, files=files)
         except OSError as error:
             raise StartFailure(f"data directory {self.options.data_dir}: {error.strerror}") from error
 

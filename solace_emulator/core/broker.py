@@ -227,11 +227,13 @@ class Broker:
 
     def snapshot(self) -> Iterable[bytes]:
         """Yield the records that say everything but the messages: they head each segment of the journal."""
+        yield encode(records.SnapshotBegins())
         yield encode(self.counters())
         for record in configuration.snapshot(self):
             yield encode(record)
         for flow in self.publishers.values():
             yield encode(self._state(flow))
+        yield encode(records.SnapshotEnds())
 
     def respool(self, spooled: SpooledMessage) -> None:
         """Write a message to the journal's end again, so that its old segment can go."""

@@ -6,7 +6,7 @@ knows what an object's values mean, and the values are those of the :mod:`.setti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,6 +123,13 @@ def snapshot(broker: Broker) -> Iterator[ConfigSet]:
                 yield ConfigSet(SUBSCRIPTION, (vpn.name, name, subscription), {})
 
 
+def forget_all_but(broker: Broker, kept: Collection[tuple[str, tuple[str, ...]]]) -> None:
+    """Delete every object whose (kind, path) is not among those kept, what lies inside others first."""
+    for standing in reversed(list(snapshot(broker))):
+        if (standing.kind, standing.path) not in kept:
+            apply(broker, ConfigDeleted(standing.kind, standing.path))
+
+
 def _queue_value(queue: Queue) -> dict[str, Any]:
     return asdict(queue.settings) | {
         "number": queue.number,
@@ -178,6 +185,9 @@ def _set_queue(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> 
     number, durable, managed = fields.pop("number"), fields.pop("durable"), fields.pop("managed")
     settings = QueueSettings(**fields)
     queue = vpn.queues.get(name)
+    if queue is not None and queue.number != number:  # recovery behind damage: that one was deleted in between
+        _delete_queue(broker, path)
+        queue = None
     if queue is None:
         queue = Queue(broker, name, number, settings, durable=durable)
         queue.created_by_management = managed

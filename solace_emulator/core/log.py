@@ -129,6 +129,19 @@ class CleanStop:
     """The broker stopped in order: what was delivered is known exactly."""
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotBegins:
+    """A segment begins: the records up to :class:`SnapshotEnds` say everything but the messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEnds:
+    """What was configured before and not named since :class:`SnapshotBegins` is gone.
+
+    That is news only behind damage: the records which said so are among those that were lost.
+    """
+
+
 Record: TypeAlias = (
     ConfigSet
     | ConfigDeleted
@@ -140,6 +153,8 @@ Record: TypeAlias = (
     | Counters
     | Delivered
     | CleanStop
+    | SnapshotBegins
+    | SnapshotEnds
 )
 
 _SPOOLED: Final = struct.Struct(">BQIQQ?BBHII")
@@ -157,6 +172,8 @@ _JSON_TYPES: Final[dict[str, type]] = {
         Counters,
         Delivered,
         CleanStop,
+        SnapshotBegins,
+        SnapshotEnds,
     )
 }
 

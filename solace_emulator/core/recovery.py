@@ -44,10 +44,17 @@ def recover(broker: Broker, log: ReplayLog, replayed: Iterable[tuple[int, record
     the flag says that a message *may* have been seen before.
     """
     delivery = _Delivery(clean=False, counts={})
+    named: set[tuple[str, tuple[str, ...]]] = set()
     known: dict[int, SpooledMessage] = {}
     for segment, record in replayed:
         log.segment = segment
         _apply(broker, record, segment, known)
+        if isinstance(record, records.SnapshotBegins):
+            named.clear()
+        elif isinstance(record, records.ConfigSet):
+            named.add((record.kind, record.path))
+        elif isinstance(record, records.SnapshotEnds):
+            configuration.forget_all_but(broker, named)
         if isinstance(record, records.Delivered):
             delivery.counts.update({(record.queue, message_id): count for message_id, count in record.counts})
         elif isinstance(record, records.CleanStop):
@@ -81,8 +88,8 @@ def _apply(broker: Broker, record: records.Record, segment: int, known: dict[int
                 broker.publishers[record.flow].restore(record.publisher_message_id, refused=True)
         case records.Counters():
             broker.reserve(record.next_message - 1, record.next_number - 1, record.next_delivery)
-        case records.Delivered() | records.CleanStop():
-            pass  # looked at by the caller: they count only at the very end
+        case records.Delivered() | records.CleanStop() | records.SnapshotBegins() | records.SnapshotEnds():
+            pass  # the caller's business: what they mean depends on the records around them
 
 
 def _restore_message(broker: Broker, record: records.Spooled, segment: int, known: dict[int, SpooledMessage]) -> None:

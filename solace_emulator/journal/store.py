@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from . import segments
+from .files import AppendedFile, Files, OsFiles
 
 SEGMENT_BYTES: Final = 32 * 1024 * 1024
 _LOG: Final = logging.getLogger(__name__)
@@ -39,17 +40,22 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, head: Callable[[], Iterable[bytes]], *, segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        head: Callable[[], Iterable[bytes]],
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        files: Files | None = None,
     ) -> None:
         self._folder = folder
+        self._files = files or OsFiles()
         self._head = head
         self._segment_bytes = segment_bytes
         self._sizes = {number: segments.path_of(folder, number).stat().st_size for number in segments.numbers(folder)}
         self._buffer: list[bytes] = []
         self.position = 0
         self.written = 0
-        self._fd = -1
-        self._open(max(self._sizes, default=0) + 1)
+        self._file = self._open(max(self._sizes, default=0) + 1)
 
     @property
     def segment(self) -> int:
@@ -76,28 +82,27 @@ class Journal:
         """Hand the buffered records to the operating system, as one batch; a full segment is followed by a new one."""
         if not self._buffer:
             return
-        self._write(segments.pack(self._buffer))
+        batch = segments.pack(self._buffer)
+        try:
+            self._file.write(batch)
+        except OSError:
+            self._file.truncate(self._sizes[self.segment])  # or the next batch would stand behind half a one
+            raise
+        self._sizes[self.segment] += len(batch)
         self._buffer.clear()
         self.written = self.position
         if self._sizes[self.segment] >= self._segment_bytes:
-            os.fdatasync(self._fd)
-            self._open(self.segment + 1)
+            self._file.sync()
+            former, self._file = self._file, self._open(self.segment + 1)
+            former.close()
 
     def prepare_sync(self) -> Callable[[], None]:
         """Return a function that forces everything written so far to the disk; call it once, from any thread.
 
-        It has a descriptor of its own, so that this thread may go on to the next segment meanwhile; what stands in
-        former segments was synced when they were full.
+        This thread may go on to the next segment meanwhile; what stands in former segments was synced when they were
+        full.
         """
-        descriptor = os.dup(self._fd)
-
-        def sync() -> None:
-            try:
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
-
-        return sync
+        return self._file.prepare_sync()
 
     def drop_oldest(self) -> None:
         """Delete the oldest segment; never the one that is written."""
@@ -109,29 +114,16 @@ class Journal:
     def close(self) -> None:
         """Write, sync and close."""
         self.write()
-        os.fdatasync(self._fd)
-        os.close(self._fd)
+        self._file.sync()
+        self._file.close()
 
-    def _open(self, number: int) -> None:
-        former = self._fd
-        path = segments.path_of(self._folder, number)
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._sizes[number] = 0
-        self._write(segments.MAGIC)
+    def _open(self, number: int) -> AppendedFile:
+        """Create a segment with its head, wholly on disk before anything else goes there."""
         head = list(self._head())
-        if head:
-            self._write(segments.pack(head))
-        os.fdatasync(self._fd)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        if former >= 0:
-            os.close(former)
-
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        self._sizes[max(self._sizes)] += len(data)
+        start = segments.MAGIC + (segments.pack(head) if head else b"")
+        opened = self._files.create(segments.path_of(self._folder, number))
+        opened.write(start)
+        opened.sync()
+        self._files.sync_folder(self._folder)
+        self._sizes[number] = len(start)
+        return opened

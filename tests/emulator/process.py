@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+MODULE = "crep.solace_emulator"
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 
@@ -20,10 +21,11 @@ _STOP_SECONDS = 10.0
 class Emulator:
     """A running emulator on one data directory. After its end :meth:`start` takes the same ports again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, module: str = MODULE) -> None:
         self.folder = folder
         self.ready: dict[str, Any] = {}
         self._options: tuple[str, ...] = options
+        self._module = module
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -32,7 +34,7 @@ class Emulator:
         ports += ["--health-port", _port(self.ready, "health")]
         with (self.folder.parent / f"{self.folder.name}.log").open("a") as log:
             self._process = subprocess.Popen(
-                command("--data-dir", str(self.folder), *ports, *self._options),
+                command("--data-dir", str(self.folder), *ports, *self._options, module=self._module),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -118,15 +120,15 @@ class Emulator:
         return answer
 
 
-def command(*options: str) -> Sequence[str]:
+def command(*options: str, module: str = MODULE) -> Sequence[str]:
     """The command line of an emulator with these options."""
-    return (sys.executable, "-m", "crep.solace_emulator", *options)
+    return (sys.executable, "-m", module, *options)
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Emulator]:
+def running(folder: Path, *options: str, module: str = MODULE) -> Iterator[Emulator]:
     """Run an emulator for the time of a block."""
-    emulator = Emulator(folder, *options)
+    emulator = Emulator(folder, *options, module=module)
     emulator.start()
     try:
         yield emulator

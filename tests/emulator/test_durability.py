@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -120,6 +121,68 @@ def test_a_publisher_that_resumes_is_not_stored_twice(tmp_path: Path, connect: C
                 restart(emulator)
         assert eventually(lambda: receipts.count == 600, 20)
         assert emulator.depth("once") == 600
+
+
+@pytest.mark.parametrize(("sync", "survives"), [("always", True), ("batch", True), ("never", False)])
+def test_a_power_cut_costs_nothing_acknowledged_unless_sync_is_never(
+    tmp_path: Path, connect: Connect, sync: str, survives: bool
+) -> None:
+    """On files that forget what was not synced. ``never`` has to lose here: that shows that they do forget."""
+    with running(tmp_path / "data", "--sync", sync, module="tests.emulator.forgetful") as emulator:
+        emulator.queue("cut", "cut/>")
+        assert emulator.stop() == 0  # which syncs in every mode, so that the queue outlives the cut
+        emulator.start()
+        publisher = persistent_publisher(connect(emulator, "cut-out"))
+        receipts = Receipts()
+        publisher.set_message_publish_receipt_listener(receipts)
+        total = 600
+        for number in range(total):
+            publisher.publish(bytearray(str(number).encode()), Topic.of("cut/x"), user_context=number)
+        assert eventually(lambda: receipts.count >= 100)
+        emulator.kill()
+        acknowledged = {str(number) for number in receipts.acknowledged}
+        emulator.start()
+        assert eventually(lambda: receipts.count == total, 20)
+        source = receiver(connect(emulator, "cut-in"), "cut")
+        found = {text(message) for message in drain(source, total, seconds=10 if survives else 2)}
+        end(source)
+        assert (acknowledged <= found) is survives
+
+
+def test_damage_in_synced_bytes_costs_at_most_what_stands_behind_it_and_is_logged(
+    tmp_path: Path, connect: Connect
+) -> None:
+    """Each start opens a segment: the damage lies in the middle of the first of two."""
+    emulator = Emulator(tmp_path / "data", "--sync", "always")
+    emulator.start()
+    try:
+        emulator.queue("hurt", "hurt/>")
+        for first in (0, 20):
+            service = connect(emulator, f"hurt-{first}")
+            publisher = persistent_publisher(service)
+            for number in range(first, first + 20):
+                send(publisher, "hurt/x", str(number))
+            service.disconnect()
+            assert emulator.stop() == 0
+            if first == 0:
+                emulator.start()
+        oldest = min(emulator.folder.glob("journal-*.log"))
+        raw = bytearray(oldest.read_bytes())
+        at = raw.rindex(b"hurt/x") - 400  # some messages before the last one
+        raw[at : at + 8] = bytes(byte ^ 0xFF for byte in raw[at : at + 8])
+        oldest.write_bytes(raw)
+        emulator.start()
+        source = receiver(connect(emulator, "hurt"), "hurt")
+        found = [int(text(message)) for message in drain(source, 40, seconds=3)]
+        end(source)
+        before = [number for number in found if number < 20]
+        assert found == sorted(found)
+        assert before == list(range(len(before)))
+        assert 0 < len(before) < 20
+        assert found[len(before) :] == list(range(20, 40))
+        assert re.search(rf"{oldest.name}: bytes \d+ to {len(raw)} cannot be read and are lost", emulator.log)
+    finally:
+        emulator.kill()
 
 
 def test_a_full_disk_stops_it_and_everything_acknowledged_is_there_afterwards(tmp_path: Path, connect: Connect) -> None:

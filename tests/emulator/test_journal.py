@@ -127,6 +127,8 @@ RECORDS = st.one_of(
     st.builds(records.Counters, LONG, LONG, LONG),
     st.builds(records.Delivered, NUMBER, st.lists(st.tuples(LONG, NUMBER), max_size=3).map(tuple)),
     st.builds(records.CleanStop),
+    st.builds(records.SnapshotBegins),
+    st.builds(records.SnapshotEnds),
     st.builds(records.ConfigSet, st.text(), st.lists(st.text()).map(tuple), st.just({"a": 1, "b": "x", "c": True})),
     st.builds(records.ConfigDeleted, st.text(), st.lists(st.text()).map(tuple)),
 )

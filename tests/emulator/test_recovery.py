@@ -49,6 +49,39 @@ def test_a_deleted_queue_and_its_messages_stay_gone_and_a_new_one_of_its_name_is
     assert bodies(world.restarted(), "q") == ["2"]
 
 
+def damaged(world: World, keep: int) -> World:
+    """Restart on the first ``keep`` records and what a new segment after all of them begins with."""
+    left = world.log.records[:keep] + list(world.broker.snapshot())
+    return World(MemoryLog(left, durable=len(left)))
+
+
+def test_what_was_deleted_within_a_damaged_part_does_not_come_back() -> None:
+    world = World()
+    world.queue("gone", "a")
+    kept = world.queue("kept", "a", "b")
+    world.configure(ConfigSet(configuration.ACL_EXCEPTION, ("default", "default", access.PUBLISH, "x"), {}))
+    whole = len(world.log.records)
+    world.configure(ConfigDeleted(configuration.QUEUE, ("default", "gone")))
+    world.configure(ConfigDeleted(configuration.ACL_EXCEPTION, ("default", "default", access.PUBLISH, "x")))
+    configuration.unsubscribe_queue(world.broker, world.vpn, kept, "b")
+    rebuilt = damaged(world, whole)
+    assert list(configuration.snapshot(rebuilt.broker)) == list(configuration.snapshot(world.broker))
+    assert set(rebuilt.vpn.queues) == {"kept"}
+
+
+def test_a_queue_made_anew_within_a_damaged_part_takes_what_was_sent_to_the_new_one() -> None:
+    world = World()
+    old = world.queue("q", "a")
+    world.publish("a", "to the old one")
+    whole = len(world.log.records)
+    configuration.delete_queue(world.broker, world.vpn, old)
+    world.queue("q", "a")
+    rebuilt = damaged(world, whole)
+    rebuilt.publish("a", "to the new one")
+    assert bodies(rebuilt.restarted(), "q") == ["to the new one"]
+    assert rebuilt.vpn.queues["q"].number == world.vpn.queues["q"].number
+
+
 def test_a_message_moved_to_the_dead_message_queue_is_in_exactly_one_queue_and_does_not_expire_there() -> None:
     world = World()
     world.queue("grave", respect_ttl_enabled=True)
