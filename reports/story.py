@@ -193,9 +193,9 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
         Column("Kind", "left", 1),
     )
     blocks: list[Block] = [Heading(1, "What was run", new_page=True), Facts(tuple(pairs))]
-    blocks.append(
-        Table("Targets: how the neutral scenario became native objects, and how it is known.", columns, tuple(rows))
-    )
+    if rows:  # none where no target came so far as to be set up
+        caption = "Targets: how the neutral scenario became native objects, and how it is known."
+        blocks.append(Table(caption, columns, tuple(rows)))
     return blocks + [Paragraph(text, "note") for text in _labels(scenario)]
 
 

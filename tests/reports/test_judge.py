@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from crep.harness.checks.results import FaultResult, Rule, RunResults, Throughput
 from crep.harness.runs.document import Label, RunDocument
 from crep.reports import Comparison, compile_comparison, render, summary_lines
+from crep.reports.story import story
 from tests.reports import factories
 from tests.reports.factories import FakeRun
 
@@ -240,8 +241,10 @@ def test_what_a_target_does_not_support_is_a_row_with_its_reason_and_no_failure(
 
 
 def test_a_control_run_that_is_refused_speaks_for_the_repetitions_that_were_left_out() -> None:
-    scenario = compile_comparison([refused(repetition=0, kind="control")]).scenarios[0]
+    comparison = compile_comparison([refused(repetition=0, kind="control")])
+    scenario = comparison.scenarios[0]
     assert scenario.subjects[0].functional == "not-supported"
+    assert all(block.rows for block in story(comparison) if block.kind == "table")
     assert scenario.performance == ("No performance verdict: no target supports the scenario.",)
 
 
