@@ -216,7 +216,7 @@ def test_a_password_in_the_repository_address_is_not_shown(
 
 
 SETTINGS = """\
-<settings xmlns="http://maven.apache.org/SETTINGS/1.2.0">
+<settings xmlns="urn:any:version">
   <servers><server><id>ours</id><username>me</username><password>${env.REPOSITORY_PASSWORD}</password></server></servers>
   <mirrors>
     <mirror><id>other</id><mirrorOf>snapshots</mirrorOf><url>http://127.0.0.1/other</url></mirror>

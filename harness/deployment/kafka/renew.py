@@ -26,7 +26,7 @@ _HEADER = """\
 # Written by: python -m crep.harness.deployment.kafka.renew {version}
 """
 _POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
 <modelVersion>4.0.0</modelVersion><groupId>crep</groupId><artifactId>kafka-lock</artifactId><version>1</version>
 <dependencies>{dependencies}</dependencies>
 </project>
