@@ -50,7 +50,7 @@ class Server:
         self._directory = directory
         self._broker = self._recovered()
         self._journal = self._opened_journal(files)
-        self._commit = GroupCommit(self._journal, options.sync, self._broker.on_durable, self._disk_failed)
+        self._commit = GroupCommit(self._journal, options.sync, self._broker, self._disk_failed)
         self._compaction = Compaction(self._broker, self._journal, self._commit)
         self._broker.start(self._commit)
         semp = SempApi(self._broker, options.admin_user, options.admin_password)

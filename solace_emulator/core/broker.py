@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ..smf.message import Message
@@ -13,7 +13,7 @@ from .entry import Entry, SpooledMessage
 from .log import Log, encode
 from .publisher import PublisherFlow
 from .queue import Burial, Queue
-from .refusal import Refused
+from .refusal import Refused, over_quota
 from .vpn import Vpn
 
 _IDS_RESERVED: Final = 10_000_000
@@ -41,6 +41,8 @@ class Broker:
         self._woken: dict[Queue, None] = {}
         self._waiting: dict[Queue, None] = {}
         self._unsettled: dict[PublisherFlow, None] = {}
+        self._full_at: int | None = None  # position up to which records were written when the disk became full
+        self._changed_while_full: dict[PublisherFlow, None] = {}
 
     def now_ms(self) -> int:
         """Return the time in milliseconds since 1970."""
@@ -113,6 +115,49 @@ class Broker:
         self._woken.update(self._waiting)
         self._waiting.clear()
         self._schedule()
+
+    # -- a disk without space
+
+    @property
+    def disk_full(self) -> bool:
+        """Nothing can be stored at present."""
+        return self._full_at is not None
+
+    def on_full(self, written: int, unwritten: Sequence[bytes]) -> list[bytes]:
+        """Take back and refuse the messages that could not be written; return the records to keep.
+
+        Kept are acknowledges, changes of the configuration and the moves to dead message queues: nobody else remembers
+        them. A refused message's publisher does.
+        """
+        self._full_at = written
+        kept: list[bytes] = []
+        for encoded in unwritten:
+            record = records.decode(encoded)
+            if isinstance(record, records.Spooled) and record.flow in self.publishers:
+                flow = self.publishers[record.flow]
+                self._take_back(record)
+                flow.retract(record.publisher_message_id, over_quota())
+                self._changed_while_full[flow] = None
+            else:
+                kept.append(encoded)
+        for flow in self._unsettled:
+            flow.hurry(written)
+        self._schedule()
+        return kept or [encode(self.counters())]
+
+    def _take_back(self, record: records.Spooled) -> None:
+        for number in record.queues:
+            if number in self.queues_by_number:
+                self.queues_by_number[number][1].take_back(record.message_id)
+
+    def on_space(self) -> None:
+        """There is space again: write down what the publishers have been told meanwhile."""
+        self._full_at = None
+        for flow in self._changed_while_full:
+            if flow.number in self.publishers:
+                self.log.append(encode(self._state(flow)))
+        self._changed_while_full.clear()
+        self.log.commit()
 
     def tick(self) -> None:
         """Do what falls due by time: expiry, and the end of temporary queues that nobody came back for."""
@@ -207,10 +252,14 @@ class Broker:
 
     def outcome(self, flow: PublisherFlow, message_id: int, refusal: Refused | None) -> None:
         """Note what became of a publisher's message; it is told once everything up to here is durable."""
-        if refusal is not None:
-            self.log.append(encode(records.MessageRefused(flow.number, message_id)))
-        self.log.commit()
-        flow.note(message_id, self.log.position, refusal)
+        if self._full_at is not None:  # what nothing was stored for, or was stored long ago, waits for nothing
+            self._changed_while_full[flow] = None
+            flow.note(message_id, self._full_at, refusal)
+        else:
+            if refusal is not None:
+                self.log.append(encode(records.MessageRefused(flow.number, message_id)))
+            self.log.commit()
+            flow.note(message_id, self.log.position, refusal)
         self._unsettled[flow] = None
         self._schedule()
 

@@ -64,6 +64,20 @@ class PublisherFlow:
             self.forget_old_refusals()
         self._pending.append((message_id, position, refusal))
 
+    def retract(self, message_id: int, refusal: Refused) -> None:
+        """A message noted as taken could not be stored: it is refused instead."""
+        self.refused[message_id] = None
+        self._pending = deque(
+            (pending, position, refusal if pending == message_id else outcome)
+            for pending, position, outcome in self._pending
+        )
+
+    def hurry(self, written: int) -> None:
+        """Tell what stands behind the position ``written`` as soon as that is durable: nothing more is to come."""
+        self._pending = deque(
+            (message_id, min(position, written), refusal) for message_id, position, refusal in self._pending
+        )
+
     def restore(self, message_id: int, *, refused: bool) -> None:
         """After a restart: this id was taken or refused."""
         self.last = max(self.last, message_id)

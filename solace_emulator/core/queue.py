@@ -18,7 +18,7 @@ from .entry import Entry, Lane, SpooledMessage
 from .flow import ConsumerFlow
 from .log import Log, Removed, batched, encode
 from .partitions import PartitionMap, partition_of
-from .refusal import Refused
+from .refusal import Refused, over_quota
 from .settings import MEGABYTE, QueueSettings
 
 _LOST_FLOWS_REMEMBERED: Final = 64
@@ -155,7 +155,7 @@ class Queue:
             return Refused(400, "Document Is Too Large"), behaviour != "never"
         if self.spool_usage + size > self.settings.max_msg_spool_usage * MEGABYTE:
             self.stats.max_msg_spool_usage_exceeded_discarded_msg_count += 1
-            return Refused(503, "Spool Over Quota"), behaviour != "never"
+            return over_quota(), behaviour != "never"
         return None
 
     def spool(self, spooled: SpooledMessage) -> None:
@@ -181,6 +181,14 @@ class Queue:
             return 0
         limits = [ttl for ttl in (spooled.message.time_to_live, self.settings.max_ttl * 1000) if ttl]
         return spooled.spooled_at_ms + min(limits) if limits else 0
+
+    def take_back(self, message_id: int) -> None:
+        """Undo :meth:`spool`: the message could not be written, so nobody has seen it."""
+        entry = self._entries.get(message_id)
+        if entry is not None:
+            self.stats.spooled_msg_count -= 1
+            self.stats.spooled_byte_count -= entry.spooled.message.size
+            self.accept([entry])
 
     def forget(self, message_ids: Iterable[int]) -> None:
         """Remove entries by id; unknown ones are ignored."""

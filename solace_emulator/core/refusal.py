@@ -12,3 +12,8 @@ class Refused(Exception):
         super().__init__(f"{code} {text}")
         self.code = code
         self.text = text
+
+
+def over_quota() -> Refused:
+    """There is no room: no quota left, or no space on the disk."""
+    return Refused(503, "Spool Over Quota")

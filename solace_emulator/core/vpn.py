@@ -11,7 +11,7 @@ from .access import AclProfile, opens
 from .client import Client
 from .entry import Entry, SpooledMessage
 from .queue import Burial, Queue
-from .refusal import Refused
+from .refusal import Refused, over_quota
 from .settings import MEGABYTE, ClientProfileSettings, UsernameSettings, VpnSettings
 
 if TYPE_CHECKING:
@@ -239,8 +239,9 @@ class Vpn:
         wanting = self._wanting(message.topic)
         if not wanting:
             return False
-        if self.spool_usage + message.size > self.settings.max_msg_spool_usage * MEGABYTE:
-            raise Refused(503, "Spool Over Quota")
+        beyond = self.spool_usage + message.size > self.settings.max_msg_spool_usage * MEGABYTE
+        if beyond or self._broker.disk_full:
+            raise over_quota()
         taking: list[Queue] = []
         for queue in wanting:
             objection = queue.objection(message)

@@ -3,36 +3,60 @@
 ``always`` syncs as soon as somebody waits; ``batch`` lets others join for a few milliseconds first; ``never`` counts
 what was handed to the operating system as durable: it survives the process, not the machine. Nothing is told to be
 durable before that, in any mode.
+
+A disk without space is a state, not an end: what could not be written waits in memory and is tried again; the rules
+(:class:`Storage`) are asked at once which records nobody needs then. Any other failure is final: after a sync that has
+failed nobody knows what the disk holds.
 """
 
 import asyncio
-from collections.abc import Callable
+import errno
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from .store import Journal
 
 SyncMode = Literal["always", "batch", "never"]
 _BATCH_SECONDS: Final = 0.005
+_RETRY_SECONDS: Final = 0.5
+_ROOM_BYTES: Final = 1024 * 1024  # less is no end of a shortage: it would begin again with the next message
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Storage(Protocol):
+    """Who writes to the journal, and hears how that goes."""
+
+    def on_durable(self) -> None:
+        """More of the log is durable."""
+        ...
+
+    def on_full(self, written: int, unwritten: Sequence[bytes]) -> list[bytes]:
+        """There is no space for ``unwritten``, all records behind position ``written``; return those to keep.
+
+        At least one is kept: writing it is how the end of the shortage is noticed.
+        """
+        ...
+
+    def on_space(self) -> None:
+        """There is space again."""
+        ...
 
 
 class GroupCommit:
     """A journal on an event loop; :class:`..core.log.Log` for the rules.
 
-    ``on_durable`` is called after each step forward, ``on_failure`` once when the disk refuses: then nothing is durable
-    any more and the process has to stop.
+    ``on_failure`` is called once when the disk fails: then nothing is durable any more and the process has to stop.
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        mode: SyncMode,
-        on_durable: Callable[[], None],
-        on_failure: Callable[[OSError], None],
+        self, journal: Journal, mode: SyncMode, storage: Storage, on_failure: Callable[[OSError], None]
     ) -> None:
         self._journal = journal
         self._mode = mode
-        self._on_durable = on_durable
+        self._storage = storage
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync")
@@ -40,6 +64,7 @@ class GroupCommit:
         self._wanted = 0  # somebody waits for this position
         self._flush_scheduled = False
         self._syncing = False
+        self._full = False
         self._failed = False
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -59,6 +84,11 @@ class GroupCommit:
         """The segment that the next record goes to."""
         return self._journal.segment
 
+    @property
+    def full(self) -> bool:
+        """The disk has no space at present."""
+        return self._full
+
     def append(self, record: bytes) -> int:
         """Append a record; it is written at the end of this turn."""
         if not self._flush_scheduled:
@@ -75,18 +105,35 @@ class GroupCommit:
         if self._failed or self._closed:
             return
         try:
+            if self._full:
+                self._journal.check_room(_ROOM_BYTES)
             self._journal.write()
         except OSError as error:
-            self._fail(error)
-            return
+            if error.errno not in _NO_SPACE:
+                self._fail(error)
+                return
+            self._wait_for_space(error)
+        else:
+            if self._full and self._journal.written == self._journal.position:
+                self._full = False
+                _LOG.warning("the disk has space again")
+                self._storage.on_space()
         if self._mode == "never":
             self._advance(self._journal.written)
-        elif self._wanted > self._durable and not self._syncing:
+        elif self._wanted > self._durable < self._journal.written and not self._syncing:
             self._syncing = True
             if self._mode == "always":
                 self._start_sync()
             else:
                 self._timer = self._loop.call_later(_BATCH_SECONDS, self._start_sync)
+
+    def _wait_for_space(self, error: OSError) -> None:
+        if not self._full:
+            self._full = True
+            _LOG.warning("no space on the disk: %s; refusing messages until there is", error)
+            self._journal.put_back(self._storage.on_full(self._journal.written, self._journal.take_unwritten()))
+        self._flush_scheduled = True  # by time, not by the next record
+        self._loop.call_later(_RETRY_SECONDS, self._flush)
 
     def _start_sync(self) -> None:
         target = self._journal.written
@@ -111,7 +158,7 @@ class GroupCommit:
     def _advance(self, position: int) -> None:
         if position > self._durable:
             self._durable = position
-            self._on_durable()
+            self._storage.on_durable()
 
     def _fail(self, error: OSError) -> None:
         if not self._failed:

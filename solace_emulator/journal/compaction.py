@@ -33,7 +33,7 @@ class Compaction:
         while self._journal.oldest != self._journal.segment:
             live = self._broker.live.get(self._journal.oldest)
             if live:
-                if self._oversized():
+                if self._oversized() and not self._commit.full:
                     for spooled in list(live.values())[:_MESSAGES_PER_STEP]:
                         self._broker.respool(spooled)
                     self._copied_up_to = self._commit.position

@@ -78,8 +78,20 @@ class Journal:
         self.position += 1
         return self.position
 
+    def take_unwritten(self) -> list[bytes]:
+        """Take the buffered records out, oldest first; see :meth:`put_back`."""
+        taken, self._buffer = self._buffer, []
+        return taken
+
+    def put_back(self, records: list[bytes]) -> None:
+        """Buffer records before everything that was appended since they were taken out."""
+        self._buffer[:0] = records
+
     def write(self) -> None:
-        """Hand the buffered records to the operating system, as one batch; a full segment is followed by a new one."""
+        """Hand the buffered records to the operating system, as one batch; a full segment is followed by a new one.
+
+        When it fails the records stay buffered, and nothing of them is in the file.
+        """
         if not self._buffer:
             return
         batch = segments.pack(self._buffer)
@@ -93,8 +105,17 @@ class Journal:
         self.written = self.position
         if self._sizes[self.segment] >= self._segment_bytes:
             self._file.sync()
-            former, self._file = self._file, self._open(self.segment + 1)
-            former.close()
+            self._roll()
+
+    def check_room(self, size: int) -> None:
+        """Raise ``OSError`` when the disk has no room for ``size`` bytes; leaves the segment as it is.
+
+        It writes zeros and cuts them off again. A crash in between leaves them, and reading stops there.
+        """
+        try:
+            self._file.write(bytes(size))
+        finally:
+            self._file.truncate(self._sizes[self.segment])
 
     def prepare_sync(self) -> Callable[[], None]:
         """Return a function that forces everything written so far to the disk; call it once, from any thread.
@@ -117,13 +138,29 @@ class Journal:
         self._file.sync()
         self._file.close()
 
+    def _roll(self) -> None:
+        """Go on to the next segment, or stay where there is no room for one and try again at the next write."""
+        try:
+            following = self._open(self.segment + 1)
+        except OSError as error:
+            _LOG.warning("%s: no new segment: %s; going on in the former", self._folder, error)
+            return
+        self._file.close()
+        self._file = following
+
     def _open(self, number: int) -> AppendedFile:
         """Create a segment with its head, wholly on disk before anything else goes there."""
         head = list(self._head())
         start = segments.MAGIC + (segments.pack(head) if head else b"")
-        opened = self._files.create(segments.path_of(self._folder, number))
-        opened.write(start)
-        opened.sync()
-        self._files.sync_folder(self._folder)
+        path = segments.path_of(self._folder, number)
+        opened = self._files.create(path)
+        try:
+            opened.write(start)
+            opened.sync()
+            self._files.sync_folder(self._folder)
+        except OSError:
+            opened.close()
+            path.unlink(missing_ok=True)
+            raise
         self._sizes[number] = len(start)
         return opened

@@ -118,6 +118,8 @@ class SempApi:
         if method == "GET":
             return self._config_get(call, located)
         kind = located.type
+        if method != "DELETE" and self._broker.disk_full:
+            raise SempError(2, "FAIL", "the disk has no space for the change; nothing was changed")
         if method == "POST" and located.own is None:
             kind.store.list(located.parents)  # complains about a missing parent
             ids = kind.create(located.parents, located.without_parents(call.body()))

@@ -8,7 +8,7 @@ from ..core import configuration
 from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
 from ..core.queue import Queue
-from ..core.refusal import Refused
+from ..core.refusal import Refused, over_quota
 from ..core.settings import QueueSettings
 from ..core.vpn import TEMPORARY_QUEUE_TOPIC
 from ..smf import assured, frame, message
@@ -51,6 +51,8 @@ class Consuming:
             same = found.settings.access_type == wanted.access_type
             raise Refused(400, "Endpoint Already Exists" if same else "Endpoint Property Mismatch")
         self._check_creation(durable=True)
+        if self._broker.disk_full:
+            raise over_quota()
         configuration.create_queue(self._broker, self._vpn, name, wanted, durable=True, managed=False)
         return []
 

@@ -28,7 +28,7 @@ class Running:
         self.broker = Broker(log, lambda: time.time_ns() // 1_000_000, lambda: None, router="test")
         recover(self.broker, log, ((segment, decode(record)) for segment, record in read_all(folder)))
         self.journal = Journal(folder, self.broker.snapshot, segment_bytes=SEGMENT)
-        self.commit = GroupCommit(self.journal, mode, self.broker.on_durable, self.fail)
+        self.commit = GroupCommit(self.journal, mode, self.broker, self.fail)
         self.compaction = Compaction(self.broker, self.journal, self.commit, segment_bytes=SEGMENT)
         self.broker.start(self.commit)
         self.vpn = self.broker.vpns["default"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,29 +180,5 @@ def test_damage_in_synced_bytes_costs_at_most_what_stands_behind_it_and_is_logge
         assert 0 < len(before) < 20
         assert found[len(before) :] == list(range(20, 40))
         assert re.search(rf"{oldest.name}: bytes \d+ to {len(raw)} cannot be read and are lost", emulator.log)
-    finally:
-        emulator.kill()
-
-
-def test_a_full_disk_stops_it_and_everything_acknowledged_is_there_afterwards(tmp_path: Path, connect: Connect) -> None:
-    """The disk is filled by a limit on the size of a file."""
-    emulator = Emulator(tmp_path / "data", "--sync", "always")
-    emulator.start()
-    emulator.queue("filling", "filling/>")
-    resource.prlimit(emulator.pid, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
-    publisher = persistent_publisher(connect(emulator, "filling"))
-    receipts = Receipts()
-    publisher.set_message_publish_receipt_listener(receipts)
-    for number in range(500):
-        publisher.publish(bytearray(1000), Topic.of("filling/x"), user_context=number)
-    assert emulator.ended() == 3
-    assert "File too large" in emulator.log
-    acknowledged = receipts.count
-    assert acknowledged < 500
-    emulator.start()
-    try:
-        assert emulator.depth("filling") >= acknowledged
-        assert eventually(lambda: receipts.count == 500, 20)
-        assert emulator.depth("filling") == 500
     finally:
         emulator.kill()
