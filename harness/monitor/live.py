@@ -1,7 +1,8 @@
 """The live view: phase, elapsed and total, messages, lateness and events as they happen.
 
 On a terminal one panel is redrawn in place and events scroll above it; elsewhere (CI, a file) a plain line is written
-every few seconds and for each event.
+every few seconds and for each event. Clients report about once a second, each at its own moment, so a reader's count
+can run ahead of the publishers'.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rich.text import Text
 from crep.harness.monitor.lateness import SECONDS
 
 PLAIN_EVERY_S = 5.0
-REDRAW_EVERY_S = 0.25
+REDRAWS_PER_S = 4.0
 
 
 @dataclass
@@ -50,11 +51,17 @@ class LiveView:
         self._live: Live | None = None
         self._last_plain = 0.0
         self._last_phase = ("", "")
+        self._phase_began = time.monotonic()
         self.status = Status()
 
     def __enter__(self) -> LiveView:
         if self._terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._panel,
+                refresh_per_second=REDRAWS_PER_S,
+                transient=True,
+            )
             self._live.start()
         return self
 
@@ -74,13 +81,13 @@ class LiveView:
             self._plain(f"{stamp}  {text}")
 
     def refresh(self) -> None:
-        """Show ``status``; cheap enough to be called often."""
-        if self._live is not None:
-            self._live.update(self._panel(), refresh=True)
-            return
-        phase = (self.status.run, self.status.phase)
-        if phase != self._last_phase or time.monotonic() - self._last_plain >= PLAIN_EVERY_S:
-            self._last_phase, self._last_plain = phase, time.monotonic()
+        """Show ``status``; cheap enough to be called often. A terminal is redrawn between calls, too."""
+        phase, now = (self.status.run, self.status.phase), time.monotonic()
+        new = phase != self._last_phase
+        if new:
+            self._last_phase, self._phase_began = phase, now
+        if not self._terminal and (new or now - self._last_plain >= PLAIN_EVERY_S):
+            self._last_plain = now
             self._plain(f"{time.strftime('%H:%M:%S')}  {self._line()}")
 
     def _plain(self, text: str) -> None:
@@ -107,12 +114,15 @@ class LiveView:
         )
         bar = Table.grid(padding=(0, 1))
         total = s.total_s or 0.0
-        clock = f"{max(s.elapsed_s, 0):.0f} / {total:.0f} s" if total else f"{s.elapsed_s:.0f} s"
+        waited = time.monotonic() - self._phase_began  # the runner has no word while it waits for clients to be ready
+        clock = f"{max(s.elapsed_s, 0):.0f} / {total:.0f} s" if total else f"{waited:.0f} s"
         bar.add_row(
-            Text(f"{s.phase:<12}", style="cyan"),
+            Text(f"{s.phase:<14}", style="cyan"),
             ProgressBar(total=total or None, completed=min(max(s.elapsed_s, 0.0), total), width=40, pulse=not total),
             Text(clock, style="dim"),
         )
+        if not s.run:  # brokers are starting
+            return Group(bar)
         counts = Table.grid(padding=(0, 2))
         for name, value in self._counts():
             counts.add_row(Text(name, style="dim"), Text(value, justify="right"))
@@ -123,7 +133,7 @@ class LiveView:
         rows = [("sent", f"{s.sent:,}"), ("acknowledged", f"{s.acknowledged:,}")]
         if s.rejected:
             rows.append(("rejected", f"{s.rejected:,}"))
-        for reader, count in sorted(s.received.items()):
+        for reader, count in sorted(dict(s.received).items()):  # copied at once: the redrawing thread reads, too
             backlog = s.backlog.get(reader)
             rows.append((f"{reader} received", f"{count:,}" + (f"   backlog {backlog:,}" if backlog else "")))
         rows.append((f"lateness, last {SECONDS} s", s.lateness or "–"))
