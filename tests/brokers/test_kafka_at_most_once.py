@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from crep.harness.brokers.contract import Endpoint, ReaderSpec, SubscriberSpec
 from crep.harness.brokers.kafka import subscriber as module
@@ -51,21 +53,34 @@ class Scripted:
         self.refused_partition: int | None = None
         self.attempts = 0
         self.committed: dict[int, int] = {}
+        self.answering = True
+        self.asked: list[TopicPartition] = []
+        self.on_commit: Callable[[KafkaError | None, list[SimpleNamespace]], None]
 
     def poll(self, _timeout: float) -> Received | None:
+        if self.asked and self.answering:
+            self.answer()
+            return None
         return self.messages.pop(0) if self.messages else None
 
     def consume(self, _count: int, _timeout: float) -> list[Received]:
         return []
 
-    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[SimpleNamespace]:
-        assert not asynchronous
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        assert asynchronous
+        assert not self.asked, "two commits at a time"
         self.attempts += 1
+        self.asked = offsets
+
+    def answer(self) -> None:
+        asked, self.asked = self.asked, []
         if self.failing:
-            raise KafkaException(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE))
+            self.on_commit(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE), [])
+            return
         refused = KafkaError(KafkaError.OFFSET_METADATA_TOO_LARGE)
-        self.committed |= {p.partition: p.offset for p in offsets if p.partition != self.refused_partition}
-        return [SimpleNamespace(error=refused if p.partition == self.refused_partition else None) for p in offsets]
+        self.committed |= {p.partition: p.offset for p in asked if p.partition != self.refused_partition}
+        places = [SimpleNamespace(error=refused if p.partition == self.refused_partition else None) for p in asked]
+        self.on_commit(None, places)
 
 
 @pytest.fixture
@@ -77,7 +92,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def receiving(*messages: Received) -> tuple[KafkaSubscriber, Scripted]:
     subscriber, scripted = KafkaSubscriber(SPEC), Scripted(*messages)
-    subscriber._consumer = scripted
+    subscriber._consumer, scripted.on_commit = scripted, subscriber._on_commit
     return subscriber, scripted
 
 
@@ -95,6 +110,23 @@ def test_a_message_is_not_handed_over_when_only_its_own_partition_was_refused(cl
     scripted.failing, scripted.refused_partition = False, 3
     assert len(subscriber.receive(10, 0)) == 0
     assert [event.kind for event in subscriber.events()] == ["error"]
+
+
+def test_a_commit_without_an_answer_holds_up_nobody_and_is_not_overtaken() -> None:
+    subscriber, scripted = receiving(Received(3, 41), Received(3, 42))
+    scripted.failing = False
+    scripted.answering = False
+    started = time.monotonic()
+    assert len(subscriber.receive(10, 0)) == 0
+    assert len(subscriber.receive(10, 0)) == 0
+    assert time.monotonic() - started < 10.0
+    assert scripted.attempts == 1
+    scripted.answering = True
+    deadline = time.monotonic() + 10.0
+    while scripted.committed != {3: 43} and time.monotonic() < deadline:
+        assert len(subscriber.receive(10, 0)) == 0
+        time.sleep(0.05)
+    assert scripted.committed == {3: 43}
 
 
 def test_positions_are_committed_again_by_time_and_once(clock: SimpleNamespace) -> None:

@@ -19,6 +19,15 @@ from crep.harness.brokers.kafka.client import (
 )
 
 _POLL_AT_MOST_S = 0.005
+_Headers = list[tuple[str, bytes]]
+
+
+class _Keys(dict[int, bytes]):
+    """Message keys by number, made on first use: four bytes, so that equal keys meet in one partition."""
+
+    def __missing__(self, number: int) -> bytes:
+        made = self[number] = number.to_bytes(4, "big")
+        return made
 
 
 class KafkaPublisher:
@@ -35,14 +44,14 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._topic = str(spec.objects["topic"])
         header = str(spec.objects["topic_header"])
-        self._topic_headers = [[(header, topic.encode())] for topic in spec.topics]
-        self._keys: dict[int, bytes] = {}
+        self._topic_headers: list[_Headers] = [[(header, topic.encode())] for topic in spec.topics]
+        self._keys = _Keys()
         self._success = Outcome.ACKNOWLEDGED if spec.guaranteed else Outcome.SENT
-        self._sequences: list[int] = []
-        self._outcomes: list[int] = []
+        self._sequences: list[int] = []  # what was reported since the last `_take`, and when
         self._stamps: list[int] = []
+        self._failed: dict[int, Outcome] = {}  # index in these two: every other one is a success
         self._reasons: dict[int, str] = {}
-        self._in_flight = 0
+        self._untaken = 0  # messages whose outcome has not left `_take`
         self._properties = self._configuration()
 
     def _configuration(self) -> dict[str, object]:
@@ -91,47 +100,44 @@ class KafkaPublisher:
 
     def send_batch(self, batch: Batch, start: int) -> int:
         """Hand messages to the library's queue until it is full; the queue's length is in the settings."""
-        producer, report, topic = self._open_producer(), self._report, self._topic
-        sequences, topics, keys = batch.sequence.tolist(), batch.topic.tolist(), batch.key.tolist()
-        stamp_property, taken = self._spec.stamp_property, 0
-        try:
-            for i in range(start, len(sequences)):
-                headers = self._topic_headers[topics[i]]
-                if batch.stamps is not None and stamp_property is not None:
-                    headers = [*headers, (stamp_property, batch.stamps[i])]
-                key = self._keys.get(keys[i])
-                if key is None:
-                    key = self._keys[keys[i]] = int(keys[i]).to_bytes(4, "big")
-                sequence = sequences[i]
-                try:
-                    producer.produce(
-                        topic, batch.bodies[i], key, on_delivery=partial(report, sequence), headers=headers
-                    )
-                except KafkaException as error:
-                    self._refused_at_once(sequence, error)
-                else:
-                    self._in_flight += 1
-                taken += 1
-        except BufferError:
-            producer.poll(0)
+        producer, report, topic, keys = self._open_producer(), self._report, self._topic, self._keys
+        taken = 0
+        for sequence, body, key, headers in zip(
+            batch.sequence[start:].tolist(),
+            batch.bodies[start:],
+            batch.key[start:].tolist(),
+            self._headers(batch, start),
+            strict=True,
+        ):
+            try:
+                producer.produce(topic, body, keys[key], on_delivery=partial(report, sequence), headers=headers)
+            except BufferError:
+                producer.poll(0)
+                break
+            except KafkaException as error:
+                self._fail(sequence, Outcome.REJECTED, error.args[0])
+            taken += 1
+        self._untaken += taken
         return taken
 
-    def _refused_at_once(self, sequence: int, error: KafkaException) -> None:
-        self._append(sequence, Outcome.REJECTED)
-        self._reasons[sequence] = str(error.args[0].str())
+    def _headers(self, batch: Batch, start: int) -> list[_Headers]:
+        by_topic, topics, name = self._topic_headers, batch.topic[start:].tolist(), self._spec.stamp_property
+        if batch.stamps is None or name is None:
+            return [by_topic[topic] for topic in topics]
+        return [[*by_topic[topic], (name, stamp)] for topic, stamp in zip(topics, batch.stamps[start:], strict=True)]
 
     def _report(self, sequence: int, error: KafkaError | None, _message: Message) -> None:
-        self._in_flight -= 1
         if error is None:
-            self._append(sequence, self._success)
-            return
-        self._append(sequence, given_up(error))
-        self._reasons[sequence] = str(error.str())
+            self._sequences.append(sequence)
+            self._stamps.append(time.monotonic_ns())
+        else:
+            self._fail(sequence, given_up(error), error)
 
-    def _append(self, sequence: int, outcome: int) -> None:
+    def _fail(self, sequence: int, outcome: Outcome, error: KafkaError) -> None:
+        self._failed[len(self._sequences)] = outcome
         self._sequences.append(sequence)
-        self._outcomes.append(outcome)
         self._stamps.append(time.monotonic_ns())
+        self._reasons[sequence] = str(error.str())
 
     def poll(self, timeout_s: float) -> Outcomes:
         """Serve the library's delivery reports."""
@@ -142,22 +148,22 @@ class KafkaPublisher:
         return self._take()
 
     def _take(self) -> Outcomes:
-        taken = Outcomes(
-            np.array(self._sequences, dtype=np.uint64),
-            np.array(self._outcomes, dtype=np.uint8),
-            np.array(self._stamps, dtype=np.int64),
-            self._reasons,
-        )
-        if len(taken.sequence):
-            if (taken.outcome == self._success).any():
-                self._watch.flowing("delivery report")
-            self._sequences, self._outcomes, self._stamps, self._reasons = [], [], [], {}
+        count = len(self._sequences)
+        outcomes = np.full(count, self._success, dtype=np.uint8)
+        for index, outcome in self._failed.items():
+            outcomes[index] = outcome
+        if count > len(self._failed):
+            self._watch.flowing("delivery report")
+        sequences, stamps = np.array(self._sequences, dtype=np.uint64), np.array(self._stamps, dtype=np.int64)
+        taken = Outcomes(sequences, outcomes, stamps, self._reasons)
+        self._untaken -= count
+        self._sequences, self._stamps, self._failed, self._reasons = [], [], {}, {}
         return taken
 
     def drain(self, timeout_s: float) -> Outcomes:
         """Flush; returns early when every message has its outcome."""
         producer, deadline = self._open_producer(), time.monotonic() + timeout_s
-        while self._in_flight and (left := deadline - time.monotonic()) > 0:
+        while self._untaken > len(self._sequences) and (left := deadline - time.monotonic()) > 0:
             producer.flush(min(left, 0.1))
         return self._take()
 

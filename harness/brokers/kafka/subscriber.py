@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -32,8 +33,18 @@ from crep.harness.brokers.kafka.settlement import Partition, Settlement
 from crep.harness.brokers.topics import topic_matches
 
 _CLOSE_TIMEOUT_S = 10.0
+_COMMIT_WITHIN_S = 2.0
 _COMMIT_AGAIN_AFTER_S = 1.0
+_ANSWER_POLL_S = 0.001
 _MOVED = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
+
+
+@dataclass
+class _Commit:
+    """One commit on its way; the library answers inside a later poll."""
+
+    answered: bool = False
+    failure: KafkaError | None = None
 
 
 class KafkaSubscriber:
@@ -54,6 +65,7 @@ class KafkaSubscriber:
         self._early_ns = 0
         self._settlement = Settlement()
         self._uncommitted: dict[Partition, int] = {}  # positions of dropped messages (at-most-once group)
+        self._commit: _Commit | None = None
         self._commit_again_s = 0.0
         self._selected: dict[bytes, bool] = {}
         self._properties = self._configuration()
@@ -75,7 +87,8 @@ class KafkaSubscriber:
             BrokerError: no answer within 10 s, login refused, or the topic is not there.
         """
         try:
-            self._consumer = Consumer({**self._properties, **self._watch.options()})
+            answers = {"on_commit": self._on_commit} if self._at_most_once else {}
+            self._consumer = Consumer({**self._properties, **self._watch.options(), **answers})
         except KafkaException as error:
             raise BrokerError(f"the Kafka client refused its settings: {error.args[0].str()}") from error
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
@@ -103,13 +116,16 @@ class KafkaSubscriber:
         self._assigned.set()
 
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        for gone in partitions:  # their next member goes on from what is committed; a later commit would set it back
-            self._uncommitted.pop((gone.topic, gone.partition), None)
-        if self._turn is not None:
-            self._uncommitted.clear()
-            if not self._at_most_once:
-                self._commit_stored(consumer)
-            consumer.unassign()
+        # The next member goes on from what is committed: a later commit would set it back, what is kept comes twice.
+        if self._turn is None:
+            gone = {(place.topic, place.partition) for place in partitions}
+            self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at not in gone}
+            self._early = [one for one in self._early if (one.topic(), one.partition()) not in gone]
+            return
+        self._uncommitted, self._early = {}, []
+        if not self._at_most_once:
+            self._commit_stored(consumer)
+        consumer.unassign()
 
     def _commit_stored(self, consumer: Consumer) -> None:
         try:
@@ -175,35 +191,34 @@ class KafkaSubscriber:
         return self._deliveries(messages, first_ns, time.monotonic_ns())
 
     def _deliveries(self, messages: list[Message], first_ns: int, rest_ns: int) -> Deliveries:
-        bodies: list[bytes] = []
-        stamps: list[bytes] = []
-        received: list[int] = []
-        offsets: dict[Partition, int] = {}
-        filtered, stamp_property = self._spec.reader.topic_filter is not None, self._spec.stamp_property
-        for i, message in enumerate(messages):
-            if message.error() is not None:
-                self._watch.note("error", message.error().str())
-                continue
-            offsets[message.topic(), message.partition()] = message.offset() + 1
-            headers = dict(message.headers() or ()) if filtered or stamp_property else {}
-            if filtered and not self._selects(headers.get(self._header, b"")):
-                continue
-            bodies.append(message.value() or b"")
-            received.append(rest_ns if i else first_ns)
-            if stamp_property:
-                stamps.append(headers.get(stamp_property, b""))
+        arrived = [message for message in messages if message.error() is None]
+        if len(arrived) < len(messages):
+            self._note_errors(messages)
+        offsets: dict[Partition, int] = {(one.topic(), one.partition()): one.offset() + 1 for one in arrived}
         if offsets:
             self._watch.flowing("message")
             if self._group is not None and self._at_most_once and not self._commit_first(offsets):
                 return self._deliveries([], 0, 0)
-        count = len(bodies)
+        wanted = arrived if self._spec.reader.topic_filter is None else [one for one in arrived if self._wants(one)]
+        received_ns = np.full(len(wanted), rest_ns, dtype=np.int64)
+        if wanted and wanted[0] is messages[0]:
+            received_ns[0] = first_ns
+        name = self._spec.stamp_property
         return Deliveries(
-            bodies,
-            stamps if stamp_property else None,
-            np.array(received, dtype=np.int64),
-            np.full(count, REDELIVERED_NOT_OFFERED, dtype=np.uint8),
-            self._open_token(offsets, count),
+            [one.value() or b"" for one in wanted],
+            None if name is None else [_header(one, name) for one in wanted],
+            received_ns,
+            np.full(len(wanted), REDELIVERED_NOT_OFFERED, dtype=np.uint8),
+            self._open_token(offsets, len(wanted)),
         )
+
+    def _note_errors(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message.error() is not None:
+                self._watch.note("error", message.error().str())
+
+    def _wants(self, message: Message) -> bool:
+        return self._selects(_header(message, self._header))
 
     def _selects(self, topic: bytes) -> bool:
         """The reader's filter, remembered per topic."""
@@ -221,17 +236,40 @@ class KafkaSubscriber:
         messages of a run are the ones that were dropped.
         """
         self._uncommitted |= offsets
+        failure = self._commit_all()
+        if failure is None:
+            self._uncommitted.clear()
+            return True
+        what = "dropped, since its offsets could not be committed" if offsets else "offsets still not committed"
+        self._watch.note("error", f"{what}: {failure}")
+        self._commit_again_s = time.monotonic() + _COMMIT_AGAIN_AFTER_S
+        return False
+
+    def _commit_all(self) -> str | None:
+        """Why the positions are not committed.
+
+        One commit at a time, so that none overtakes a later one. Never a synchronous one: with the coordinator gone it
+        waits for the session time-out, and so does every poll beside it.
+        """
+        if self._commit is not None and not self._commit.answered:
+            return "an earlier commit has no answer yet"
+        consumer, deadline = self._open_consumer(), time.monotonic() + _COMMIT_WITHIN_S
+        commit = self._commit = _Commit()
         try:
-            for place in self._open_consumer().commit(offsets=_positions(self._uncommitted), asynchronous=False):
-                if place.error is not None:
-                    raise KafkaException(place.error)
+            consumer.commit(offsets=_positions(self._uncommitted), asynchronous=True)
         except KafkaException as error:
-            what = "dropped, since its offsets could not be committed" if offsets else "offsets still not committed"
-            self._watch.note("error", f"{what}: {error.args[0].str()}")
-            self._commit_again_s = time.monotonic() + _COMMIT_AGAIN_AFTER_S
-            return False
-        self._uncommitted.clear()
-        return True
+            commit.answered, commit.failure = True, error.args[0]
+        while not commit.answered and time.monotonic() < deadline:
+            self._keep(consumer.poll(_ANSWER_POLL_S))
+        if not commit.answered:
+            return f"no answer within {_COMMIT_WITHIN_S:g} s"
+        return None if commit.failure is None else str(commit.failure.str())
+
+    def _on_commit(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+        """The answer to the one commit on its way: the request's failure, or the first that a partition met."""
+        if self._commit is not None:
+            self._commit.failure = error or next((place.error for place in places if place.error is not None), None)
+            self._commit.answered = True
 
     def _open_token(self, offsets: dict[Partition, int], count: int) -> int | None:
         if not offsets or self._group is None or self._at_most_once:
@@ -275,6 +313,10 @@ class KafkaSubscriber:
         if self._consumer is None:
             raise BrokerError(f"subscriber {self._spec.name!r} is not open")
         return self._consumer
+
+
+def _header(message: Message, name: str) -> bytes:
+    return dict(message.headers() or ()).get(name) or b""
 
 
 def _positions(offsets: dict[Partition, int]) -> list[TopicPartition]:
