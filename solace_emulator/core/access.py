@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .settings import AclProfileSettings
-from .topics import TopicTrie
+from .topics import TopicTrie, covers, overlap
 
 #: Exception lists of an ACL profile, by the name of their SEMP collection.
 CONNECT: Final = "clientConnectExceptions"
@@ -42,20 +42,21 @@ def _networks(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def is_network(address: str) -> bool:
-    """Whether a connect exception can be one: an address or CIDR network."""
+    """Whether a connect exception can be one: a network with its mask, like 10.0.0.0/8."""
     try:
         _networks(address)
     except ValueError:
         return False
-    return True
+    return "/" in address
 
 
 @dataclass(slots=True)
 class AclProfile:
     """An ACL profile: default actions and exceptions.
 
-    Not verified against a real broker: a wildcard subscription is held against the exceptions as if it were a topic,
-    and also refused (default allow) when an exception lies inside it.
+    Not verified against a real broker: how a wildcard subscription relates to exceptions. Here one exception that has a
+    topic in common with it refuses it (default allow), and one exception has to match all of it (default disallow), so
+    that nobody gets a topic which he could not subscribe to by name.
     """
 
     settings: AclProfileSettings
@@ -63,7 +64,7 @@ class AclProfile:
         default_factory=lambda: {CONNECT: set(), PUBLISH: set(), SUBSCRIBE: set(), SHARE_NAME: set()}
     )
     _publish: TopicTrie[int] = field(default_factory=TopicTrie)
-    _subscribe: TopicTrie[int] = field(default_factory=TopicTrie)
+    _share: TopicTrie[int] = field(default_factory=TopicTrie)  # a share name is one level, and may end in *
 
     def add(self, kind: str, what: str) -> None:
         """Add an exception."""
@@ -92,17 +93,15 @@ class AclProfile:
 
     def may_subscribe(self, subscription: str) -> bool:
         """Whether a client may add a subscription (without any ``#share/…`` prefix)."""
-        covered = bool(self._subscribe.match(subscription))
+        exceptions = self.exceptions[SUBSCRIBE]
         if self.settings.subscribe_topic_default_action == "disallow":
-            return covered
-        inside: TopicTrie[int] = TopicTrie()
-        inside.add(subscription, 0)
-        return not covered and not any(inside.match(exception) for exception in self.exceptions[SUBSCRIBE])
+            return any(covers(exception, subscription) for exception in exceptions)
+        return not any(overlap(exception, subscription) for exception in exceptions)
 
     def may_share(self, name: str) -> bool:
         """Whether a client may use a share name."""
-        listed = name in self.exceptions[SHARE_NAME]
+        listed = bool(self._share.match(name))
         return (self.settings.subscribe_share_name_default_action == "allow") != listed
 
     def _trie(self, kind: str) -> TopicTrie[int]:
-        return {PUBLISH: self._publish, SUBSCRIBE: self._subscribe}.get(kind) or TopicTrie()
+        return {PUBLISH: self._publish, SHARE_NAME: self._share}.get(kind) or TopicTrie()

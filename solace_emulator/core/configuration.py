@@ -160,6 +160,7 @@ def _set_username(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) 
             client.profile_name, client.acl_name = settings.client_profile_name, settings.acl_profile_name
             if not settings.enabled:
                 client.outlet.disconnect("its client username was disabled")
+    vpn.revoke()
 
 
 def _set_client_profile(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
@@ -167,16 +168,20 @@ def _set_client_profile(broker: Broker, path: tuple[str, ...], value: dict[str, 
 
 
 def _set_acl_profile(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
-    profiles = broker.vpns[path[0]].acl_profiles
+    vpn = broker.vpns[path[0]]
+    profiles = vpn.acl_profiles
     settings = AclProfileSettings(**value)
     if path[1] in profiles:
         profiles[path[1]].settings = settings
+        vpn.revoke()
     else:
         profiles[path[1]] = AclProfile(settings)
 
 
 def _set_acl_exception(broker: Broker, path: tuple[str, ...], _: dict[str, Any]) -> None:
-    broker.vpns[path[0]].acl_profiles[path[1]].add(path[2], path[3])
+    vpn = broker.vpns[path[0]]
+    vpn.acl_profiles[path[1]].add(path[2], path[3])
+    vpn.revoke()
 
 
 def _set_queue(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
@@ -240,7 +245,10 @@ def _delete_acl_profile(broker: Broker, path: tuple[str, ...]) -> None:
 
 
 def _delete_acl_exception(broker: Broker, path: tuple[str, ...]) -> None:
-    broker.vpns[path[0]].acl_profiles[path[1]].remove(path[2], path[3])
+    vpn = broker.vpns[path[0]]
+    if path[1] in vpn.acl_profiles:
+        vpn.acl_profiles[path[1]].remove(path[2], path[3])
+        vpn.revoke()
 
 
 def _delete_queue(broker: Broker, path: tuple[str, ...]) -> None:

@@ -22,6 +22,43 @@ def is_valid(topic: str) -> bool:
     return len(topic.encode()) <= MAX_BYTES and len(levels) <= MAX_LEVELS and all(levels)
 
 
+def covers(outer: str, inner: str) -> bool:
+    """Whether a subscription matches every topic that another one matches."""
+    outside, inside = outer.split("/"), inner.split("/")
+    for index, level in enumerate(outside):
+        if index >= len(inside):
+            return False
+        if _is_rest(outside, index):
+            return index > 0 or not inside[0].startswith("#")
+        if _is_rest(inside, index) or not _level_covers(level, inside[index], first=index == 0):
+            return False
+    return len(outside) == len(inside)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two subscriptions have a topic in common."""
+    left, right = one.split("/"), other.split("/")
+    for index in range(min(len(left), len(right))):
+        here, there, first = left[index], right[index], index == 0
+        if _is_rest(left, index):
+            return not (first and there.startswith("#"))
+        if _is_rest(right, index):
+            return not (first and here.startswith("#"))
+        if not (_level_covers(here, there, first=first) or _level_covers(there, here, first=first)):
+            return False
+    return len(left) == len(right)
+
+
+def _is_rest(levels: list[str], index: int) -> bool:
+    return levels[index] == ">" and index == len(levels) - 1
+
+
+def _level_covers(outer: str, inner: str, *, first: bool) -> bool:
+    if not outer.endswith("*") or (first and inner.startswith("#")):
+        return outer == inner
+    return inner.removesuffix("*").startswith(outer[:-1])
+
+
 class _Node(Generic[T]):
     __slots__ = ("below", "children", "prefixes", "targets")
 

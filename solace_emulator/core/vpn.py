@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..smf import message as smf_message
@@ -22,6 +23,7 @@ QUEUE_TOPIC: Final = "#P2P/QUE/"
 TEMPORARY_QUEUE_TOPIC: Final = "#P2P/QTMP/"
 _SHARE: Final = "#share/"
 _NO_EXPORT: Final = "#noexport/"
+_LOG: Final = logging.getLogger(__name__)
 
 
 class ShareGroup:
@@ -116,18 +118,10 @@ class Vpn:
         """Add a direct subscription. Raises :class:`Refused`."""
         if subscription in client.subscriptions:
             raise Refused(400, "Subscription Already Exists")
-        share, topic = _split_share(subscription)
+        share, topic = split_share(subscription)
         if not topics.is_valid(topic) or share == "":
             raise Refused(400, "Subscription Parse Error")
-        acl = self.acl(client)
-        own_inbox = bool(client.p2p_topic) and topic.startswith(client.p2p_topic + "/")
-        if not own_inbox and not acl.may_subscribe(topic):
-            raise Refused(403, "Subscription ACL Denied")
-        if share is not None:
-            if not self.profile(client).allow_shared_subscriptions_enabled:
-                raise Refused(403, "Shared Subscription Permission Denied")
-            if not acl.may_share(share):
-                raise Refused(403, "Subscription ACL Denied")
+        self._check_subscribe(client, share, topic)
         client.subscriptions[subscription] = None
         if share is None:
             self._direct.add(topic, client)
@@ -139,14 +133,38 @@ class Vpn:
             self._direct.add(topic, group)
         group.members.append(client)
 
+    def _check_subscribe(self, client: Client, share: str | None, topic: str) -> None:
+        acl = self.acl(client)
+        own_inbox = bool(client.p2p_topic) and topic.startswith(client.p2p_topic + "/")
+        if not own_inbox and not acl.may_subscribe(topic):
+            raise Refused(403, "Subscription ACL Denied")
+        if share is not None:
+            if not self.profile(client).allow_shared_subscriptions_enabled:
+                raise Refused(403, "Shared Subscription Permission Denied")
+            if not acl.may_share(share):
+                raise Refused(403, "Subscription ACL Denied")
+
+    def revoke(self) -> None:
+        """Access has changed: remove the direct subscriptions that would be refused now.
+
+        Assumed, not verified: that the broker removes them, and tells the client nothing.
+        """
+        for client in self.clients.values():
+            for subscription in list(client.subscriptions):
+                try:
+                    self._check_subscribe(client, *split_share(subscription))
+                except Refused as refused:
+                    _LOG.info("%s: subscription %r is over: %s", client.name, subscription, refused)
+                    self.unsubscribe(client, subscription)
+
     def unsubscribe(self, client: Client, subscription: str) -> None:
         """Remove a direct subscription. Raises :class:`Refused`."""
         if subscription not in client.subscriptions:
             raise Refused(400, "Subscription Not Found")
         del client.subscriptions[subscription]
-        share, topic = _split_share(subscription)
+        share, topic = split_share(subscription)
         if share is None:
-            if not any(_split_share(other) == (None, topic) for other in client.subscriptions):
+            if not any(split_share(other) == (None, topic) for other in client.subscriptions):
                 self._direct.remove(topic, client)
             return
         group = self._shares[f"{share}/{topic}"]
@@ -163,7 +181,7 @@ class Vpn:
         if subscription.startswith("!"):
             self._exceptions.add(subscription[1:], queue)
         else:
-            self._queue_topics.add(_split_share(subscription)[1], queue)
+            self._queue_topics.add(split_share(subscription)[1], queue)
 
     def remove_queue_subscription(self, queue: Queue, subscription: str) -> None:
         """Undo :meth:`add_queue_subscription`."""
@@ -171,7 +189,7 @@ class Vpn:
         if subscription.startswith("!"):
             self._exceptions.remove(subscription[1:], queue)
         else:
-            self._queue_topics.remove(_split_share(subscription)[1], queue)
+            self._queue_topics.remove(split_share(subscription)[1], queue)
 
     # -- messages
 
@@ -279,7 +297,7 @@ class Vpn:
         self.spooled_count -= 1
 
 
-def _split_share(subscription: str) -> tuple[str | None, str]:
+def split_share(subscription: str) -> tuple[str | None, str]:
     """Return (share name or None, topic) of a subscription with its prefixes."""
     plain = subscription.removeprefix(_NO_EXPORT)
     if not plain.startswith(_SHARE):

@@ -14,7 +14,7 @@ from ..core.queue import Queue
 from ..core.settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
 from ..core.vpn import Vpn
 from . import schema
-from .errors import already_exists, invalid_parameter, missing_parameter, not_allowed, not_found
+from .errors import already_exists, invalid_parameter, missing_parameter, not_allowed, not_found, not_supported
 from .paths import Step
 from .schema import Schema
 
@@ -261,9 +261,13 @@ class ExceptionStore(_InVpn):
         """Add an exception."""
         if self.kind == access.CONNECT:
             if not access.is_network(ids[-1]):
-                raise invalid_parameter(f"{ids[-1]} is no address and no network like 10.0.0.0/8")
+                raise invalid_parameter(f"{ids[-1]} is no network like 10.0.0.0/8 (one address: 10.0.0.1/32)")
         elif ids[2] != "smf":
             raise invalid_parameter("only exceptions of syntax smf are emulated")
+        elif not topics.is_valid(ids[-1]):
+            raise invalid_parameter(f"{ids[-1]} is no topic, with wildcards or without")
+        elif "$client" in ids[-1]:
+            raise not_supported(f"{ids[-1]}: substitution variables are not emulated")
         path = (ids[0], ids[1], self.kind, ids[-1])
         configuration.configure(self.broker, ConfigSet(configuration.ACL_EXCEPTION, path, {}))
 

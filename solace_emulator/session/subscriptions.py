@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core import configuration, topics
 from ..core.refusal import Refused
+from ..core.vpn import split_share
 from ..smf import smp
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def _queue(broker: Broker, vpn: Vpn, client: Client, request: smp.Request) -> No
             raise Refused(400, "Subscription Not Found")
         configuration.unsubscribe_queue(broker, vpn, queue, subscription)
         return
-    plain = subscription.removeprefix("!")
-    if plain.startswith(("#share/", "#noexport/#share/")):
+    share, topic = split_share(subscription.removeprefix("!"))
+    if share is not None:
         raise Refused(403, "Shared Subscriptions Not Supported On Queues")
-    if not topics.is_valid(plain):
+    if not topics.is_valid(topic):
         raise Refused(400, "Subscription Parse Error")
-    if not vpn.acl(client).may_subscribe(plain):
+    if not vpn.acl(client).may_subscribe(topic):
         raise Refused(403, "Subscription ACL Denied")
     if subscription in queue.subscriptions:
         raise Refused(400, "Subscription Already Exists")

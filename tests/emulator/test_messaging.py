@@ -297,26 +297,6 @@ def test_a_wrong_password_is_an_authentication_error(emulator: Emulator, connect
     assert connect(emulator, "alice", vpn="locked", username="alice", password="right").is_connected
 
 
-def test_an_acl_denies_publishing_and_subscribing_but_for_its_exceptions(emulator: Emulator, connect: Connect) -> None:
-    acl = {"aclProfileName": "narrow", "clientConnectDefaultAction": "allow"}
-    emulator.semp("POST", "config/msgVpns/default/aclProfiles", acl)
-    path = "config/msgVpns/default/aclProfiles/narrow"
-    exception = {"publishTopicExceptionSyntax": "smf", "publishTopicException": "ok/>"}
-    assert emulator.semp("POST", f"{path}/publishTopicExceptions", exception).status_code == 200
-    exception = {"subscribeTopicExceptionSyntax": "smf", "subscribeTopicException": "ok/>"}
-    assert emulator.semp("POST", f"{path}/subscribeTopicExceptions", exception).status_code == 200
-    user = {"clientUsername": "bob", "enabled": True, "aclProfileName": "narrow"}
-    assert emulator.semp("POST", "config/msgVpns/default/clientUsernames", user).status_code == 200
-    service = connect(emulator, "bob", username="bob")
-    direct_receiver(service, "ok/here")
-    with pytest.raises(PubSubPlusClientError, match="ACL Denied"):
-        direct_receiver(service, "elsewhere/>")
-    publisher = persistent_publisher(service)
-    send(publisher, "ok/here", "allowed")
-    with pytest.raises(PubSubPlusClientError, match="Publish ACL Denied"):
-        send(publisher, "elsewhere/x", "denied")
-
-
 def test_a_second_login_with_a_client_name_takes_over(emulator: Emulator, connect: Connect) -> None:
     first = connect(emulator, "twin", **{"solace.messaging.transport.reconnection-attempts": 0})
     second = connect(emulator, "twin")

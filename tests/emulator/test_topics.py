@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crep.solace_emulator.core.topics import TopicTrie, is_valid
+from crep.solace_emulator.core.topics import TopicTrie, covers, is_valid, overlap
 
 
 def reference(subscription: str, topic: str) -> bool:
@@ -44,6 +46,28 @@ def test_the_documented_rules(subscription: str, matching: list[str], others: li
     trie.add(subscription, "target")
     assert [topic for topic in matching + others if trie.match(topic)] == matching
     assert [topic for topic in matching + others if reference(subscription, topic)] == matching
+
+
+SHORT = st.lists(st.sampled_from(["a", "ab", "*", "a*", "ab*", ">", "#a"]), min_size=1, max_size=3).map("/".join)
+#: Enough topics to tell any two subscriptions of that kind apart.
+SOME_TOPICS = [
+    "/".join(levels)
+    for length in range(1, 5)
+    for levels in itertools.product(["a", "ab", "abz", "z", ">", "#a"], repeat=length)
+]
+
+
+@given(SHORT, SHORT)
+def test_one_subscription_covers_another_when_it_matches_all_its_topics(outer: str, inner: str) -> None:
+    everything = all(reference(outer, topic) for topic in SOME_TOPICS if reference(inner, topic))
+    assert covers(outer, inner) is everything
+
+
+@given(SHORT, SHORT)
+def test_subscriptions_overlap_when_they_have_a_topic_in_common(one: str, other: str) -> None:
+    common = any(reference(one, topic) and reference(other, topic) for topic in SOME_TOPICS)
+    assert overlap(one, other) is common
+    assert overlap(other, one) is common
 
 
 LEVEL = st.sampled_from(["a", "b", "ab", "abc", "*", "a*", "ab*", ">", "x*y"])
