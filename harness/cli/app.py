@@ -9,6 +9,7 @@ import rich_click as click
 from rich.console import Console
 
 from crep import __version__
+from crep.harness.cli.group import CommandGroup
 from crep.harness.config.errors import CrepError, Interrupted
 
 EXIT_CODES = """Exit codes: 0 ok · 1 checks failed · 2 usage or bad input · 3 broker or environment failure ·
@@ -28,7 +29,7 @@ COMMANDS = {
 """Command → module of this package; the module offers ``command``."""
 
 
-class _Commands(click.RichGroup):
+class _Commands(CommandGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

@@ -8,6 +8,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from crep.harness.cli.group import CommandGroup
 from crep.harness.config.targets import Profile, find_target, load_targets
 from crep.harness.deployment import standing
 
@@ -16,7 +17,7 @@ TARGETS = click.option(
 )
 
 
-@click.group("broker", cls=click.RichGroup)
+@click.group("broker", cls=CommandGroup)
 def command() -> None:
     """Start and stop local brokers that stay between runs; `crep run` uses them when they are there."""
 

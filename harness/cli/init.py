@@ -8,18 +8,16 @@ from pathlib import Path
 import rich_click as click
 from rich.console import Console
 
+from crep.harness.cli.inputs import require_name
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.harness.scenario.library import template
-
-NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @click.command("init")
 @click.argument("name")
 def command(name: str) -> int:
     """Write NAME.yaml, a commented scenario that runs as it is."""
-    if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no scenario name", hint="use small letters, digits and hyphens: orders-baseline")
+    require_name(name, "crep init")
     path = Path(f"{name}.yaml")
     named = re.sub(r"^scenario: .*$", f"scenario: {name}", template(), count=1, flags=re.MULTILINE)
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from crep.harness.campaign import Campaign, Part
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Profile, Target, load_targets
@@ -11,7 +13,20 @@ from crep.harness.scenario import library
 from crep.harness.scenario.binding import parse_binding
 from crep.harness.scenario.campaign import is_campaign, load_campaign
 from crep.harness.scenario.load import load_scenario
-from crep.harness.scenario.model import Scenario
+from crep.harness.scenario.model import Name, Scenario
+
+
+def require_name(text: str, option: str) -> str:
+    """``text``, where it can name a scenario, a campaign and their folders.
+
+    Raises:
+        UsageError: it cannot; ``option`` says where it was written.
+    """
+    try:
+        return TypeAdapter(Name).validate_python(text)
+    except ValidationError as error:
+        reason = error.errors()[0].get("ctx", {}).get("error", "")
+        raise UsageError(f"{option}: {reason}", hint="for example orders-baseline") from None
 
 
 def parse_params(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -47,6 +62,8 @@ def campaign_from(
     Raises:
         UsageError: a file, a name, a binding or a parameter is wrong.
     """
+    if name is not None:
+        require_name(name, f"--name {name}")
     known = load_targets(targets)
     files = [_file_of(word, campaign=not bindings) for word in what]
     campaigns = [load_campaign(file) for file in files if is_campaign(file)]

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crep.harness.brokers.mapping import load_mapping, mapping_names
+from crep.harness.cli.group import CommandGroup
 from crep.harness.config.targets import load_targets
 from crep.harness.faults.registry import FAULTS
 from crep.harness.scenario import library
@@ -17,7 +18,7 @@ from crep.harness.scenario.expectation import METRICS, Metric
 from crep.harness.scenario.load import load_scenario
 
 
-@click.group("list", cls=click.RichGroup)
+@click.group("list", cls=CommandGroup)
 def command() -> None:
     """Print scenarios, targets, mappings, faults, metrics or requirements."""
 
@@ -91,7 +92,7 @@ def _written(metric: Metric) -> str:
     if not metric.statistics:
         return metric.name
     [first, *more] = metric.statistics
-    return f"{metric.name}.{first}" if not more else f"{metric.name}.{{{','.join(metric.statistics)}}}"
+    return f"{metric.name}.{first}" if not more else f"{metric.name}.{{{', '.join(metric.statistics)}}}"
 
 
 @command.command("requirements")

@@ -22,9 +22,9 @@ def command(scenarios: tuple[str, ...], params: tuple[str, ...]) -> int:
         made = plan(scenario)
         messages = sum(publisher.count for publisher in made.publishers)
         console.print(
-            f"{scenario.file_name}: ok, {scenario.name}: {len(made.publishers)} publishers, {messages:,} messages, "
-            f"{made.warm_up_s + made.measured_s:.0f} s, {len(made.timeline)} faults, "
-            f"{len(made.expectations)} expectations",
+            f"{scenario.file_name}: ok, {scenario.name}: publishers: {len(made.publishers)}, messages: {messages:,}, "
+            f"{made.warm_up_s + made.measured_s:.0f} s, faults: {len(made.timeline)}, "
+            f"expectations: {len(made.expectations)}",
             highlight=False,
             soft_wrap=True,
         )

@@ -109,9 +109,6 @@ class LiveView:
 
     def _panel(self) -> Group:
         s = self.status
-        head = Text.assemble(
-            (f"run {s.number}/{s.runs}  ", "dim"), (s.run, "bold"), "  ", (" ".join(s.labels), "yellow")
-        )
         bar = Table.grid(padding=(0, 1))
         total = s.total_s or 0.0
         waited = time.monotonic() - self._phase_began  # the runner has no word while it waits for clients to be ready
@@ -121,8 +118,11 @@ class LiveView:
             ProgressBar(total=total or None, completed=min(max(s.elapsed_s, 0.0), total), width=40, pulse=not total),
             Text(clock, style="dim"),
         )
-        if not s.run:  # brokers are starting
-            return Group(bar)
+        if not s.number:  # brokers are starting
+            return Group(Text(s.run, style="bold"), bar)
+        head = Text.assemble(
+            (f"run {s.number}/{s.runs}  ", "dim"), (s.run, "bold"), "  ", (" ".join(s.labels), "yellow")
+        )
         counts = Table.grid(padding=(0, 2))
         for name, value in self._counts():
             counts.add_row(Text(name, style="dim"), Text(value, justify="right"))

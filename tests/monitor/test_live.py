@@ -67,8 +67,9 @@ def test_the_clock_of_a_phase_without_an_end_goes_on_while_the_runner_is_silent(
 
 
 def test_before_the_first_run_nothing_is_counted() -> None:
-    shown = "\n".join(_shown(Status()))
-    assert "starting" in shown
+    shown = "\n".join(_shown(Status(run="kafka-local", phase="start broker")))
+    assert "kafka-local" in shown
+    assert "start broker" in shown
     assert "sent" not in shown
     assert "run 0/0" not in shown
 
