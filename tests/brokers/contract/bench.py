@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +31,7 @@ from crep.harness.brokers.contract import (
     ReaderSpec,
     SubscriberSpec,
 )
+from crep.harness.deployment import Deployment
 
 CHANNEL = "orders"
 TOPICS = ("orders/eu/new", "orders/eu/paid", "orders/us/new")
@@ -141,6 +145,18 @@ def eventually(what: Callable[[], bool], within_s: float = 15.0) -> None:
     while time.monotonic() < deadline and not what():
         time.sleep(0.05)
     assert what()
+
+
+@contextmanager
+def paused(deployment: Deployment) -> Iterator[None]:
+    """The broker's process stands still: it neither reads nor answers."""
+    pid = deployment.node_pid(deployment.nodes[0])
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def as_dict(some: Outcomes) -> dict[int, int]:
