@@ -15,6 +15,10 @@ class CrepError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        """The text, the hint, and what was noted on the way (``add_note``): for example what was left behind."""
+        return "\n  ".join([super().__str__(), *getattr(self, "__notes__", ())])
+
 
 class UsageError(CrepError):
     """Bad input: a file, an option, a name. Exit code 2."""
