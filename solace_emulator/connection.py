@@ -4,8 +4,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from .core.broker import Broker
 from .session import Session
@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop, on_end: "Callable[[Connection], None]") -> None:
         self.peer = ""
+        self.certificate_name: str | None = None
         self._loop = loop
         self._on_end = on_end
         self._session = Session(broker, self)
@@ -44,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         host, port = transport.get_extra_info("peername")[:2]
         self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.certificate_name = _common_name(transport.get_extra_info("peercert"))
         _keep_alive(transport.get_extra_info("socket"))
         transport.set_write_buffer_limits(high=_READ_PAUSE_BYTES, low=256 * 1024)
         self._login_timer = self._loop.call_later(_LOGIN_SECONDS, self._login_overdue)
@@ -132,6 +134,15 @@ class Connection(asyncio.Protocol):
         self._login_timer = None
         if not self._session.logged_in:
             self.close(f"no login within {_LOGIN_SECONDS:g} s")
+
+
+def _common_name(certificate: Mapping[str, Any] | None) -> str | None:
+    """Return the first common name of a certificate as the ssl module describes one it has verified."""
+    for relative_name in (certificate or {}).get("subject", ()):
+        for key, value in relative_name:
+            if key == "commonName":
+                return str(value)
+    return None
 
 
 def _keep_alive(stream: socket.socket | ssl.SSLSocket | None) -> None:

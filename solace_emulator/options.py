@@ -25,6 +25,7 @@ class Options:
     role: Literal["primary", "backup"] = "primary"
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     log_level: str = "info"
 
 
@@ -36,8 +37,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         _refuse(parser, "--smf-compressed-port is not available yet; use the plain or the TLS listener")
     if given.web_port is not None:
         _refuse(parser, "--web-port is not available yet; use the plain or the TLS listener")
-    if given.tls_client_ca is not None:
-        _refuse(parser, "--tls-client-ca is not available yet; use basic authentication over TLS")
+    if given.tls_client_ca is not None and given.tls_certificate is None:
+        _refuse(parser, "--tls-client-ca needs the TLS listener: give --tls-certificate and --tls-key")
     if (given.tls_certificate is None) != (given.tls_key is None):
         _refuse(parser, "--tls-certificate and --tls-key belong together")
     return Options(
@@ -53,6 +54,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         role=given.role,
         tls_certificate=given.tls_certificate,
         tls_key=given.tls_key,
+        tls_client_ca=given.tls_client_ca,
         log_level=given.log_level,
     )
 
@@ -98,6 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--tls-certificate", type=Path, metavar="PEM", help="server certificate chain")
     add("--tls-key", type=Path, metavar="PEM", help="its private key")
-    add("--tls-client-ca", type=Path, metavar="PEM", help="client certificates: not available yet")
+    add("--tls-client-ca", type=Path, metavar="PEM", help="authorities whose client certificates are accepted")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(default: %(default)s)")
     return parser

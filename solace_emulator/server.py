@@ -6,7 +6,6 @@ import logging
 import os
 import ssl
 import time
-from pathlib import Path
 from typing import Final
 
 from .connection import Connection
@@ -81,7 +80,7 @@ class Server:
     async def start(self) -> dict[str, object]:
         """Open the listeners and return the ready line's content. Raises :class:`StartFailure`."""
         options = self.options
-        tls = _tls_context(options.tls_certificate, options.tls_key) if options.tls_certificate is not None else None
+        tls = _tls_context(options)
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
         ready["smf"] = f"tcp://{await self._listen_smf('--smf-port', options.smf_port, None)}"
         if tls is not None:
@@ -178,12 +177,25 @@ class Server:
         self._directory.close()
 
 
-def _tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+def _tls_context(options: Options) -> ssl.SSLContext | None:
+    """Return what the TLS listener needs; None without a certificate. A client's certificate is welcome, not required.
+
+    One that is there and not trusted ends the handshake; the vendor's broker refuses the login instead.
+    """
+    certificate, client_ca = options.tls_certificate, options.tls_client_ca
+    if certificate is None:
+        return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate, options.tls_key)
     except (OSError, ssl.SSLError) as error:
         raise StartFailure(f"--tls-certificate {certificate}: {error}; give a PEM chain and its key") from error
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise StartFailure(f"--tls-client-ca {client_ca}: {error}; give a PEM file of authorities") from error
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

@@ -19,6 +19,8 @@ class VpnSettings:
     enabled: bool = False
     authentication_basic_enabled: bool = True
     authentication_basic_type: str = "radius"
+    authentication_client_cert_enabled: bool = False
+    authentication_client_cert_allow_api_provided_username_enabled: bool = False
     max_connection_count: int = 1000
     max_msg_spool_usage: int = 0
     allow_dmq_eligible_endpoint_override_enabled: bool = True

@@ -65,8 +65,7 @@ class Vpn:
 
     def authenticate(self, username: str, password: str) -> tuple[str, UsernameSettings]:
         """Return the client username that a login counts as, and its settings. Raises :class:`Refused`."""
-        if not self.settings.enabled:
-            raise Refused(503, "Message VPN Unavailable")
+        self._check_enabled()
         if not self.settings.authentication_basic_enabled:
             raise Refused(403, "Basic Authentication Is Shutdown")
         found = self.usernames.get(username)
@@ -79,6 +78,28 @@ class Vpn:
         if found is None or not found.enabled:
             raise Refused(403, "Client Username Is Shutdown")
         return username or "default", found
+
+    def authenticate_certificate(self, common_name: str | None, asked: str) -> tuple[str, UsernameSettings]:
+        """Return the same for a login by the certificate of the TLS connection. Raises :class:`Refused`.
+
+        ``asked`` is the username that the client gave, which counts only where that is allowed. Assumed, not verified:
+        a name that is not configured counts as the user "default", where that is enabled.
+        """
+        self._check_enabled()
+        settings = self.settings
+        if not settings.authentication_client_cert_enabled:
+            raise Refused(403, "Client Certificate Authentication Is Shutdown")
+        if common_name is None:
+            raise Refused(403, "Untrusted Certificate")
+        name = (settings.authentication_client_cert_allow_api_provided_username_enabled and asked) or common_name
+        found = self.usernames.get(name) or self.usernames.get("default")
+        if found is None or not found.enabled:
+            raise Refused(403, "Client Username Is Shutdown")
+        return name, found
+
+    def _check_enabled(self) -> None:
+        if not self.settings.enabled:
+            raise Refused(503, "Message VPN Unavailable")
 
     def admit(self, client: Client) -> None:
         """Let a client in, in place of one with the same name. Raises :class:`Refused`."""

@@ -16,6 +16,7 @@ from ..version import PLATFORM, VERSION
 
 if TYPE_CHECKING:
     from ..core.broker import Broker
+    from .wire import Wire
 
 MAX_GUARANTEED_BYTES: Final = 30_000_000
 MAX_DIRECT_BYTES: Final = 64_000_000
@@ -48,15 +49,20 @@ _VERSIONS: Final = ((4, b"\x01\x04"), (5, b"\x01\x01"))  # AssuredCtrl 1 to 4, X
 
 
 def log_in(
-    broker: Broker, outlet: Outlet, peer: str, smf: dict[int, bytes], params: dict[int, bytes]
+    broker: Broker, outlet: Outlet, wire: Wire, smf: dict[int, bytes], params: dict[int, bytes]
 ) -> tuple[Vpn, Client]:
     """Let a client in. Raises :class:`Refused` with the code and text that it is told."""
     vpn = broker.vpns.get(_text(params, clientctrl.VPN_NAME) or "default")
     if vpn is None:
         raise Refused(403, "Message VPN Not Allowed")
-    if params.get(clientctrl.AUTHENTICATION_SCHEME, b"\0")[:1] not in (b"\0", b""):
-        raise Refused(403, "Client Certificate Authentication Is Shutdown")
-    username, settings = vpn.authenticate(_base64(smf, frame.USER_NAME), _base64(smf, frame.PASSWORD))
+    scheme = frame.number(params.get(clientctrl.AUTHENTICATION_SCHEME))
+    asked = _base64(smf, frame.USER_NAME)
+    if scheme == clientctrl.BASIC:
+        username, settings = vpn.authenticate(asked, _base64(smf, frame.PASSWORD))
+    elif scheme == clientctrl.CLIENT_CERTIFICATE:
+        username, settings = vpn.authenticate_certificate(wire.certificate_name, asked)
+    else:
+        raise Refused(403, "Authentication Scheme Not Supported by This Emulator")
     number = broker.next_number()
     name = _text(params, clientctrl.CLIENT_NAME) or f"client/{number}"
     if len(name.encode()) > _MAX_NAME_BYTES or name.startswith("#") or any(sign in name for sign in "*?>"):
@@ -66,7 +72,7 @@ def log_in(
         username=username,
         profile_name=settings.client_profile_name,
         acl_name=settings.acl_profile_name,
-        address=peer,
+        address=wire.peer,
         outlet=outlet,
         connected_at_ms=broker.now_ms(),
         description=_text(params, clientctrl.DESCRIPTION),

@@ -82,7 +82,7 @@ class Session:
             self._wire.send(frame.frame(frame.CLIENT_CTRL, tag + refused, clientctrl.encode(kind, [])))
             return
         try:
-            vpn, client = login.log_in(self._broker, self, self._wire.peer, smf, params)
+            vpn, client = login.log_in(self._broker, self, self._wire, smf, params)
         except Refused as refusal:
             response = tag + frame.response(refusal.code, refusal.text)
             self._wire.send(frame.frame(frame.CLIENT_CTRL, response, clientctrl.encode(kind, [])))

@@ -12,6 +12,11 @@ class Wire(Protocol):
         ...
 
     @property
+    def certificate_name(self) -> str | None:
+        """The common name of the client's certificate, which a trusted authority has signed; None without one."""
+        ...
+
+    @property
     def buffered(self) -> int:
         """Bytes handed over and not taken by the network yet."""
         ...

@@ -23,6 +23,10 @@ NO_LOCAL: Final = 0x0F
 AUTHENTICATION_SCHEME: Final = 0x11
 EXTENDED_CAPABILITIES: Final = 0x13
 
+#: Values of AUTHENTICATION_SCHEME; absent means basic.
+BASIC: Final = 0
+CLIENT_CERTIFICATE: Final = 1
+
 #: The order of the capability bits, most significant first.
 CAPABILITY_BITS: Final = (
     "jndi",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import signal
 import socket
@@ -14,14 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from solace.messaging.config.solace_properties import transport_layer_security_properties as tls
 
-from tests.emulator.messaging import direct_publisher
-from tests.emulator.process import Emulator, command, running
+from tests.emulator.process import Emulator, command
 
 pytestmark = pytest.mark.emulator
 
@@ -58,7 +50,7 @@ def test_the_health_check_answers_when_guaranteed_messaging_is_ready(emulator: E
         (("--role", "spare"), "invalid choice"),
         (("--smf-compressed-port", "0"), "--smf-compressed-port is not available yet"),
         (("--web-port", "8008"), "--web-port is not available yet"),
-        (("--tls-client-ca", "ca.pem"), "--tls-client-ca is not available yet"),
+        (("--tls-client-ca", "ca.pem"), "--tls-client-ca needs the TLS listener"),
         (("--tls-certificate", "x.pem"), "--tls-certificate and --tls-key belong together"),
         (("--smf-port", "70000"), "'70000' is no port"),
         (("--sync", "sometimes"), "invalid choice"),
@@ -156,41 +148,3 @@ def test_a_backup_that_is_not_needed_stops_in_order(emulator: Emulator) -> None:
     backup.terminate()
     assert backup.wait(10) == 0
     backup.stderr.close()
-
-
-def test_the_official_client_connects_over_tls(tmp_path: Path, connect: Callable[..., Any]) -> None:
-    certificate, key = self_signed(tmp_path)
-    options = ("--smf-tls-port", "0", "--tls-certificate", str(certificate), "--tls-key", str(key))
-    with running(tmp_path / "data", *options) as emulator:
-        trust = {tls.TRUST_STORE_PATH: str(tmp_path / "trust"), tls.CERT_VALIDATE_SERVERNAME: True}
-        service = connect(emulator, "secure", host=emulator.ready["smf_tls"], **trust)
-        assert service.is_connected
-        assert direct_publisher(service).is_ready()
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that is its own authority; its key; and a trust store with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = folder / "server.pem", folder / "server.key"
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    certificate_path.write_bytes(pem)
-    (folder / "trust").mkdir()
-    (folder / "trust" / "ca.pem").write_bytes(pem)
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path
