@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from crep.harness.brokers.mapping import load_mapping
 from crep.harness.campaign import Campaign, Part
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Profile, Target, load_targets
@@ -79,12 +80,17 @@ def campaign_from(
         scenarios = [load_scenario(file, overrides) for file in files]
     if not bindings:
         raise UsageError("on which broker? Add --on TARGET (repeat it to compare)", hint=f"targets: {', '.join(known)}")
-    parts = tuple(_part(scenario, bindings, repeat, known) for scenario in scenarios)
+    try:
+        parts = tuple(_part(scenario, bindings, repeat, known) for scenario in scenarios)
+    except UsageError as error:
+        if not campaigns:
+            raise
+        raise UsageError(f"{files[0]}: bindings: {error.message.removeprefix('--on ')}", hint=error.hint) from None
     named = {target for part in parts for binding in part.bindings for target in binding.sites.values()}
     return Campaign(
         name=name or scenarios[0].name,
         parts=parts,
-        targets={target: _with_profile(known[target], profile) for target in sorted(named)},
+        targets={target: _ready_for_use(known[target], profile) for target in sorted(named)},
         results=out,
     )
 
@@ -102,5 +108,11 @@ def _part(scenario: Scenario, bindings: tuple[str, ...], repeat: int | None, kno
     return Part(scenario, bound, repeat or scenario.measure.repeat)
 
 
-def _with_profile(target: Target, profile: Profile | None) -> Target:
+def _ready_for_use(target: Target, profile: Profile | None) -> Target:
+    """With the profile of the command line; its mapping is there and of its system, before any broker is started."""
+    if target.mapping is not None and (system := load_mapping(target.mapping).system) != target.system:
+        raise UsageError(
+            f"target {target.name!r} is a {target.system} broker, and its mapping {target.mapping!r} is for {system}",
+            hint="'crep list mappings' shows those there are",
+        )
     return target if profile is None else target.with_profile(profile)

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rich_click as click
 from rich.console import Console
 
-from crep.harness.cli.inputs import parse_params
+from crep.harness.cli.inputs import campaign_from, parse_params
+from crep.harness.scenario.campaign import is_campaign
 from crep.harness.scenario.library import scenario_path
 from crep.harness.scenario.load import load_scenario
 from crep.harness.scenario.plan import plan
 
 
 @click.command("validate")
-@click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO…")
+@click.argument("files", nargs=-1, required=True, metavar="SCENARIO|CAMPAIGN…")
 @click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="set a parameter of the scenario; repeat it")
-def command(scenarios: tuple[str, ...], params: tuple[str, ...]) -> int:
-    """Check scenario files; every problem is named with file, line and column."""
+@click.option(
+    "--targets",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="more targets, beside the built-in ones",
+)
+def command(files: tuple[str, ...], params: tuple[str, ...], targets: Path | None) -> int:
+    """Check scenario and campaign files; every problem is named with file, line and column."""
     console = Console()
-    for name in scenarios:
-        scenario = load_scenario(scenario_path(name), parse_params(params))
-        made = plan(scenario)
-        messages = sum(publisher.count for publisher in made.publishers)
-        console.print(
-            f"{scenario.file_name}: ok, {scenario.name}: publishers: {len(made.publishers)}, messages: {messages:,}, "
-            f"{made.warm_up_s + made.measured_s:.0f} s, faults: {len(made.timeline)}, "
-            f"expectations: {len(made.expectations)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    for name in files:
+        path = scenario_path(name)
+        said = _campaign(path, params, targets) if is_campaign(path) else _scenario(path, params)
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _scenario(path: Path, params: tuple[str, ...]) -> str:
+    scenario = load_scenario(path, parse_params(params))
+    made = plan(scenario)
+    messages = sum(publisher.count for publisher in made.publishers)
+    return (
+        f"{scenario.file_name}: ok, {scenario.name}: publishers: {len(made.publishers)}, messages: {messages:,}, "
+        f"{made.warm_up_s + made.measured_s:.0f} s, faults: {len(made.timeline)}, "
+        f"expectations: {len(made.expectations)}"
+    )
+
+
+def _campaign(path: Path, params: tuple[str, ...], targets: Path | None) -> str:
+    campaign = campaign_from(
+        (str(path),), bindings=(), params=params, repeat=None, profile=None, targets=targets, out=Path(), name=None
+    )
+    for part in campaign.parts:
+        plan(part.scenario)
+    runs = sum(part.repeat * len(part.bindings) for part in campaign.parts)
+    return f"{path}: ok, campaign {campaign.name}: scenarios: {len(campaign.parts)}, measured runs: {runs}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crep.harness.cli import main
+from crep.harness.scenario.library import template
 from crep.harness.scenario.load import load_scenario
 
 
@@ -55,3 +56,49 @@ def test_what_init_writes_is_a_valid_scenario_of_that_name(
     monkeypatch.chdir(tmp_path)
     assert _said(capsys, "init", "orders-baseline")[0] == 0
     assert load_scenario(tmp_path / "orders-baseline.yaml").name == "orders-baseline"
+
+
+CAMPAIGN = "campaign: c\nscenarios: [one.yaml]\nbindings: [kafka-local]\nrepeat: 3\n"
+
+
+def _in(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
+    monkeypatch.chdir(folder)
+    for name, text in {"one": template(), **files}.items():
+        Path(f"{name}.yaml").write_text(text)
+
+
+def test_a_campaign_is_validated_as_a_campaign(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in(tmp_path, monkeypatch, c=CAMPAIGN)
+    assert _said(capsys, "validate", "c.yaml") == (0, "c.yaml: ok, campaign c: scenarios: 1, measured runs: 3\n")
+
+
+def test_an_unknown_target_in_a_campaign_is_refused_by_its_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in(tmp_path, monkeypatch, c=CAMPAIGN.replace("kafka-local", "kafka-lokal"))
+    code, said = _said(capsys, "validate", "c.yaml")
+    assert code == 2
+    assert said.startswith("error: c.yaml: bindings: there is no target 'kafka-lokal'; did you mean 'kafka-local'?")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        (
+            "solace/queue-per-reader",
+            "'t' is a kafka broker, and its mapping 'solace/queue-per-reader' is for solace",
+        ),
+        ("kafka/topic-per-lief", "there is no mapping 'kafka/topic-per-lief'; did you mean 'kafka/topic-per-channel'?"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused_before_a_broker_starts(
+    mapping: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = f"targets:\n  t: {{system: kafka, source: local, mapping: {mapping}}}\n"
+    _in(tmp_path, monkeypatch, targets=target)
+    code, text = _said(capsys, "run", "one.yaml", "--on", "t", "--targets", "targets.yaml")
+    assert code == 2
+    assert said in text
+    assert "starting" not in text
