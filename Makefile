@@ -13,13 +13,14 @@ install: $(VENV)/.installed ## make .venv and install crep with its pinned requi
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "crep needs Python 3.11 or later as '$(PYTHON)'. On Debian: apt-get install python3 python3-venv"; \
+	  echo "crep needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not there)."; \
+	  echo "Debian 12, Ubuntu 24.04 and later: apt-get install python3 python3-venv"; \
 	  echo "Another interpreter: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 3; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing python3-venv"; apt-get install -y -q python3-venv >/dev/null || { apt-get update -q && apt-get install -y -q python3-venv; }; \
-	  else echo "this Python cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 3; fi; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	  else echo "this Python cannot make virtual environments. On Debian and Ubuntu, as root: apt-get install python3-venv"; exit 3; fi; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing the pinned requirements into $(VENV) (about a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -28,6 +28,8 @@ def command(name: str) -> int:
     except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}") from None
     Console().print(
-        f"{path} written. Next: crep validate {path}, then crep run {path} --on kafka-local", highlight=False
+        f"{path} written. Next:\n  crep validate {path}\n  crep run {path} --on kafka-local --repeat 1",
+        highlight=False,
+        soft_wrap=True,
     )
     return 0
