@@ -23,14 +23,16 @@ def command(results: tuple[Path, ...]) -> int:
     runs = find_runs(results)
     console, differing = Console(), 0
     for run in runs:
-        title = f"{run.document.scenario.name} on {run.document.binding}, repetition {run.document.repetition}"
+        document = run.document
+        which = "control run" if document.kind == "control" else f"repetition {document.repetition}"
+        title = f"{document.scenario.name} on {document.binding}, {which}"
         if wrong := contradictions(run):
             differing += 1
             parts = ", ".join(wrong)
             console.print(f"{title}: run.json differs from its own records: {parts}", style="red", highlight=False)
-        elif run.document.results is None:
+        elif document.results is None:
             console.print(f"{title}: {run.state}, nothing was claimed", highlight=False)
         else:
-            receipts = sum(reader.receipts for reader in run.document.results.readers)
+            receipts = sum(reader.receipts for reader in document.results.readers)
             console.print(f"{title}: confirmed from {receipts:,} receipts", highlight=False)
     return 1 if differing else 0
