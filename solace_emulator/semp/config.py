@@ -153,9 +153,9 @@ class VpnStore(_InVpn):
             configuration.configure(self.broker, ConfigSet(configuration.VPN, ids, fields))
 
     def delete(self, ids: Ids) -> None:
-        """Delete a disabled VPN without queues."""
+        """Delete a disabled VPN without queues; temporary ones go with it."""
         vpn = self.vpn(ids[0])
-        if vpn.settings.enabled or vpn.queues:
+        if vpn.settings.enabled or any(queue.durable for queue in vpn.queues.values()):
             raise not_allowed(f"message VPN {ids[0]} is enabled or has queues; disable it and delete them first")
         configuration.configure(self.broker, ConfigDeleted(configuration.VPN, ids))
 
