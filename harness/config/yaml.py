@@ -102,6 +102,8 @@ def parse_yaml(text: str, path: Path) -> tuple[dict[str, Any], Positions]:
         raise UsageError(f"{path}:{line}:1: there is a character that YAML does not allow") from None
     except (YAMLError, ValueError) as error:
         raise UsageError(f"{path}:1:1: is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: is nested too deep to be read; look for brackets that are never closed") from None
     if tree is None:
         raise UsageError(f"{path}:1:1: the file is empty")
     if not isinstance(tree, CommentedMap):

@@ -110,3 +110,10 @@ def test_a_missing_file_of_our_own_is_an_environment_failure() -> None:
     assert resource("scenarios/targets.yaml").is_file()
     with pytest.raises(EnvironmentFailure, match="no-such"):
         resource("scenarios/no-such.yaml")
+
+
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text("a: " + "[" * 3000)
+    with pytest.raises(UsageError, match=r"deep\.yaml: is nested too deep"):
+        load_yaml(path)
