@@ -49,7 +49,7 @@ soak: install ## the full counts, resumable; writes docs/soak.md
 	$(BIN)/python -m soak
 
 docs: install ## generate what is generated under docs/
-	$(BIN)/python -m crep.harness.scenario.reference > docs/scenario.md
+	$(BIN)/python -m crep.harness.scenario.reference docs/scenario.md
 
 lock: install ## upgrade every pinned requirement (then: make install test)
 	$(BIN)/uv pip compile --quiet --no-header --universal --generate-hashes --upgrade --no-emit-index-url -o requirements.txt pyproject.toml
