@@ -60,7 +60,7 @@ class Server:
         broker = Broker(log, lambda: time.time_ns() // 1_000_000, self._schedule_work, router=ROUTER)
         started = time.monotonic()
         try:
-            records = ((segment, decode(record)) for segment, record in read_all(self.options.data_dir))
+            records = ((segment, decode(record)) for segment, record in read_all(self.options.data_dir, log.on_damage))
             messages = recover(broker, log, records)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StartFailure(
@@ -93,9 +93,14 @@ class Server:
         return ready
 
     async def _durable(self) -> None:
-        """Wait for the factory state to be on disk, so that being ready means what it says."""
+        """Wait for the factory state to be on disk, so that being ready means what it says.
+
+        Raises :class:`StartFailure` when there is no space for it.
+        """
         target = self._commit.position
-        while self._commit.durable < target and not self.failed:
+        while self._commit.durable < target and not self.stopped.is_set():
+            if self._commit.full:
+                raise StartFailure(f"data directory {self.options.data_dir}: no space on the disk; make some")
             await asyncio.sleep(0.001)
 
     async def _listen_smf(self, option: str, port: int, tls: ssl.SSLContext | None) -> str:

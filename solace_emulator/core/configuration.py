@@ -160,7 +160,7 @@ def _set_username(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) 
             client.profile_name, client.acl_name = settings.client_profile_name, settings.acl_profile_name
             if not settings.enabled:
                 client.outlet.disconnect("its client username was disabled")
-    vpn.revoke()
+            vpn.revoke(client.acl_name)
 
 
 def _set_client_profile(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
@@ -173,7 +173,7 @@ def _set_acl_profile(broker: Broker, path: tuple[str, ...], value: dict[str, Any
     settings = AclProfileSettings(**value)
     if path[1] in profiles:
         profiles[path[1]].settings = settings
-        vpn.revoke()
+        vpn.revoke(path[1])
     else:
         profiles[path[1]] = AclProfile(settings)
 
@@ -181,7 +181,7 @@ def _set_acl_profile(broker: Broker, path: tuple[str, ...], value: dict[str, Any
 def _set_acl_exception(broker: Broker, path: tuple[str, ...], _: dict[str, Any]) -> None:
     vpn = broker.vpns[path[0]]
     vpn.acl_profiles[path[1]].add(path[2], path[3])
-    vpn.revoke()
+    vpn.revoke(path[1])
 
 
 def _set_queue(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
@@ -248,7 +248,7 @@ def _delete_acl_exception(broker: Broker, path: tuple[str, ...]) -> None:
     vpn = broker.vpns[path[0]]
     if path[1] in vpn.acl_profiles:
         vpn.acl_profiles[path[1]].remove(path[2], path[3])
-        vpn.revoke()
+        vpn.revoke(path[1])
 
 
 def _delete_queue(broker: Broker, path: tuple[str, ...]) -> None:

@@ -15,11 +15,19 @@ from .publisher import PublisherFlow
 
 @dataclass(slots=True)
 class ReplayLog:
-    """The log of a broker while it is rebuilt: nothing is written again; everything there is durable."""
+    """The log of a broker while it is rebuilt: nothing is written again; everything there is durable.
+
+    ``damaged`` is set by who reads the journal and finds a part that cannot be read.
+    """
 
     segment: int = 0
     durable: int = 0
     position: int = 0
+    damaged: bool = False
+
+    def on_damage(self) -> None:
+        """A part of the journal cannot be read."""
+        self.damaged = True
 
     def append(self, _: bytes) -> int:
         """Ignore what the rules would write: it stands in the journal already."""
@@ -41,7 +49,7 @@ def recover(broker: Broker, log: ReplayLog, replayed: Iterable[tuple[int, record
     """Apply (segment, record) pairs, oldest first; return the number of messages that are there again.
 
     Messages that were in a queue when the broker did not stop in order are flagged as redelivered, delivered or not:
-    the flag says that a message *may* have been seen before.
+    the flag says that a message *may* have been seen before. So are they behind damage, where acknowledges may be lost.
     """
     delivery = _Delivery(clean=False, counts={})
     named: set[tuple[str, tuple[str, ...]]] = set()
@@ -61,9 +69,10 @@ def recover(broker: Broker, log: ReplayLog, replayed: Iterable[tuple[int, record
             delivery.clean = True
         elif delivery.clean or delivery.counts:
             delivery.clean, delivery.counts = False, {}
+    known_exactly = delivery.clean and not log.damaged
     for number, (_, queue) in broker.queues_by_number.items():
         for entry in queue.reorder():
-            queue.restore_delivery(entry.id, delivery.counts.get((number, entry.id), 0) if delivery.clean else None)
+            queue.restore_delivery(entry.id, delivery.counts.get((number, entry.id), 0) if known_exactly else None)
     return sum(vpn.spooled_count for vpn in broker.vpns.values())
 
 

@@ -165,12 +165,12 @@ class Vpn:
             if not acl.may_share(share):
                 raise Refused(403, "Subscription ACL Denied")
 
-    def revoke(self) -> None:
-        """Access has changed: remove the direct subscriptions that would be refused now.
+    def revoke(self, acl_name: str) -> None:
+        """An ACL profile has changed: remove its clients' direct subscriptions that would be refused now.
 
         Assumed, not verified: that the broker removes them, and tells the client nothing.
         """
-        for client in self.clients.values():
+        for client in [client for client in self.clients.values() if client.acl_name == acl_name]:
             for subscription in list(client.subscriptions):
                 try:
                     self._check_subscribe(client, *split_share(subscription))

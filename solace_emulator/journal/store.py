@@ -13,7 +13,7 @@ SEGMENT_BYTES: Final = 32 * 1024 * 1024
 _LOG: Final = logging.getLogger(__name__)
 
 
-def read_all(folder: Path) -> Iterator[tuple[int, bytes]]:
+def read_all(folder: Path, on_damage: Callable[[], None] = lambda: None) -> Iterator[tuple[int, bytes]]:
     """Yield (segment, record), oldest first, and cut what cannot be read off the last segment.
 
     A damaged tail of an older segment is skipped: each segment starts with everything but the messages, so what follows
@@ -29,6 +29,7 @@ def read_all(folder: Path) -> Iterator[tuple[int, bytes]]:
             _LOG.warning(
                 "%s: bytes %d to %d cannot be read and are lost", path, contents.good_length, contents.total_length
             )
+            on_damage()
             if number == found[-1]:
                 os.truncate(path, contents.good_length)
 

@@ -9,6 +9,8 @@ import asyncio
 import errno
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,25 @@ def test_a_stop_while_the_disk_is_full_says_that_something_is_missing(tmp_path: 
         assert os.strerror(errno.EFBIG) in emulator.log
         emulator.start()
         assert emulator.depth("filling") == len(receipts.acknowledged)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("room", [10, 500])
+def test_a_start_on_a_full_disk_names_the_directory_and_is_exit_code_3(tmp_path: Path, room: int) -> None:
+    """There is no room for the first segment's head, or none for what a fresh broker is configured with."""
+    limited = (
+        "import resource, runpy, sys;"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}));"
+        "sys.argv[0] = 'emulator';"
+        "runpy.run_module('crep.solace_emulator', run_name='__main__')"
+    )
+    options = ["--data-dir", str(tmp_path / "data"), "--log-level", "error"]
+    options += [part for name in ("smf", "semp", "health") for part in (f"--{name}-port", "0")]
+    line = [sys.executable, "-c", limited, *options]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 3
+    assert ended.stdout == ""
+    assert "data directory" in ended.stderr.splitlines()[-1]
 
 
 def test_what_could_not_be_written_is_refused_and_no_later_acknowledge_covers_it() -> None:
