@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -41,6 +42,7 @@ class Broker:
         self._woken: dict[Queue, None] = {}
         self._waiting: dict[Queue, None] = {}
         self._unsettled: dict[PublisherFlow, None] = {}
+        self._promised: deque[tuple[int, Callable[[], None]]] = deque()  # position in the log, what follows it
         self._full_at: int | None = None  # position up to which records were written when the disk became full
         self._changed_while_full: dict[PublisherFlow, None] = {}
 
@@ -97,14 +99,22 @@ class Broker:
         self._schedule()
 
     def work(self) -> None:
-        """Tell publishers what has become durable, and let woken queues deliver."""
+        """Tell clients what has become durable, and let woken queues deliver."""
         for flow in list(self._unsettled):
             flow.tell(self.log.durable)
             if not flow.waiting:
                 del self._unsettled[flow]
+        while self._promised and self._promised[0][0] <= self.log.durable:
+            self._promised.popleft()[1]()
         woken, self._woken = self._woken, {}
         for queue in woken:
             queue.dispatch()
+
+    def when_durable(self, follow: Callable[[], None]) -> None:
+        """Have something done once everything up to here is durable, such as telling a client of it."""
+        self.log.commit()
+        self._promised.append((self.log.position, follow))
+        self._schedule()
 
     def await_durable(self, queue: Queue) -> None:
         """Have a queue dispatched when more of the log is durable."""

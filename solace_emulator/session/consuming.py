@@ -58,6 +58,8 @@ class Consuming:
 
     def delete(self, request: assured.AssuredCtrl) -> Params:
         """Delete a queue. Raises :class:`Refused`."""
+        if self._broker.disk_full:
+            raise over_quota()
         queue = self._vpn.queues.get(self._queue_name(request.by_type()))
         if queue is None:
             raise Refused(503, "Unknown Queue")

@@ -103,8 +103,10 @@ class Session:
         except Refused as refusal:
             response = frame.response(refusal.code, refusal.text)
         tag = received.parameters().get(frame.CORRELATION_TAG)
-        if tag is not None and (request.response_required or response is not OK):
-            self._wire.send(frame.frame(frame.SMP, frame.correlation(tag) + response, body))
+        if tag is None or not (request.response_required or response is not OK):
+            return
+        answer = frame.frame(frame.SMP, frame.correlation(tag) + response, body)
+        self._answer(answer, when_durable=response is OK and request.kind in smp.OF_QUEUES)
 
     def _message(self, logged_in: LoggedIn, received: frame.Frame) -> None:
         decoded, hop = message.decode(received)
@@ -132,7 +134,15 @@ class Session:
             params = [(assured.FLOW_ID, bytes(4))] if request.kind == assured.BIND else []
         answer = frame.correlation(smf.get(frame.CORRELATION_TAG)) + response
         body = assured.encode(request.version, request.kind, params)
-        self._wire.send(frame.frame(received.protocol, answer, body))
+        of_endpoint = request.kind in (assured.CREATE, assured.DELETE)
+        self._answer(frame.frame(received.protocol, answer, body), when_durable=response is OK and of_endpoint)
+
+    def _answer(self, answer: bytes, *, when_durable: bool) -> None:
+        """Send an answer, a promise about configuration only when it can be kept after a crash."""
+        if when_durable:
+            self._broker.when_durable(lambda: self._wire.send(answer))
+        else:
+            self._wire.send(answer)
 
     def _carry_out(self, logged_in: LoggedIn, request: assured.AssuredCtrl) -> list[tuple[int, bytes]]:
         match request.kind:

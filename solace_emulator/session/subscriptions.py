@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core import configuration, topics
-from ..core.refusal import Refused
+from ..core.refusal import Refused, over_quota
 from ..core.vpn import split_share
 from ..smf import smp
 
@@ -21,13 +21,15 @@ def handle(broker: Broker, vpn: Vpn, client: Client, request: smp.Request) -> No
         vpn.subscribe(client, request.subscription)
     elif request.kind == smp.REMOVE:
         vpn.unsubscribe(client, request.subscription)
-    elif request.kind in (smp.ADD_TO_QUEUE, smp.REMOVE_FROM_QUEUE):
+    elif request.kind in smp.OF_QUEUES:
         _queue(broker, vpn, client, request)
     else:  # on behalf of another client: no username here is a subscription manager
         raise Refused(403, "Subscription Manager Denied")
 
 
 def _queue(broker: Broker, vpn: Vpn, client: Client, request: smp.Request) -> None:
+    if broker.disk_full:
+        raise over_quota()
     queue = vpn.queues.get(request.owner)
     if queue is None:
         raise Refused(503, "Unknown Queue")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from solace.messaging.config.missing_resources_creation_configuration import MissingResourcesCreationStrategy
 from solace.messaging.resources.queue import Queue
 from solace.messaging.resources.topic import Topic
+from solace.messaging.resources.topic_subscription import TopicSubscription
 
 from tests.emulator.messaging import (
     Collector,
@@ -146,6 +148,20 @@ def test_a_power_cut_costs_nothing_acknowledged_unless_sync_is_never(
         found = {text(message) for message in drain(source, total, seconds=10 if survives else 2)}
         end(source)
         assert (acknowledged <= found) is survives
+
+
+def test_what_a_client_was_told_to_have_configured_outlives_a_power_cut(tmp_path: Path, connect: Connect) -> None:
+    """Killed as soon as the client knows: the queue that it made and the subscription that it added are there."""
+    with running(tmp_path / "data", "--sync", "batch", module="tests.emulator.forgetful") as emulator:
+        for number in range(3):
+            builder = connect(emulator, f"making-{number}").create_persistent_message_receiver_builder()
+            builder.with_missing_resources_creation_strategy(MissingResourcesCreationStrategy.CREATE_ON_START)
+            builder.with_subscriptions([TopicSubscription.of("made/>")])
+            source = builder.build(Queue.durable_exclusive_queue(f"made-{number}"))
+            source.start()
+            restart(emulator)
+            found = emulator.semp("GET", f"config/msgVpns/default/queues/made-{number}/subscriptions").json()["data"]
+            assert [one["subscriptionTopic"] for one in found] == ["made/>"]
 
 
 def test_damage_in_synced_bytes_costs_at_most_what_stands_behind_it_and_is_logged(

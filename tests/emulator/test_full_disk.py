@@ -159,6 +159,20 @@ def test_what_could_not_be_written_is_refused_and_no_later_acknowledge_covers_it
     assert list(rebuilt.broker.publishers[flow.number].refused) == [3, 4, 5]
 
 
+def test_a_promise_is_made_when_it_can_be_kept() -> None:
+    world = World()
+    world.log.automatic = False
+    made: list[str] = []
+    world.queue("q", "a")
+    world.broker.when_durable(lambda: made.append("q"))
+    world.broker.work()
+    assert made == []
+    world.sync()
+    assert made == ["q"]
+    world.sync()
+    assert made == ["q"]
+
+
 def test_an_acknowledge_made_while_the_disk_is_full_is_kept_for_the_journal() -> None:
     world = World()
     queue = world.queue("q", "a")
