@@ -37,6 +37,7 @@ from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint
 from crep.harness.brokers.solace.errors import reason_of, sub_code_of
 from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
+from crep.harness.config.targets import Tls
 
 CONNECT_TIMEOUT_S = 10.0
 TERMINATE_MS = 2000  # a receiver's terminate waits for its buffer to be taken: by default ten minutes
@@ -155,8 +156,7 @@ def connect(endpoint: Endpoint, client_name: str, properties: Mapping[str, Any],
         )
         builder = builder.with_transport_security_strategy(security)
         if endpoint.tls.certificate_file and endpoint.tls.key_file:
-            certificate = ClientCertificateAuthentication.of(endpoint.tls.certificate_file, endpoint.tls.key_file, "")
-            builder = builder.with_authentication_strategy(certificate)
+            builder = builder.with_authentication_strategy(_by_certificate(endpoint.tls))
     try:
         service = builder.build(client_name)
         service.connect()
@@ -166,6 +166,13 @@ def connect(endpoint: Endpoint, client_name: str, properties: Mapping[str, Any],
     service.add_reconnection_attempt_listener(log)
     service.add_service_interruption_listener(log)
     return service
+
+
+def _by_certificate(tls: Tls) -> ClientCertificateAuthentication:
+    """Login by certificate with a key that has no password: the library refuses an empty one, so none is given."""
+    strategy = ClientCertificateAuthentication.of(tls.certificate_file, tls.key_file, "")
+    del strategy.authentication_configuration[authentication_properties.SCHEME_CLIENT_PRIVATE_KEY_FILE_PASSWORD]
+    return strategy
 
 
 def _connect_failure(endpoint: Endpoint, error: PubSubPlusClientError) -> BrokerError:
