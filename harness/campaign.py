@@ -219,11 +219,11 @@ class _Brokers:
     def start(self, stop: Stop) -> None:
         """Start all that are not running."""
         for name, deployment in self._deployments.items():
-            stop.check()
             self._view.status = Status(run=name, phase="start broker")
             self._view.event(f"{name}: starting")
             self._exit.callback(deployment.stop)
-            deployment.start(lambda text, name=name: self._view.event(f"{name}: {text}"))  # type: ignore[misc]
+            with stop.impatiently():
+                deployment.start(lambda text, name=name: self._view.event(f"{name}: {text}"))  # type: ignore[misc]
 
     def ready(self, name: str) -> Deployment:
         """The deployment, with every node answering; a node that an earlier run left dead is started again.

@@ -5,9 +5,10 @@ Exit codes: 0 stopped in order, 2 bad options, 3 the environment does not allow 
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 from .datadir import DataDirectory
 from .failure import StartFailure
@@ -70,5 +71,15 @@ def main(files: Files | None = None) -> int:
         return 3
 
 
+def leave(code: int) -> NoReturn:
+    """Exit. What a full disk keeps from being written does not change the code: Python would make it 120."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -12,7 +12,7 @@ from crep import __version__
 from crep.harness.cli.group import CommandGroup
 from crep.harness.config.errors import CrepError, Interrupted
 
-EXIT_CODES = """Exit codes: 0 ok · 1 checks failed · 2 usage or bad input · 3 broker or environment failure ·
+EXIT_CODES = """Exit codes: 0 ok, or not supported by a target (--strict: 1) · 1 checks failed · 2 usage or bad input · 3 broker or environment failure ·
 4 run invalid · 130 interrupted (what was measured is kept)."""
 
 COMMANDS = {

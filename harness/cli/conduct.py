@@ -9,6 +9,7 @@ from rich.console import Console
 
 from crep.harness.campaign import Campaign, run_campaign
 from crep.harness.cli.judge import evaluate_folder
+from crep.harness.config.errors import Interrupted
 from crep.harness.monitor.live import LiveView
 from crep.harness.runner import Stop
 from crep.harness.runs.disk import require_writable, writing
@@ -28,7 +29,7 @@ def conduct(campaign: Campaign, *, report: bool, strict: bool = False) -> int:
     console = Console()
     for line in lines or [f"results: {outcome.folder}"]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return outcome.exit_code
+    return Interrupted.exit_code if stop.requested.is_set() else outcome.exit_code
 
 
 def _write_report(campaign: Campaign, folder: Path) -> list[str]:

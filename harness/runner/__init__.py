@@ -9,6 +9,7 @@ Start reading at ``run``; ``prepare`` turns a plan into tasks, ``drain`` decides
 keeps ``run.json``. May import everything of the harness below it; ``campaign`` drives it.
 """
 
-from crep.harness.runner.run import RunRequest, Stop, run_once
+from crep.harness.runner.run import RunRequest, run_once
+from crep.harness.runner.stop import Stop
 
 __all__ = ["RunRequest", "Stop", "run_once"]

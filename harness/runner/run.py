@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 from crep.harness.brokers.contract import BrokerError, NotSupported
@@ -35,50 +32,18 @@ from crep.harness.runner.record import (
     site_part,
     utc_now,
 )
+from crep.harness.runner.stop import Stop
 from crep.harness.runs.folder import RunFolder
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
 
-LEAD_S = 1.0
+LEAD_S = 0.5
 """From "all are ready" to the first warm-up message: time for the word to reach every child."""
 READY_WITHIN_S = 60.0
 OBSERVE_EVERY_S = 1.0
 FINISH_WITHIN_S = 30.0
 INTERRUPTED_DRAIN_S = 10.0
 _SHOWN_TEXT = 80  # characters of a client library's words on the screen
-
-
-class Stop:
-    """The wish to end: the first Ctrl-C (or SIGTERM) ends the run in order, the second at once.
-
-    As a context manager it takes SIGINT and SIGTERM over (main thread only) and gives them back. The second signal
-    raises ``Interrupted`` wherever the main thread is; children end with us, whatever is left undone (``processes``).
-    """
-
-    def __init__(self) -> None:
-        self.requested = threading.Event()
-        self.at_once = threading.Event()
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Stop:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.requested.is_set():
-            self.at_once.set()
-            raise Interrupted("interrupted at once; what was written so far is kept")
-        self.requested.set()
-
-    def check(self) -> None:
-        """Raise Interrupted once the end is wished for."""
-        if self.requested.is_set():
-            raise Interrupted("interrupted")
 
 
 @dataclass(frozen=True)

@@ -111,3 +111,19 @@ def test_a_standing_broker_is_used_and_left_running(crep: Crep) -> None:
         stopped = crep("broker", "stop", "solace-emulator", env=env)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     crep.assert_nothing_runs()
+
+
+@pytest.mark.kafka
+def test_ctrl_c_while_a_broker_starts_ends_at_once_and_leaves_nothing(crep: Crep) -> None:
+    process = crep.start("run", crep.scenario(LONG), "--on", "kafka-local", "--profile", "quick")
+    deadline = time.monotonic() + 60
+    while not any("kafka.Kafka" in command for command in crep.processes().values()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "before anything was measured" in output
+    assert "Traceback" not in output
+    crep.assert_nothing_runs()
