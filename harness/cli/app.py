@@ -12,8 +12,8 @@ from crep import __version__
 from crep.harness.cli.group import CommandGroup
 from crep.harness.config.errors import CrepError, Interrupted
 
-EXIT_CODES = """Exit codes: 0 ok, or not supported by a target (--strict: 1) · 1 checks failed · 2 usage or bad input · 3 broker or environment failure ·
-4 run invalid · 130 interrupted (what was measured is kept)."""
+EXIT_CODES = """Exit codes: 0 ok (also not supported by a target, unless --strict) · 1 checks failed ·
+2 usage or bad input · 3 broker or environment failure · 4 run invalid · 130 interrupted (what was measured is kept)."""
 
 COMMANDS = {
     "run": "run",
