@@ -11,7 +11,7 @@ from typing import Final
 from .connection import Connection
 from .core.broker import Broker
 from .core.log import decode
-from .core.recovery import ReplayLog, recover
+from .core.recovery import RecoveryLog, recover
 from .datadir import DataDirectory
 from .failure import StartFailure
 from .health import Health
@@ -56,7 +56,7 @@ class Server:
         self._semp = HttpServer(semp.answer)
 
     def _recovered(self) -> Broker:
-        log = ReplayLog()
+        log = RecoveryLog()
         broker = Broker(log, lambda: time.time_ns() // 1_000_000, self._schedule_work, router=ROUTER)
         started = time.monotonic()
         try:

@@ -14,7 +14,7 @@ from .publisher import PublisherFlow
 
 
 @dataclass(slots=True)
-class ReplayLog:
+class RecoveryLog:
     """The log of a broker while it is rebuilt: nothing is written again; everything there is durable.
 
     ``damaged`` is set by who reads the journal and finds a part that cannot be read.
@@ -45,7 +45,7 @@ class _Delivery:
     counts: dict[tuple[int, int], int]
 
 
-def recover(broker: Broker, log: ReplayLog, replayed: Iterable[tuple[int, records.Record]]) -> int:
+def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[int, records.Record]]) -> int:
     """Apply (segment, record) pairs, oldest first; return the number of messages that are there again.
 
     Messages that were in a queue when the broker did not stop in order are flagged as redelivered, delivered or not:

@@ -13,7 +13,7 @@ from crep.solace_emulator.core.flow import ConsumerFlow
 from crep.solace_emulator.core.log import ConfigSet, Record, decode
 from crep.solace_emulator.core.publisher import PublisherFlow
 from crep.solace_emulator.core.queue import Queue
-from crep.solace_emulator.core.recovery import ReplayLog, recover
+from crep.solace_emulator.core.recovery import RecoveryLog, recover
 from crep.solace_emulator.core.refusal import Refused
 from crep.solace_emulator.core.settings import QueueSettings
 from crep.solace_emulator.core.vpn import Vpn
@@ -114,7 +114,7 @@ class World:
     def __init__(self, log: MemoryLog | None = None) -> None:
         self.now = 1_000_000
         self.log = log or MemoryLog()
-        replay = ReplayLog()
+        replay = RecoveryLog()
         self.broker = Broker(replay, lambda: self.now, lambda: None, router="test")
         self.recovered = recover(self.broker, replay, list(self.log.replayed()))
         self.broker.start(self.log)

@@ -10,7 +10,7 @@ from pathlib import Path
 from crep.solace_emulator.core import configuration
 from crep.solace_emulator.core.broker import Broker
 from crep.solace_emulator.core.log import decode
-from crep.solace_emulator.core.recovery import ReplayLog, recover
+from crep.solace_emulator.core.recovery import RecoveryLog, recover
 from crep.solace_emulator.core.settings import QueueSettings
 from crep.solace_emulator.journal.commit import GroupCommit, SyncMode
 from crep.solace_emulator.journal.compaction import Compaction
@@ -24,7 +24,7 @@ class Running:
     """A broker over a real journal in small segments."""
 
     def __init__(self, folder: Path, mode: SyncMode = "always") -> None:
-        log = ReplayLog()
+        log = RecoveryLog()
         self.broker = Broker(log, lambda: time.time_ns() // 1_000_000, lambda: None, router="test")
         recover(self.broker, log, ((segment, decode(record)) for segment, record in read_all(folder)))
         self.journal = Journal(folder, self.broker.snapshot, segment_bytes=SEGMENT)
