@@ -98,18 +98,20 @@ def next_rate(probes: Sequence[Probe], bounds: Bounds) -> float | None:
     low, high, tied = _bracket(probes)
     if tied is not None:
         return tied
+    further = _further(low, high, bounds)
+    if further is not None:
+        return further
+    return next((end.rate for end in (low, high) if end is not None and end.probed < bounds.confirm), None)
+
+
+def _further(low: _Rate | None, high: _Rate | None, bounds: Bounds) -> float | None:
+    """Return a rate that widens or narrows the bracket, None where there is nothing left to do."""
     if high is None:
         assert low is not None  # noqa: S101  # one of the two was probed
-        return min(low.rate * 2, bounds.most) if low.rate < bounds.most else _to_confirm(bounds, low)
+        return min(low.rate * 2, bounds.most) if low.rate < bounds.most else None
     if low is None:
-        return max(high.rate / 2, bounds.least) if high.rate > bounds.least else _to_confirm(bounds, high)
-    if high.rate > low.rate * (1 + bounds.tolerance):
-        return math.sqrt(low.rate * high.rate)
-    return _to_confirm(bounds, low, high)
-
-
-def _to_confirm(bounds: Bounds, *ends: _Rate) -> float | None:
-    return next((end.rate for end in ends if end.probed < bounds.confirm), None)
+        return max(high.rate / 2, bounds.least) if high.rate > bounds.least else None
+    return math.sqrt(low.rate * high.rate) if high.rate > low.rate * (1 + bounds.tolerance) else None
 
 
 def result(probes: Sequence[Probe], bounds: Bounds) -> Result:

@@ -1,0 +1,102 @@
+"""Whether a run held its rate, and what gave way where it did not.
+
+A rate is held when the clients kept the schedule, every threshold of the scenario was met, nothing was lost, everything
+could be drained, and no reader fell behind: all in the same run. A broker that takes messages faster than its readers
+get them has not held the rate, however good its acknowledges look.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crep.harness.checks.results import RunResults
+
+BACKLOG_SHARE: Final = 0.02
+"""A reader that falls behind by more than this share of the rate does not hold it."""
+BACKLOG_SECONDS: Final = 0.1
+"""Less than what the rate brings in this time is no backlog: a batch under way, or the second's edge."""
+LOST: Final = "messages were lost"
+_RULES: Final = {
+    "lateness": "the clients could not keep the schedule",
+    "schedule": "messages of the schedule were never handed over",
+    "drain": "the drain did not end clean",
+}
+
+
+class Recorded(Protocol):
+    """What is asked of a run (``runs.read.Run``)."""
+
+    @property
+    def counters(self) -> pd.DataFrame:
+        """One row per client and second."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run was cut short."""
+
+
+def gave_way(run: Recorded, results: RunResults | None, measured_s: float) -> tuple[str, ...]:
+    """Return what did not hold in a run at a constant rate; empty where all held.
+
+    Args:
+        run: the run as it was recorded.
+        results: its verdicts; None where it did not come so far.
+        measured_s: length of the measured phase, at the constant rate.
+    """
+    if results is None:
+        return (f"the run failed: {run.failure}",)
+    found = [_RULES.get(rule.name, f"rule {rule.name}: {rule.text}") for rule in results.rules if not rule.holds]
+    found += [one.text for one in results.expectations if one.verdict in ("failed", "no-data")]
+    if any(reader.lost for reader in results.readers):
+        found.append(LOST)
+    for reader in results.readers:
+        if reader.delivery != "at-most-once" and _falls_behind(run.counters, reader.channel, reader.reader, measured_s):
+            found.append(f"{reader.channel}.{reader.reader} fell behind")
+    return tuple(dict.fromkeys(found))
+
+
+def _falls_behind(counters: pd.DataFrame, channel: str, reader: str, measured_s: float) -> bool:
+    """Whether the reader's backlog grew while messages were sent at a constant rate."""
+    seconds = range(int(measured_s))
+    of_channel = counters[counters["channel"] == channel]
+    acknowledged = _by_second(of_channel[of_channel["role"] == "publisher"], "acknowledged", seconds)
+    received = _by_second(of_channel[of_channel["reader"] == reader], "received", seconds)
+    if not acknowledged.any():
+        return False
+    # A reader with a filter gets a part: its share over the whole run, drain included, is what it is sent.
+    total = _total(of_channel[of_channel["role"] == "publisher"], "acknowledged")
+    share = _total(of_channel[of_channel["reader"] == reader], "received") / total if total else 0.0
+    return backlog_grows(acknowledged * min(share, 1.0), received)
+
+
+def backlog_grows(entered: NDArray[np.float64], left: NDArray[np.float64]) -> bool:
+    """Return whether a backlog has a slope.
+
+    Args:
+        entered: messages per second that a reader was to get, one item a second.
+        left: messages per second that it got.
+
+    The slope is Theil's and Sen's (median of the slopes between all pairs of seconds): one stalled second is none.
+    """
+    backlog = np.cumsum(entered - left)
+    if len(backlog) < 2:
+        return False
+    first, second = np.triu_indices(len(backlog), 1)
+    slope = float(np.median((backlog[second] - backlog[first]) / (second - first)))
+    rate = float(entered.mean())
+    return slope > BACKLOG_SHARE * rate and slope * len(backlog) > BACKLOG_SECONDS * rate
+
+
+def _by_second(rows: pd.DataFrame, counter: str, seconds: range) -> NDArray[np.float64]:
+    if counter not in rows:
+        return np.zeros(len(seconds))
+    sums = rows.groupby("second")[counter].sum().reindex(seconds, fill_value=0)
+    return sums.to_numpy(dtype=np.float64)
+
+
+def _total(rows: pd.DataFrame, counter: str) -> int:
+    return int(rows[counter].sum()) if counter in rows else 0
