@@ -1,0 +1,64 @@
+"""The summary of a conformance run, on results written by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.emulator.conformance.features import CLIENTS, FEATURES, misnamed
+from tests.emulator.conformance.summary import Observation, Outcome, Result, differences, matrix, settled
+
+
+def result(outcome: Outcome, *features: str, client: str = "one", reason: str = "") -> Result:
+    return Result("test_it", features, client, outcome, reason)
+
+
+def test_the_matrix_counts_each_feature_for_each_client_and_shows_what_nobody_tested() -> None:
+    results = [
+        result("passed", "a"),
+        result("passed", "a", "b"),
+        result("failed", "a"),
+        result("skipped", "b", client="two"),
+    ]
+    assert matrix(results, ["a", "b", "c"], ["one", "two"]) == [
+        "feature  one                 two",
+        "-------  ------------------  ---------",
+        "a        2 passed, 1 failed  –",
+        "b        1 passed            1 skipped",
+        "c        –                   –",
+    ]
+
+
+def test_an_assumption_that_does_not_hold_and_a_test_that_fails_are_differences() -> None:
+    results = [result("passed", "a"), result("failed", "a", reason="AssertionError: 3 != 4")]
+    observations = [Observation("the number", "3", "4"), Observation("the name", "x", "x")]
+    assert differences(results, observations) == [
+        "what        expected here  seen there",
+        "----------  -------------  ----------------------",
+        "the number  3              4",
+        "test_it     passed         AssertionError: 3 != 4",
+    ]
+    assert settled(observations) == "1 of 2 assumptions seen to hold"
+
+
+def test_without_a_difference_the_table_says_so() -> None:
+    assert differences([result("passed", "a"), result("skipped", "b")], [Observation("x", "1", "1")]) == [
+        "no differences"
+    ]
+
+
+def test_a_long_reason_does_not_tear_the_table() -> None:
+    *_, row = differences([result("failed", "a", reason="x" * 500)], [])
+    assert len(row) < 200
+
+
+@pytest.mark.parametrize(
+    ("names", "client", "wrong"),
+    [
+        (FEATURES[:2], CLIENTS[0], ""),
+        ((), CLIENTS[0], "no feature"),
+        (("direct: telepathy",), CLIENTS[0], "unknown feature 'direct: telepathy'"),
+        (FEATURES[:1], "carrier pigeon", "unknown client 'carrier pigeon'"),
+    ],
+)
+def test_a_marker_names_features_and_clients_that_exist(names: tuple[str, ...], client: str, wrong: str) -> None:
+    assert misnamed(names, client) == wrong
