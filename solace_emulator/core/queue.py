@@ -118,6 +118,10 @@ class Queue:
         """What the queue holds, in the order of spooling."""
         return self._entries.values()
 
+    def find(self, message_id: int) -> Entry | None:
+        """Return what the queue holds under a message's id."""
+        return self._entries.get(message_id)
+
     @property
     def flows(self) -> tuple[ConsumerFlow, ...]:
         """The bound consumer flows in bind order, then the browsers."""

@@ -7,7 +7,7 @@ import base64
 import binascii
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -20,6 +20,7 @@ from .errors import SempError, invalid_parameter, invalid_path, not_found, parse
 
 BASE: Final = "/SEMP/v2"
 _DURABLE_SECONDS: Final = 10.0
+_ROWS_AT_ONCE: Final = 200
 
 Values = dict[str, Any]
 
@@ -53,6 +54,8 @@ class _Call:
             body = json.loads(self.request.body or b"{}")
         except ValueError as error:
             raise parse_error(f"the body is no JSON: {error}") from None
+        except RecursionError:
+            raise parse_error("the body is nested too deeply") from None
         if not isinstance(body, dict):
             raise parse_error("the body must be a JSON object")
         return body
@@ -103,7 +106,7 @@ class SempApi:
         if call.request.method == "GET" and call.steps == (paths.Step("about", ("api",)),):
             return {"data": {"platform": PLATFORM, "sempVersion": SEMP_VERSION}, "links": {}, "meta": call.meta()}
         if call.interface == "monitor":
-            return self._monitor(call)
+            return await self._monitor(call)
         if call.interface == "action":
             return await self._action(call)
         return await self._config(call)
@@ -151,12 +154,13 @@ class SempApi:
         kind = located.type
         asked = query.parse(call.request.query)
         names = kind.names | set(located.parent_values)
-        asked.check_names(names)
+        asked.check_where(names)
+        chosen = asked.chosen(names)
         if located.own is not None:
             if kind.store.read(located.ids) is None:
                 raise not_found(f"{kind.label} {','.join(located.own)} does not exist")
             return {
-                "data": asked.selected(names, kind.describe(located.parent_values, located.ids)),
+                "data": _only(chosen, kind.describe(located.parent_values, located.ids)),
                 "links": self._config_links(call, located, located.ids),
                 "meta": call.meta(),
             }
@@ -165,9 +169,9 @@ class SempApi:
             return kind.describe(located.parent_values, ids)
 
         listed = [ids for ids in kind.store.list(located.parents) if asked.accepts(partial(described, ids))]
-        page = query.page(asked, listed)
+        page = query.page(asked, listed, len(listed))
         return {
-            "data": [asked.selected(names, described(ids)) for ids in page.rows],
+            "data": [_only(chosen, described(ids)) for ids in page.rows],
             "links": [self._config_links(call, located, ids) for ids in page.rows],
             "meta": self._paged(call, asked, page.total, page.cursor),
         }
@@ -189,14 +193,15 @@ class SempApi:
 
     # -- monitor
 
-    def _monitor(self, call: _Call) -> Values:
+    async def _monitor(self, call: _Call) -> Values:
         if call.request.method != "GET":
             raise invalid_path(f"{call.request.method} is not possible in the monitor interface")
         found = monitor.locate(self._broker, call.steps)
         if found is None:
             raise invalid_path(f"{call.request.path} is no path that is emulated")
         asked = query.parse(call.request.query)
-        asked.check_names(found.names)
+        asked.check_where(found.names)
+        chosen = asked.chosen(found.names)
 
         def sized(row: monitor.Row) -> Values:
             return {name: {"count": count} for name, count in row.collections.items()}
@@ -205,15 +210,16 @@ class SempApi:
             return {"uri": call.link((*call.steps[:-1], paths.Step(call.steps[-1].collection, row.identifiers)))}
 
         if found.wanted is not None:
-            row = next((row for row in found.rows if row.identifiers == found.wanted), None)
-            if row is None:
-                raise not_found(f"{found.label.removesuffix('s')} {','.join(found.wanted)} does not exist")
-            data = asked.selected(found.names, row.attributes())
+            row = found.found()
+            data = _only(chosen, row.attributes())
             return {"data": data, "collections": sized(row), "links": links(row), "meta": call.meta()}
-        rows = [row for row in found.rows if asked.accepts(row.attributes)]
-        page = query.page(asked, rows)
+        if asked.where:
+            accepted = await _accepted(asked, found.members)
+            page = query.page(asked, accepted, len(accepted))
+        else:
+            page = query.page(asked, found.members.rows(), found.members.size)
         return {
-            "data": [asked.selected(found.names, row.attributes()) for row in page.rows],
+            "data": [_only(chosen, row.attributes()) for row in page.rows],
             "collections": [sized(row) for row in page.rows],
             "links": [links(row) for row in page.rows],
             "meta": self._paged(call, asked, page.total, page.cursor),
@@ -245,6 +251,21 @@ class SempApi:
                 return
             await asyncio.sleep(0.001)
         raise SempError(2, "FAIL", "the change was made but the disk has not confirmed it")
+
+
+def _only(chosen: Container[str], attributes: Values) -> Values:
+    return {name: value for name, value in attributes.items() if name in chosen}
+
+
+async def _accepted(asked: query.Query, members: monitor.Members) -> list[monitor.Row]:
+    """Return the rows that ``where`` leaves, letting the clients' traffic in between: there may be a million."""
+    accepted: list[monitor.Row] = []
+    for number, row in enumerate(members.rows(), start=1):
+        if asked.accepts(row.attributes):
+            accepted.append(row)
+        if number % _ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return accepted
 
 
 def _json(status: int, content: Values) -> Response:

@@ -5,10 +5,10 @@ An attribute that the emulator does not keep is absent, as the document allows; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ..core.broker import Broker
 from ..core.client import Client
@@ -21,28 +21,46 @@ from .errors import not_found
 from .paths import Step
 
 Values = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object: its identifiers, how to read its attributes, and the sizes of the collections below it.
-
-    Attributes are read for the rows of a page only: a queue may have a million messages.
-    """
+    """One object: its identifiers, how to read its attributes, and the sizes of the collections below it."""
 
     identifiers: tuple[str, ...]
     attributes: Callable[[], Values]
-    collections: dict[str, int]
+    collections: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What a collection has, made as far as it is read: a queue may have a million messages.
+
+    ``rows`` goes over what is there when it is called; ``find`` returns one object by its identifier, or None.
+    """
+
+    size: int
+    rows: Callable[[], Iterator[Row]]
+    find: Callable[[str], Row | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A resolved path: all rows of the collection, the identifiers of the one asked for, every attribute's name."""
+    """A resolved path: the collection's members, the identifiers of the one asked for, every attribute's name."""
 
-    rows: tuple[Row, ...]
+    members: Members
     wanted: tuple[str, ...] | None
     names: frozenset[str]
     label: str
+
+    def found(self) -> Row:
+        """Return the one asked for. Raises SempError."""
+        assert self.wanted is not None  # noqa: S101 - the caller has looked
+        row = self.members.find(self.wanted[0]) if len(self.wanted) == 1 else None
+        if row is None:
+            raise not_found(f"{self.label.removesuffix('s')} {','.join(self.wanted)} does not exist")
+        return row
 
 
 def locate(broker: Broker, steps: tuple[Step, ...]) -> Collection | None:
@@ -52,9 +70,16 @@ def locate(broker: Broker, steps: tuple[Step, ...]) -> Collection | None:
     if reader is None or any(step.identifiers is None for step in steps[:-1]):
         return None
     parents = [step.identifiers[0] for step in steps[:-1] if step.identifiers]
-    rows = tuple(reader(broker, parents))
-    names = _NAMES[chain] | (frozenset(rows[0].attributes()) if rows else frozenset())
-    return Collection(rows, steps[-1].identifiers, names, chain[-1])
+    return Collection(reader(broker, parents), steps[-1].identifiers, _NAMES[chain], chain[-1])
+
+
+def named(objects: Mapping[str, T], row: Callable[[str, T], Row]) -> Members:
+    """Return the members of a collection that stands in the core by name."""
+
+    def find(name: str) -> Row | None:
+        return row(name, objects[name]) if name in objects else None
+
+    return Members(len(objects), lambda: (row(name, value) for name, value in list(objects.items())), find)
 
 
 def _vpn(broker: Broker, name: str) -> Vpn:
@@ -70,10 +95,11 @@ def _queue(broker: Broker, parents: list[str]) -> Queue:
     return vpn.queues[parents[1]]
 
 
-def _vpns(broker: Broker, _: list[str]) -> Iterable[Row]:
-    for vpn in broker.vpns.values():
-        sizes = {"clients": len(vpn.clients), "queues": len(vpn.queues)}
-        yield Row((vpn.name,), partial(_vpn_values, vpn), sizes)
+def _vpns(broker: Broker, _: list[str]) -> Members:
+    def row(name: str, vpn: Vpn) -> Row:
+        return Row((name,), partial(_vpn_values, vpn), {"clients": len(vpn.clients), "queues": len(vpn.queues)})
+
+    return named(broker.vpns, row)
 
 
 def _vpn_values(vpn: Vpn) -> Values:
@@ -85,11 +111,14 @@ def _vpn_values(vpn: Vpn) -> Values:
     }
 
 
-def _queues(broker: Broker, parents: list[str]) -> Iterable[Row]:
+def _queues(broker: Broker, parents: list[str]) -> Members:
     vpn = _vpn(broker, parents[0])
-    for queue in vpn.queues.values():
+
+    def row(name: str, queue: Queue) -> Row:
         sizes = {"msgs": len(queue), "subscriptions": len(queue.subscriptions), "txFlows": len(queue.flows)}
-        yield Row((queue.name,), partial(_queue_values, vpn, queue), sizes)
+        return Row((name,), partial(_queue_values, vpn, queue), sizes)
+
+    return named(vpn.queues, row)
 
 
 def _queue_values(vpn: Vpn, queue: Queue) -> Values:
@@ -107,17 +136,23 @@ def _queue_values(vpn: Vpn, queue: Queue) -> Values:
     )
 
 
-def _subscriptions(broker: Broker, parents: list[str]) -> Iterable[Row]:
+def _subscriptions(broker: Broker, parents: list[str]) -> Members:
     queue = _queue(broker, parents)
-    for subscription in queue.subscriptions:
-        values = {"msgVpnName": parents[0], "queueName": queue.name, "subscriptionTopic": subscription}
-        yield Row((subscription,), values.copy, {})
+
+    def row(topic: str, _: object) -> Row:
+        values = {"msgVpnName": parents[0], "queueName": queue.name, "subscriptionTopic": topic}
+        return Row((topic,), values.copy, {})
+
+    return named(queue.subscriptions, row)
 
 
-def _flows(broker: Broker, parents: list[str]) -> Iterable[Row]:
+def _flows(broker: Broker, parents: list[str]) -> Members:
     queue = _queue(broker, parents)
-    for flow in queue.flows:
-        yield Row((str(flow.number),), partial(_flow_values, parents[0], queue, flow), {})
+
+    def row(number: str, flow: ConsumerFlow) -> Row:
+        return Row((number,), partial(_flow_values, parents[0], queue, flow), {})
+
+    return named({str(flow.number): flow for flow in queue.flows}, row)
 
 
 def _flow_values(vpn: str, queue: Queue, flow: ConsumerFlow) -> Values:
@@ -137,10 +172,22 @@ def _flow_values(vpn: str, queue: Queue, flow: ConsumerFlow) -> Values:
     }
 
 
-def _messages(broker: Broker, parents: list[str]) -> Iterable[Row]:
+def _messages(broker: Broker, parents: list[str]) -> Members:
     queue = _queue(broker, parents)
-    for entry in queue.entries:
-        yield Row((str(entry.id),), partial(_message_values, parents[0], queue, entry), {})
+
+    def row(entry: Entry) -> Row:
+        return Row((str(entry.id),), partial(_message_values, parents[0], queue, entry), {})
+
+    def find(identifier: str) -> Row | None:
+        entry = queue.find(message_id(identifier))
+        return row(entry) if entry is not None else None
+
+    return Members(len(queue), lambda: (row(entry) for entry in list(queue.entries)), find)
+
+
+def message_id(identifier: str) -> int:
+    """Read a message's identifier; 0, which no message has, for what is none."""
+    return int(identifier) if identifier.isdecimal() and len(identifier) < 20 else 0
 
 
 def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
@@ -159,11 +206,14 @@ def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
     }
 
 
-def _clients(broker: Broker, parents: list[str]) -> Iterable[Row]:
+def _clients(broker: Broker, parents: list[str]) -> Members:
     vpn = _vpn(broker, parents[0])
-    for client in vpn.clients.values():
-        values = partial(_client_values, broker, vpn, client)
-        yield Row((client.name,), values, {"subscriptions": len(client.subscriptions)})
+
+    def row(name: str, client: Client) -> Row:
+        sizes = {"subscriptions": len(client.subscriptions)}
+        return Row((name,), partial(_client_values, broker, vpn, client), sizes)
+
+    return named(vpn.clients, row)
 
 
 def _client_values(broker: Broker, vpn: Vpn, client: Client) -> Values:
@@ -182,13 +232,16 @@ def _client_values(broker: Broker, vpn: Vpn, client: Client) -> Values:
     }
 
 
-def _client_subscriptions(broker: Broker, parents: list[str]) -> Iterable[Row]:
-    vpn = _vpn(broker, parents[0])
-    if parents[1] not in vpn.clients:
-        raise not_found(f"client {parents[1]} does not exist")
-    for subscription in vpn.clients[parents[1]].subscriptions:
-        values = {"msgVpnName": vpn.name, "clientName": parents[1], "subscriptionTopic": subscription}
-        yield Row((subscription,), values.copy, {})
+def _client_subscriptions(broker: Broker, parents: list[str]) -> Members:
+    vpn, name = _vpn(broker, parents[0]), parents[1]
+    if name not in vpn.clients:
+        raise not_found(f"client {name} does not exist")
+
+    def row(topic: str, _: object) -> Row:
+        values = {"msgVpnName": vpn.name, "clientName": name, "subscriptionTopic": topic}
+        return Row((topic,), values.copy, {})
+
+    return named(vpn.clients[name].subscriptions, row)
 
 
 def _camel(values: dict[str, int]) -> Values:
@@ -200,7 +253,7 @@ def _camel(values: dict[str, int]) -> Values:
     return named
 
 
-_READERS: Final[dict[tuple[str, ...], Callable[[Broker, list[str]], Iterable[Row]]]] = {
+_READERS: Final[dict[tuple[str, ...], Callable[[Broker, list[str]], Members]]] = {
     ("msgVpns",): _vpns,
     ("msgVpns", "queues"): _queues,
     ("msgVpns", "queues", "subscriptions"): _subscriptions,
@@ -209,13 +262,13 @@ _READERS: Final[dict[tuple[str, ...], Callable[[Broker, list[str]], Iterable[Row
     ("msgVpns", "clients"): _clients,
     ("msgVpns", "clients", "subscriptions"): _client_subscriptions,
 }
-#: Names that exist also where no row has shown them.
+#: Every attribute of the vendor's document, kept here or not.
 _NAMES: Final[dict[tuple[str, ...], frozenset[str]]] = {
-    ("msgVpns",): schema.MESSAGE_VPN.names | {"msgVpnName"},
-    ("msgVpns", "queues"): schema.QUEUE.names | {"msgVpnName", "queueName", "msgSpoolUsage", "txUnackedMsgCount"},
-    ("msgVpns", "queues", "subscriptions"): frozenset({"msgVpnName", "queueName", "subscriptionTopic"}),
-    ("msgVpns", "queues", "txFlows"): frozenset({"msgVpnName", "queueName", "flowId", "clientName", "activityState"}),
-    ("msgVpns", "queues", "msgs"): frozenset({"msgVpnName", "queueName", "msgId"}),
-    ("msgVpns", "clients"): frozenset({"msgVpnName", "clientName", "clientUsername"}),
-    ("msgVpns", "clients", "subscriptions"): frozenset({"msgVpnName", "clientName", "subscriptionTopic"}),
+    ("msgVpns",): schema.MESSAGE_VPN.names | schema.MESSAGE_VPN_STATE.names,
+    ("msgVpns", "queues"): schema.QUEUE.names | schema.QUEUE_STATE.names,
+    ("msgVpns", "queues", "subscriptions"): schema.QUEUE_SUBSCRIPTION.names,
+    ("msgVpns", "queues", "txFlows"): schema.QUEUE_FLOW.names,
+    ("msgVpns", "queues", "msgs"): schema.QUEUE_MESSAGE.names,
+    ("msgVpns", "clients"): schema.CLIENT.names,
+    ("msgVpns", "clients", "subscriptions"): schema.CLIENT_SUBSCRIPTION.names,
 }

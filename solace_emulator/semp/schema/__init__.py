@@ -5,6 +5,16 @@ from typing import Final
 from ...core.settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
 from . import acl_profile, client_profile, client_username, message_vpn, queue
 from .attribute import Attribute, Schema, snake_case
+from .monitored import (
+    CLIENT,
+    CLIENT_SUBSCRIPTION,
+    MESSAGE_VPN_STATE,
+    QUEUE_FLOW,
+    QUEUE_MESSAGE,
+    QUEUE_STATE,
+    QUEUE_SUBSCRIPTION,
+    Monitored,
+)
 
 MESSAGE_VPN: Final = Schema(VpnSettings, message_vpn.ATTRIBUTES, frozenset({("authenticationBasicType", "ldap")}))
 CLIENT_USERNAME: Final = Schema(UsernameSettings, client_username.ATTRIBUTES)
@@ -14,11 +24,19 @@ QUEUE: Final = Schema(QueueSettings, queue.ATTRIBUTES, frozenset({("maxMsgSpoolU
 
 __all__ = [
     "ACL_PROFILE",
+    "CLIENT",
     "CLIENT_PROFILE",
+    "CLIENT_SUBSCRIPTION",
     "CLIENT_USERNAME",
     "MESSAGE_VPN",
+    "MESSAGE_VPN_STATE",
     "QUEUE",
+    "QUEUE_FLOW",
+    "QUEUE_MESSAGE",
+    "QUEUE_STATE",
+    "QUEUE_SUBSCRIPTION",
     "Attribute",
+    "Monitored",
     "Schema",
     "snake_case",
 ]
