@@ -75,7 +75,9 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Turn:
+class Turn:
+    """One run of a campaign. Repetitions count from 1; ``CONTROL`` is the no-fault control run."""
+
     scenario: Scenario
     binding: Binding
     repetition: int
@@ -89,25 +91,27 @@ class _Turn:
 
     @property
     def kind(self) -> Literal["measured", "control"]:
+        """Of the run."""
         return "control" if self.repetition == CONTROL else "measured"
 
     @property
     def title(self) -> str:
+        """What people are told."""
         which = "control, no faults" if self.repetition == CONTROL else f"repetition {self.repetition}"
         return f"{self.scenario.name} on {self.binding}, {which}"
 
 
-def turns(campaign: Campaign) -> list[_Turn]:
+def turns(campaign: Campaign) -> list[Turn]:
     """Every run in order: control runs, then repetition by repetition with the bindings in turn (METHOD rule 10)."""
     plans = [(part, plan(part.scenario)) for part in campaign.parts]
     controls = [
-        _Turn(part.scenario, binding, CONTROL, without_faults(made), made.timeline)
+        Turn(part.scenario, binding, CONTROL, without_faults(made), made.timeline)
         for part, made in plans
         if made.timeline
         for binding in part.bindings
     ]
     repetitions = [
-        _Turn(part.scenario, binding, repetition, made, made.timeline)
+        Turn(part.scenario, binding, repetition, made, made.timeline)
         for repetition in range(1, max(part.repeat for part in campaign.parts) + 1)
         for part, made in plans
         if repetition <= part.repeat
@@ -125,53 +129,84 @@ def run_campaign(
         UsageError: a scenario and a binding do not fit.
         EnvironmentFailure: a broker cannot be started or reached, or results cannot be written.
     """
-    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     order = turns(campaign)
-    outcome = Outcome(folder=campaign.results / campaign.name / started, strict=strict)
-    controls: dict[tuple[str, str], str] = {}
-    refused: set[tuple[str, str]] = set()
-    with _Brokers(campaign, outcome.folder / "brokers", view) as brokers:
-        brokers.start(stop)
+    with Rounds(campaign, view, stop, evaluate, strict=strict) as rounds:
         for number, turn in enumerate(order, 1):
             if stop.requested.is_set():
                 break
-            if turn.pair in refused:
-                view.event(f"run {number}/{len(order)}: {turn.title}: left out, not supported")
-                continue
-            view.status = Status(run=turn.title, number=number, runs=len(order))
-            view.event(f"run {number}/{len(order)}: {turn.title}", style="bold")
-            folder = RunFolder.create(
-                campaign.results,
-                campaign=campaign.name,
-                started_utc=started,
-                scenario=turn.scenario.name,
-                binding=str(turn.binding),
-                repetition=turn.repetition,
-            )
-            sites = turn.binding.sites
-            request = RunRequest(
-                scenario=turn.scenario,
-                plan=turn.plan,
-                binding=str(turn.binding),
-                targets={site: campaign.targets[name] for site, name in sites.items()},
-                deployments={site: brokers.ready(name) for site, name in sites.items()},
-                campaign=campaign.name,
-                campaign_started_utc=started,
-                repetition=turn.repetition,
-                kind=turn.kind,
-                folder=folder,
-                timeline=turn.timeline,
-                control=controls.get(turn.pair),
-            )
-            document = run_once(request, view, stop, evaluate).document
-            outcome.runs.append(document)
-            if tells_what_is_usual(document):
-                controls[turn.pair] = document.run_id
-            if document.status == "not-supported":
-                refused.add(turn.pair)
-            _say_how_it_ended(view, document)
-    outcome.interrupted = stop.requested.is_set()
-    return outcome
+            rounds.carry_out(turn, number=number, of=len(order))
+    return rounds.outcome
+
+
+class Rounds:
+    """A campaign's runs, one after the other, on brokers that are kept between them.
+
+    On entry the brokers that are not running are started; on exit those are ended.
+    """
+
+    def __init__(
+        self, campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evaluate, *, strict: bool = False
+    ) -> None:
+        self._campaign, self._view, self._stop, self._evaluate = campaign, view, stop, evaluate
+        self._started_utc = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self.outcome = Outcome(folder=campaign.results / campaign.name / self._started_utc, strict=strict)
+        self._brokers = _Brokers(campaign, self.outcome.folder / "brokers", view)
+        self._controls: dict[tuple[str, str], str] = {}
+        self._refused: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Rounds:
+        self._brokers.__enter__()
+        try:
+            self._brokers.start(self._stop)
+        except BaseException:
+            self._brokers.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._brokers.__exit__()
+        self.outcome.interrupted = self._stop.requested.is_set()
+
+    def carry_out(self, turn: Turn, *, number: int, of: int) -> RunFolder | None:
+        """Make one run; returns its folder, None where the target was found not to support it before."""
+        view, campaign = self._view, self._campaign
+        place = f"run {number}/{of}: {turn.title}"
+        if turn.pair in self._refused:
+            view.event(f"{place}: left out, not supported")
+            return None
+        view.status = Status(run=turn.title, number=number, runs=of)
+        view.event(place, style="bold")
+        folder = RunFolder.create(
+            campaign.results,
+            campaign=campaign.name,
+            started_utc=self._started_utc,
+            scenario=turn.scenario.name,
+            binding=str(turn.binding),
+            repetition=turn.repetition,
+        )
+        sites = turn.binding.sites
+        request = RunRequest(
+            scenario=turn.scenario,
+            plan=turn.plan,
+            binding=str(turn.binding),
+            targets={site: campaign.targets[name] for site, name in sites.items()},
+            deployments={site: self._brokers.ready(name) for site, name in sites.items()},
+            campaign=campaign.name,
+            campaign_started_utc=self._started_utc,
+            repetition=turn.repetition,
+            kind=turn.kind,
+            folder=folder,
+            timeline=turn.timeline,
+            control=self._controls.get(turn.pair),
+        )
+        document = run_once(request, view, self._stop, self._evaluate).document
+        self.outcome.runs.append(document)
+        if tells_what_is_usual(document):
+            self._controls[turn.pair] = document.run_id
+        if document.status == "not-supported":
+            self._refused.add(turn.pair)
+        _say_how_it_ended(view, document)
+        return folder
 
 
 def tells_what_is_usual(document: RunDocument) -> bool:
