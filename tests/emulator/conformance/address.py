@@ -31,7 +31,7 @@ class Address:
     trust_store: Path | None = None
     health: str | None = None
     user: str = "admin"
-    password: str = "admin"  # noqa: S105 - what the vendor's container starts with
+    password: str = "admin"
     vpn: str | None = None
     platform: str = EMULATOR
     version: str = ""

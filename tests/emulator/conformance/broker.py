@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -26,7 +25,7 @@ OPEN_ACL: Final = {
     "publishTopicDefaultAction": "allow",
     "subscribeTopicDefaultAction": "allow",
 }
-PASSWORD: Final = "conformance"  # noqa: S105 - of users that live as long as a test
+PASSWORD: Final = "conformance"
 
 
 class Broker:
@@ -42,6 +41,7 @@ class Broker:
         self.moment_ms = 150 if address.emulated else 1500
         self._administrator = administrator
         self._made: list[str] = []
+        self._trusted: list[str] = []
         self._mark = uuid.uuid4().hex[:8]
         self.vpn = address.vpn or f"conformance-{self._mark}"
         if address.vpn is None:
@@ -56,16 +56,16 @@ class Broker:
     # -- SEMP
 
     def semp(
-        self, method: str, interface: str, path: str = "", body: dict[str, Any] | None = None, **query: str
+        self, method: str, interface: str, path: str = "", body: Mapping[str, Any] | None = None, **query: str
     ) -> httpx.Response:
         """Send a request about this message VPN; ``path`` follows the VPN's own."""
         return self.request(method, f"{interface}/msgVpns/{self.vpn}{path}", body, **query)
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str) -> httpx.Response:
         """Send any request; ``path`` begins with the interface."""
         return self._administrator.request(method, path, json=body, params=query or None)
 
-    def expect(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def expect(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send a request that has to succeed and return the answer."""
         response = self.request(method, path, body)
         assert response.status_code == httpx.codes.OK, f"{response.status_code}: {response.text}"
@@ -109,17 +109,29 @@ class Broker:
         self.expect("PATCH", f"config/msgVpns/{self.vpn}{path and '/' + path}", attributes)
 
     def user(
-        self, name: str, *, profile: dict[str, Any] | None = None, acl: dict[str, str] | None = None, **attributes: Any
+        self,
+        name: str,
+        *,
+        profile: Mapping[str, Any] | None = None,
+        acl: Mapping[str, str] | None = None,
+        **attributes: Any,
     ) -> str:
         """Create a client username with a client profile and an ACL profile of the same name, and return that.
 
         They allow everything unless ``profile`` changes it or ``acl`` says all of it.
         """
-        profile_name = self.make("clientProfiles", "clientProfileName", name, **_EVERYTHING | (profile or {}))
+        profile_name = self.make("clientProfiles", "clientProfileName", name, **_EVERYTHING | dict(profile or {}))
         acl_name = self.make("aclProfiles", "aclProfileName", name, **OPEN_ACL if acl is None else acl)
         profiles = {"clientProfileName": profile_name, "aclProfileName": acl_name}
         settings = {"enabled": True, "password": PASSWORD} | profiles | attributes
         return self.make("clientUsernames", "clientUsername", name, **settings)
+
+    def trust(self, authority: str) -> None:
+        """Have the whole broker trust a certificate authority (PEM) for clients, until the end of the test."""
+        name = f"conformance-{self._mark}"
+        body = {"certAuthorityName": name, "certContent": authority}
+        self.expect("POST", "config/clientCertAuthorities", body)
+        self._trusted.append(f"config/clientCertAuthorities/{name}")
 
     # -- what a test looks at
 
@@ -155,8 +167,15 @@ class Broker:
             for queue in self.read("config", "/queues", select="queueName", count="100"):
                 self._made.append(f"/queues/{quoted(queue['queueName'])}")
             self._made.insert(0, "")
-        for path in dict.fromkeys(reversed(self._made)):
-            assert eventually(partial(self._gone, path), self.patience), f"{self.vpn}{path} cannot be deleted"
+        for path in self._trusted:
+            self.expect("DELETE", path)
+        left = list(dict.fromkeys(reversed(self._made)))
+
+        def deleted() -> bool:
+            left[:] = [path for path in left if not self._gone(path)]  # one may have to wait for another that uses it
+            return not left
+
+        assert eventually(deleted, self.patience), f"message VPN {self.vpn}: these cannot be deleted: {left}"
 
     def _gone(self, path: str) -> bool:
         response = self.semp("DELETE", "config", path)

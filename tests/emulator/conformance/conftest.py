@@ -10,6 +10,7 @@ it fails on the emulator when it does not hold, and is written down as a differe
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.emulator.certificates import Authority
 from tests.emulator.conformance.address import Address, Unusable, add_options, given, identified
 from tests.emulator.conformance.broker import PASSWORD, Broker
 from tests.emulator.conformance.features import CLIENTS, FEATURES, misnamed
+from tests.emulator.conformance.relay import Relay
 from tests.emulator.conformance.summary import Observation, Outcome, Result, differences, matrix, settled
 from tests.emulator.process import running
 
@@ -58,7 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Name the broker under test."""
     address = config.stash[SHOWN].address
-    return address and f"conformance: {address.platform}, SEMP {address.version}, at {address.smf} and {address.semp}"
+    if address is None:
+        return None
+    return f"conformance: {address.platform}, SEMP {address.version}, at {address.smf} and {address.semp}"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -173,6 +177,13 @@ def connect(broker: Broker) -> Iterator[Callable[..., Any]]:
     yield connected
     for one in services:
         one.disconnect()
+
+
+@pytest.fixture
+def relay(broker: Broker) -> Iterator[Relay]:
+    """A relay in front of the broker."""
+    with closing(Relay(broker.address.smf)) as between:
+        yield between
 
 
 @pytest.fixture
