@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .core.broker import Broker
+from .crowd import KEEP_ALIVES_MISSED, LEAST_SILENCE_SECONDS, Crowd
 from .session import Session
 from .session.login import MAX_DIRECT_BYTES
 from .smf import FrameSplitter, ProtocolError
@@ -23,11 +24,22 @@ _LOG: Final = logging.getLogger(__name__)
 class Connection(asyncio.Protocol):
     """A :class:`~.session.wire.Wire` over an asyncio transport. Output is written once for each turn of the loop."""
 
-    def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop, on_end: "Callable[[Connection], None]") -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        loop: asyncio.AbstractEventLoop,
+        crowd: Crowd,
+        on_end: "Callable[[Connection], None]",
+    ) -> None:
         self.peer = ""
+        self.heard_at = loop.time()
         self.certificate_name: str | None = None
         self._loop = loop
+        self._crowd = crowd
         self._on_end = on_end
+        self._half = 0
+        self._silence_seconds: float | None = None
+        self._listening = True
         self._session = Session(broker, self)
         self._splitter = FrameSplitter(_FRAME_LIMIT_BEFORE_LOGIN)
         self._transport: asyncio.Transport | None = None
@@ -49,25 +61,36 @@ class Connection(asyncio.Protocol):
         _keep_alive(transport.get_extra_info("socket"))
         transport.set_write_buffer_limits(high=_READ_PAUSE_BYTES, low=256 * 1024)
         self._login_timer = self._loop.call_later(_LOGIN_SECONDS, self._login_overdue)
+        self._crowd.join(self)
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes. What is no SMF ends this connection and no other."""
         if self._closing:
             return
+        self.heard_at = self._loop.time()
         try:
-            for frame in self._splitter.feed(data):
+            frames = self._splitter.feed(data)
+            for frame in frames:
                 self._session.receive(frame)
         except ProtocolError as error:
             self.close(f"not SMF: {error}")
+            return
+        half = self._splitter.held
+        if half or self._half:
+            self._half = half
+            self._crowd.holds(self, half, anew=bool(frames))
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
         if self._transport is not None:
+            self._listening = False
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         if self._transport is not None and not self._closing:
+            self.heard_at = self._loop.time()
+            self._listening = True
             self._transport.resume_reading()
             self._session.drained()
 
@@ -81,7 +104,13 @@ class Connection(asyncio.Protocol):
         if self._login_timer is not None:
             self._login_timer.cancel()
         self._session.lost()
+        self._crowd.leave(self)
         self._on_end(self)
+
+    @property
+    def silence_seconds(self) -> float | None:
+        """How long the client may send nothing; None without keep-alives, or while it is not listened to itself."""
+        return self._silence_seconds if self._listening and not self._closing else None
 
     # -- Wire
 
@@ -114,14 +143,22 @@ class Connection(asyncio.Protocol):
         self._flush()
         if self._transport is not None:
             self._transport.pause_reading()
+            self._splitter = FrameSplitter(0)  # whatever it has sent is of no use any more
             self._loop.call_later(_CLOSING_SECONDS, self._transport.abort)
+        self._crowd.known(self)
+        self._crowd.holds(self, 0)
 
     def accept_large_frames(self) -> None:
         """The client is known: accept whole messages."""
         self._splitter.limit = _FRAME_LIMIT
+        self._crowd.known(self)
         if self._login_timer is not None:
             self._login_timer.cancel()
             self._login_timer = None
+
+    def expect_keep_alives(self, seconds: int) -> None:
+        """The client sends something every so many seconds; 0: it promises nothing."""
+        self._silence_seconds = max(KEEP_ALIVES_MISSED * seconds, LEAST_SILENCE_SECONDS) if seconds else None
 
     def abort(self) -> None:
         """Close without any delay: the process stops."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import ssl
 import time
 from typing import Final
@@ -12,10 +13,11 @@ from .connection import Connection
 from .core.broker import Broker
 from .core.log import decode
 from .core.recovery import RecoveryLog, recover
+from .crowd import Crowd
 from .datadir import DataDirectory
 from .failure import StartFailure
 from .health import Health
-from .http import HttpServer
+from .http import HEAD_BYTES, HttpServer
 from .journal.commit import GroupCommit
 from .journal.compaction import Compaction
 from .journal.files import Files
@@ -25,6 +27,10 @@ from .semp.api import SempApi
 
 ROUTER: Final = "emulator"
 _TICK_SECONDS: Final = 0.1
+_FILES_KEPT: Final = 400  # for the journal, REST clients, and connections that are being closed
+_MOST_FILES: Final = 65536
+_BACKLOG: Final = 512
+_HANDSHAKE_SECONDS: Final = 5.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -42,6 +48,7 @@ class Server:
         self.failed = False
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
+        self._crowd = Crowd(self._loop.time, most=_open_files() - _FILES_KEPT)
         self._listeners: list[asyncio.Server] = []
         self._work_scheduled = False
         self._health = Health()
@@ -105,19 +112,26 @@ class Server:
 
     async def _listen_smf(self, option: str, port: int, tls: ssl.SSLContext | None) -> str:
         def connect() -> Connection:
-            connection = Connection(self._broker, self._loop, self._connections.discard)
+            connection = Connection(self._broker, self._loop, self._crowd, self._connections.discard)
             self._connections.add(connection)
             return connection
 
         try:
-            listener = await self._loop.create_server(connect, self.options.host, port, ssl=tls, backlog=512)
+            listener = await self._loop.create_server(
+                connect,
+                self.options.host,
+                port,
+                ssl=tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls is not None else None,
+            )
         except OSError as error:
             raise self._port_taken(option, port, error) from error
         return self._listening(listener)
 
     async def _listen_http(self, option: str, port: int, server: HttpServer) -> str:
         try:
-            listener = await asyncio.start_server(server.serve, self.options.host, port)
+            listener = await asyncio.start_server(server.serve, self.options.host, port, limit=HEAD_BYTES)
         except OSError as error:
             raise self._port_taken(option, port, error) from error
         return self._listening(listener)
@@ -145,6 +159,7 @@ class Server:
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(_TICK_SECONDS, self._tick)
         self._broker.tick()
+        self._crowd.tick()
         try:
             self._compaction.step()
         except OSError as error:
@@ -180,6 +195,14 @@ class Server:
         self._health.server.close()
         await asyncio.sleep(0.05)
         self._directory.close()
+
+
+def _open_files() -> int:
+    """Let this process open as many files as it may, and return how many: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 def _tls_context(options: Options) -> ssl.SSLContext | None:

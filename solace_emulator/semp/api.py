@@ -51,7 +51,8 @@ class _Call:
     def body(self) -> Values:
         """The request's JSON object. Raises SempError."""
         try:
-            body = json.loads(self.request.body or b"{}")
+            body = json.loads(self.request.body or b"{}", parse_constant=_no_number)
+            json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except ValueError as error:
             raise parse_error(f"the body is no JSON: {error}") from None
         except RecursionError:
@@ -251,6 +252,10 @@ class SempApi:
                 return
             await asyncio.sleep(0.001)
         raise SempError(2, "FAIL", "the change was made but the disk has not confirmed it")
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def _only(chosen: Container[str], attributes: Values) -> Values:

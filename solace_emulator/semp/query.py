@@ -98,7 +98,10 @@ class Page(Generic[T]):
 
 def parse(raw: str) -> Query:
     """Parse a query string. Raises :class:`~.errors.SempError` (INVALID_PARAMETER)."""
-    given = dict(parse_qsl(raw, keep_blank_values=True))
+    try:
+        given = dict(parse_qsl(raw, keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise invalid_parameter("the query parameters are no percent-encoded UTF-8") from None
     for name in given:
         if name not in _KNOWN:
             raise invalid_parameter(f"{name} is not a valid query parameter")

@@ -91,6 +91,7 @@ class Session:
             return
         self._in = LoggedIn(self._broker, vpn, client, self._wire)
         self._wire.accept_large_frames()
+        self._wire.expect_keep_alives(frame.number(params.get(clientctrl.KEEP_ALIVE_INTERVAL)))
         _LOG.info("%s: logged in to %s as %s from %s", client.name, vpn.name, client.username, self._wire.peer)
         self._wire.send(frame.frame(frame.CLIENT_CTRL, tag + OK, login.answer(self._broker, vpn, client)))
 

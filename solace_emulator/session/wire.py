@@ -32,3 +32,7 @@ class Wire(Protocol):
     def accept_large_frames(self) -> None:
         """The client has logged in: frames up to the largest message may come now."""
         ...
+
+    def expect_keep_alives(self, seconds: int) -> None:
+        """The client has promised to send something every so many seconds; 0: it has promised nothing."""
+        ...

@@ -22,6 +22,7 @@ ROUTER_NAME: Final = 0x0C
 NO_LOCAL: Final = 0x0F
 AUTHENTICATION_SCHEME: Final = 0x11
 EXTENDED_CAPABILITIES: Final = 0x13
+KEEP_ALIVE_INTERVAL: Final = 0x18  # seconds, U32
 
 #: Values of AUTHENTICATION_SCHEME; absent means basic.
 BASIC: Final = 0

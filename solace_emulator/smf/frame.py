@@ -97,6 +97,11 @@ class FrameSplitter:
         self._held = bytearray()
         self._wanted = HEADER_LENGTH
 
+    @property
+    def held(self) -> int:
+        """Bytes held of a frame that is not whole."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that ``data`` completes. Raises :class:`ProtocolError` when the stream is unreadable."""
         held = self._held
