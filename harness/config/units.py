@@ -25,6 +25,8 @@ _BYTES: Mapping[str, int] = {
 }
 _PER_SECOND: Mapping[str, float] = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
 
+_LARGEST = 1e300
+"""Beyond this a float is soon infinite, and no message about it could be printed."""
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _QUANTITY = re.compile(rf"{_NUMBER}\s*([A-Za-zµ%]+)")
 _RATE = re.compile(rf"{_NUMBER}\s*/\s*([a-z]+)")
@@ -41,6 +43,8 @@ def _quantity(text: object, units: Mapping[str, float], pattern: re.Pattern[str]
     if found is None or found[2] not in units:
         raise ValueError(f"{forms}, not {text!r}")
     factor = units[found[2]]
+    if float(found[1]) * factor > _LARGEST:
+        raise ValueError(f"{text!r:.40} is too large to be meant")
     # 5 ms as 5 * 0.001 is 0.005 exactly, but 3 * 1e-6 is not 3e-06: dividing by the exact reciprocal is.
     return float(found[1]) * factor if factor >= 1 else float(found[1]) / round(1 / factor)
 
@@ -75,6 +79,8 @@ def parse_rate(text: object) -> float:
     found = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None or found[2] not in _PER_SECOND:
         raise ValueError(f"{RATE_FORMS}, not {text!r}")
+    if float(found[1]) > _LARGEST:
+        raise ValueError(f"{text!r:.40} is too large to be meant")
     return float(found[1]) / _PER_SECOND[found[2]]
 
 

@@ -19,7 +19,17 @@ GRID_NS = 200_000
 """Shortest pause between two passes: what falls due within it is sent together, which costs a third of the processor
 time of waking for each message and adds less than this to the lateness."""
 
-_LOOK_AHEAD = 4096  # messages whose intended times are computed together
+_LOOK_AHEAD = 4096  # numbers of the global schedule whose intended times are computed together
+_LEAST_AHEAD = 16
+
+
+def look_ahead(publishers: int) -> int:
+    """How many messages of one of so many publishers are computed together.
+
+    Its messages are that far apart in the global schedule, and random arrivals are drawn in blocks of that: a thousand
+    of them would hold the loop up for tens of milliseconds.
+    """
+    return max(_LEAST_AHEAD, _LOOK_AHEAD // publishers)
 
 
 class Schedule:
@@ -30,10 +40,13 @@ class Schedule:
     Args:
         intended_ns: int64 sequence numbers → absolute intended times (ns), never descending.
         count: number of messages.
+        ahead: messages whose times are computed together.
     """
 
-    def __init__(self, intended_ns: Callable[[NDArray[np.int64]], NDArray[np.int64]], count: int) -> None:
-        self._intended_ns, self.count = intended_ns, count
+    def __init__(
+        self, intended_ns: Callable[[NDArray[np.int64]], NDArray[np.int64]], count: int, ahead: int = _LOOK_AHEAD
+    ) -> None:
+        self._intended_ns, self.count, self._ahead = intended_ns, count, ahead
         self.position = 0
         self._first = 0
         self._times: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -61,7 +74,7 @@ class Schedule:
     def _look_ahead(self) -> None:
         if self.position >= self._first + len(self._times) and self.position < self.count:
             self._first = self.position
-            last = min(self.position + _LOOK_AHEAD, self.count)
+            last = min(self.position + self._ahead, self.count)
             self._times = self._intended_ns(np.arange(self.position, last, dtype=np.int64))
 
 

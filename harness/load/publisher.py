@@ -21,7 +21,7 @@ from crep.harness.brokers.contract import Batch, BulkPublisher
 from crep.harness.load.accounts import Accounts
 from crep.harness.load.background import HistoryWriter
 from crep.harness.load.meter import Meter
-from crep.harness.load.pacing import Schedule, handover_times, wait_until, wake_at
+from crep.harness.load.pacing import Schedule, handover_times, look_ahead, wait_until, wake_at
 from crep.harness.load.protocol import PublisherTask
 from crep.harness.load.pulse import Pulse, Tell
 from crep.harness.load.stamp import Rendered, Renderer
@@ -90,12 +90,15 @@ class PublisherEngine:
     ) -> None:
         self._plan, self._client, self._renderer, self._t0_ns = task.plan, client, renderer, t0_ns
         self._patience_ns = round((task.spec.reconnect_for_s + SETTLE_BEYOND_RECONNECT_S) * 1e9)
-        self._schedule = Schedule(self._intended_ns, task.plan.count)
-        self._clock_hand = Schedule(self._intended_ns, task.plan.count)  # passes without regard to what is handed over
+        ahead = look_ahead(task.plan.of)
+        self._schedule = Schedule(self._intended_ns, task.plan.count, ahead)
+        self._clock_hand = Schedule(
+            self._intended_ns, task.plan.count, ahead
+        )  # passes without regard to what is handed over
         self._meter = Meter(t0_ns)
         self._accounts = Accounts(task.plan.publisher, meter=self._meter, history=history, tell=tell)
         self._pulse = Pulse(self._meter, history, tell, client.events, before=self._bring_up_to_date)
-        self._block_length = max(1, min(_BLOCK_MESSAGES, _BLOCK_BYTES // task.plan.sizes.largest))
+        self._block_length = max(1, min(_BLOCK_MESSAGES, ahead, _BLOCK_BYTES // task.plan.sizes.largest))
         self._block = self._render(0)
         self._at = 0  # position in the block
 

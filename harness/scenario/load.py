@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crep.harness.config.yaml import Positions, Problem, attempt, parse_yaml, read_text, refuse
+from crep.harness.config.errors import UsageError
+from crep.harness.config.yaml import Loc, Positions, Problem, attempt, parse_yaml, read_text, refuse
+from crep.harness.scenario import vary
 from crep.harness.scenario.library import requirements
 from crep.harness.scenario.model import Definition, Scenario
 from crep.harness.scenario.params import Value, effective, substitute
+from crep.harness.scenario.recording import packed, read_arrivals
 from crep.harness.scenario.rules import check
 
 
@@ -23,15 +26,46 @@ def load_scenario(path: Path, params: Mapping[str, str] | None = None) -> Scenar
     return parse_scenario(read_text(path), path, params)
 
 
-def parse_scenario(text: str, path: Path, params: Mapping[str, str] | None = None) -> Scenario:
-    """As ``load_scenario``, of a text that is said to be in ``path`` (a run folder keeps its scenario's text)."""
+def load_variants(path: Path, params: Mapping[str, str] | None = None) -> tuple[Scenario, ...]:
+    """As ``load_scenario``, and with ``vary:`` one scenario for each value, all checked."""
+    text = read_text(path)
+    written = parse_scenario(text, path, params)
+    if written.definition.vary is None:
+        return (written,)
+    [(dimension, values)] = written.definition.vary.items()
+    return tuple(parse_scenario(text, path, params, varied=(dimension, str(value))) for value in values)
+
+
+def parse_scenario(
+    text: str,
+    path: Path,
+    params: Mapping[str, str] | None = None,
+    *,
+    varied: tuple[str, str] | None = None,
+    inputs: Path | None = None,
+) -> Scenario:
+    """As ``load_scenario``, of a text that is said to be in ``path`` (a run folder keeps its scenario's text).
+
+    Args:
+        text: the scenario.
+        path: for messages; other files that the scenario names lie beside it.
+        params: values instead of those under ``params:``.
+        varied: dimension and value of ``vary:`` that are meant; None: the scenario as it is written.
+        inputs: a run folder's copies of the other files, by their last names.
+    """
     data, positions = parse_yaml(text, path)
+    given = params or {}
+    refuse(vary.problems(data, given if varied is None else {}), positions, path)
+    if varied is not None:
+        _vary(data, varied, positions)
     declared = _declared(data)
-    values = effective(declared, params or {})
+    values = effective(declared, {name: value for name, value in given.items() if varied is None or name != varied[0]})
     problems = substitute(data, values, positions)
     definition, complaints = attempt(Definition, data)
     refuse(_without_echo(problems, complaints, positions), positions, path)
     assert definition is not None  # noqa: S101 - ``attempt`` gives a model or a problem
+    files, problems = _recordings(definition, path.parent, inputs)
+    refuse(problems, positions, path)
     refuse(check(definition, requirements()), positions, path)
     return Scenario(
         definition=definition,
@@ -39,7 +73,37 @@ def parse_scenario(text: str, path: Path, params: Mapping[str, str] | None = Non
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         file_name=path.name,
         params={name: str(value) for name, value in values.items()},
+        varied=varied,
+        files=files,
     )
+
+
+def _vary(data: dict[str, Any], varied: tuple[str, str], positions: Positions) -> None:
+    dimension, wanted = varied
+    found = vary.values_of(data)
+    values = [] if found is None or found[0] != dimension else [one for one in found[1] if str(one) == wanted]
+    if not values:
+        raise UsageError(f"the scenario does not vary {dimension} to {wanted}")
+    vary.put(data, dimension, values[0], positions)
+
+
+def _recordings(definition: Definition, folder: Path, inputs: Path | None) -> tuple[tuple[Path, ...], list[Problem]]:
+    """Read the recorded arrivals into the definition; the files, and what is wrong with them."""
+    files: dict[str, Path] = {}
+    problems = []
+    for entry, load in enumerate(definition.load):
+        name = load.rate.recorded
+        if name is None:
+            continue
+        loc: Loc = ("load", entry, "rate", "recorded")
+        file = folder / name if inputs is None else inputs / Path(name).name
+        if files.setdefault(file.name, file) != file:
+            problems.append(Problem(loc, f"another file is called {file.name} too; a run keeps both in one folder"))
+        try:
+            definition.recordings[name] = packed(read_arrivals(file))
+        except UsageError as error:
+            problems.append(Problem(loc, error.message))
+    return tuple(files.values()), problems
 
 
 def _declared(data: Mapping[str, Any]) -> dict[str, Value]:

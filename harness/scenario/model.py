@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PrivateAttr,
     Tag,
     WithJsonSchema,
     model_validator,
@@ -28,6 +30,7 @@ from pydantic_core import CoreSchema, core_schema
 from crep.harness.brokers.contract import Guarantee, Share, Sync
 from crep.harness.config.units import QUANTITY_KEY, Duration, PositiveDuration, Rate, Size
 from crep.harness.config.units import Share as Fraction
+from crep.harness.scenario.assignment import parse_skew
 from crep.harness.scenario.topics import check_filter, expand
 
 DEFAULT_SITE = "bus"
@@ -145,6 +148,19 @@ def _form(value: object) -> str:
 Template = Annotated[str, AfterValidator(lambda text: expand(text) and text)]
 
 
+class Keys(_Part):
+    """How many keys, and how unequally they are used."""
+
+    count: Count
+    skew: Annotated[str, AfterValidator(lambda text: parse_skew(text) and text)] = Field(
+        description="zipf S: of its own keys a publisher uses the j-th in proportion to 1 / j^S, for example zipf 1.1"
+    )
+
+
+def _count_or_mapping(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict | Keys) else "<count>"
+
+
 class Channel(_Part):
     """Where messages go: a topic space at a site, and the readers of it."""
 
@@ -152,10 +168,25 @@ class Channel(_Part):
     topics: Annotated[
         Annotated[Template, Tag("<text>")] | Annotated[list[Template], Tag("<list>")], Discriminator(_form)
     ] = Field(description="topic templates: levels by '/', values of a level as {name:first,second}")
-    keys: Count = Field(description="message keys; key k belongs to publisher k modulo the number of publishers")
+    keys: Annotated[
+        Annotated[Count, Tag("<count>")] | Annotated[Keys, Tag("<mapping>")], Discriminator(_count_or_mapping)
+    ] = Field(
+        description="message keys; key k belongs to publisher k modulo the number of publishers. A number: "
+        "all are used equally"
+    )
     readers: dict[Name, Reader] = Field(min_length=1, description="who reads the channel")
     dead_letters: Annotated[DeadLetters | None, NOT_YET] = Field(None, description="when a message is given up")
     via: Annotated[str | None, NOT_YET] = Field(None, description="file of the bridge that fills the channel")
+
+    @property
+    def key_count(self) -> int:
+        """Number of keys."""
+        return self.keys if isinstance(self.keys, int) else self.keys.count
+
+    @property
+    def key_skew(self) -> float:
+        """Exponent of Zipf's law; 0: all keys are used equally."""
+        return 0.0 if isinstance(self.keys, int) else parse_skew(self.keys.skew)
 
     @property
     def concrete_topics(self) -> tuple[str, ...]:
@@ -224,26 +255,56 @@ class Burst(_Part):
     times: Count = Field(1, description="how many")
 
 
+class Sine(_Part):
+    """A rate that swings as a sine wave, like the load of a day; it begins at its lowest."""
+
+    sine: Rate = Field(description="the highest rate")
+    from_: Rate | None = Field(None, alias="from", description="the lowest rate; default the one before")
+    period: PositiveDuration = Field(description="from one lowest rate to the next")
+    for_: PositiveDuration | None = Field(None, alias="for", description="default one period")
+
+
 def _segment(value: object) -> str | None:
     words = value if isinstance(value, dict) else ()
-    return next((f"<{word}>" for word in ("hold", "ramp", "burst") if word in words), None)
+    return next((f"<{word}>" for word in ("hold", "ramp", "burst", "sine") if word in words), None)
 
 
 SegmentPart = Annotated[
-    Annotated[Hold, Tag("<hold>")] | Annotated[Ramp, Tag("<ramp>")] | Annotated[Burst, Tag("<burst>")],
+    Annotated[Hold, Tag("<hold>")]
+    | Annotated[Ramp, Tag("<ramp>")]
+    | Annotated[Burst, Tag("<burst>")]
+    | Annotated[Sine, Tag("<sine>")],
     Discriminator(
         _segment,
         custom_error_type="segment",
-        custom_error_message="is no part of a profile; write {hold: 2000/s, for: 30 s}, {ramp: 5000/s, over: 10 s} or "
-        "{burst: 9000/s, for: 1 s, every: 5 s, times: 3}",
+        custom_error_message="is no part of a profile; write {hold: 2000/s, for: 30 s}, {ramp: 5000/s, over: 10 s}, "
+        "{burst: 9000/s, for: 1 s, every: 5 s, times: 3} or {sine: 5000/s, from: 1000/s, period: 60 s}",
     ),
 ]
 
 
 class RateProfile(_Part):
-    """The load profile."""
+    """The load profile: how many messages are meant to be sent when, over all publishers of the entry."""
 
-    total: list[SegmentPart] = Field(min_length=1, description="over all publishers of the entry, part after part")
+    total: list[SegmentPart] | None = Field(None, min_length=1, description="parts, one after the other")
+    recorded: str | None = Field(
+        None,
+        description="instead of `total`: a file of arrivals, one time in seconds a line, that are sent again as they "
+        "came; its path is relative to the scenario",
+    )
+    arrivals: Literal["even", "poisson"] = Field(
+        "even",
+        description="even: at equal distances; poisson: at random, as from many independent clients, with the profile "
+        "as mean rate (the seed fixes them)",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_profile(self) -> RateProfile:
+        if (self.total is None) == (self.recorded is None):
+            raise ValueError("needs either 'total' or 'recorded'")
+        if self.recorded is not None and self.arrivals != "even":
+            raise ValueError("recorded arrivals are sent as they came: take out 'arrivals', or write 'total'")
+        return self
 
 
 class Load(_Part):
@@ -269,6 +330,15 @@ class KillBroker(_Part):
     restart_after: PositiveDuration | None = Field(None, description="default: it stays down")
 
 
+class PauseReader(_Part):
+    """Let all members of a reader stop reading, and go on later: a backlog builds and is drained under load."""
+
+    do: Literal["pause-reader"]
+    at: Duration = Field(description="time from the first measured message")
+    reader: str = Field(description="a reader, or channel.reader")
+    resume_after: PositiveDuration
+
+
 class Scale(_Part):
     """Change the number of a reader's members."""
 
@@ -287,7 +357,7 @@ class Replay(_Part):
     archive: str
 
 
-Action = Annotated[KillBroker | Scale | Replay, Field(discriminator="do")]
+Action = Annotated[KillBroker | PauseReader | Scale | Replay, Field(discriminator="do")]
 
 
 class Reconnect(_Part):
@@ -353,13 +423,38 @@ class Definition(_Part):
     timeline: list[Action] = Field(default_factory=list, description="what is done to the brokers, and when")
     measure: Measure = Measure.model_validate({})
     expect: list[Expect] = Field(default_factory=list, description="thresholds: see the list of metrics")
-    vary: Annotated[dict[str, list[Any]] | None, NOT_YET] = Field(None, description="one dimension and its values")
+    vary: dict[str, Annotated[list[Scalar], Field(min_length=2)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="one dimension and its values, each run as a scenario of its own: a parameter's name, or the path "
+        "of a key (`message.size` is that of every load entry)",
+    )
     users: Annotated[SideUsers | None, NOT_YET] = None
     tls: Annotated[SideTls | None, NOT_YET] = None
+    _recordings: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def recordings(self) -> dict[str, str]:
+        """Recorded arrivals: file as the scenario names it → packed times (``recording``). ``load`` fills it."""
+        return self._recordings
 
     def site_of(self, channel: str) -> str:
         """The site of a channel."""
         return self.channels[channel].site or self.sites[0]
+
+
+def logical_readers(definition: Definition) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Channel → reader as written → logical readers: with ``share: all`` each member is a reader of its own."""
+    return {
+        channel: {
+            name: tuple(f"{name}-{member}" for member in range(1, reader.members + 1))
+            if reader.share == "all" and reader.members > 1
+            else (name,)
+            for name, reader in content.readers.items()
+        }
+        for channel, content in definition.channels.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -371,6 +466,13 @@ class Scenario:
     sha256: str  # of the text, hexadecimal
     file_name: str  # without its folder
     params: dict[str, str]  # every parameter with the value that was used
+    varied: tuple[str, str] | None = None  # dimension and value of this one of several
+    files: tuple[Path, ...] = ()  # what it reads beside itself, which a run keeps a copy of
+
+    @property
+    def label(self) -> str:
+        """``name`` or ``name@value``: what the run folder is called."""
+        return self.name if self.varied is None else f"{self.name}@{self.varied[1]}"
 
     @property
     def name(self) -> str:

@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.expectation import Expectation
-from crep.harness.scenario.model import Definition, KillBroker, Scenario
-from crep.harness.scenario.profile import Profile, Segment
-from crep.harness.scenario.rules import event_site, expectations, leader_of, logical_readers, measured_s, profile_of
+from crep.harness.scenario.load_rules import measured_s, profile_of
+from crep.harness.scenario.model import Definition, PauseReader, Scenario, logical_readers
+from crep.harness.scenario.recording import Schedule, schedule_from_json
+from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
+from crep.harness.scenario.timeline_rules import actions, event_site, leader_of, paused
 from crep.harness.scenario.topics import selection
 
 Carrier = Literal["payload", "property"]
@@ -41,7 +43,7 @@ class PublisherPlan:
     of: int  # how many the load entry has
     guaranteed: bool
     seed: int
-    profile: Profile  # of the whole load entry
+    profile: Schedule  # of the whole load entry
     assignment: Assignment  # knows the publisher's place among all publishers of the channel
     sizes: Sizes
 
@@ -88,7 +90,7 @@ class PublisherPlan:
         return cls(
             **data
             | {
-                "profile": Profile.from_json(data["profile"]),
+                "profile": schedule_from_json(data["profile"]),
                 "assignment": Assignment.from_json(data["assignment"]),
                 "sizes": Sizes.from_json(data["sizes"]),
             }
@@ -99,7 +101,8 @@ class PublisherPlan:
 class TimelineEvent:
     """Something that is done at a declared time (seconds relative to t0).
 
-    The node is given by name, as the leader of a channel, or not at all (the site's only node).
+    The node is given by name, as the leader of a channel, or not at all (the site's only node). What is done to a
+    reader names its channel and its name as written, and no node.
     """
 
     index: int
@@ -109,6 +112,8 @@ class TimelineEvent:
     node: str | None = None
     leader_of: str | None = None
     restart_after_s: float | None = None
+    channel: str | None = None
+    readers: tuple[str, ...] = ()  # logical ones
 
     @property
     def ends_s(self) -> float:
@@ -152,11 +157,9 @@ def without_faults(original: Plan) -> Plan:
     between.
     """
     measured_s = max(CONTROL_AT_LEAST_S, min(original.measured_s, CONTROL_AT_MOST_S))
-
-    def held(profile: Profile) -> Profile:
-        return Profile((Segment(profile.first_rate, profile.first_rate, measured_s),), profile.warm_up_s)
-
-    publishers = tuple(replace(publisher, profile=held(publisher.profile)) for publisher in original.publishers)
+    publishers = tuple(
+        replace(publisher, profile=publisher.profile.held(measured_s)) for publisher in original.publishers
+    )
     return replace(original, publishers=publishers, timeline=(), expectations=(), measured_s=measured_s)
 
 
@@ -203,7 +206,7 @@ def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
         for logical in logical_readers(definition)[name][written]
     ]
     durability = Durability(definition.durability.copies, definition.durability.sync)
-    return ChannelSpec(name, channel.concrete_topics, channel.keys, tuple(readers), durability)
+    return ChannelSpec(name, channel.concrete_topics, channel.key_count, tuple(readers), durability)
 
 
 def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Iterator[PublisherPlan]:
@@ -213,7 +216,7 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
     placed = Counter[str]()
     numbers = count()
     for entry, load in enumerate(definition.load):
-        profile = profile_of(load, definition.measure.warm_up)
+        profile = profile_of(definition, entry)
         for index in range(load.publishers):
             channel = channels[load.to]
             assignment = Assignment(
@@ -222,6 +225,7 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
                 publishers=of_channel[load.to],
                 keys=channel.keys,
                 topics=len(channel.topics),
+                skew=definition.channels[load.to].key_skew,
             )
             placed[load.to] += 1
             yield PublisherPlan(
@@ -241,8 +245,19 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
 
 def _timeline(definition: Definition) -> Iterator[TimelineEvent]:
     """Events in the order of their times, numbered in that order."""
-    kills = [event for event in definition.timeline if isinstance(event, KillBroker)]
-    for index, event in enumerate(sorted(kills, key=lambda event: event.at)):
+    for index, event in enumerate(sorted(actions(definition), key=lambda event: event.at)):
+        if isinstance(event, PauseReader):
+            channel, readers = paused(event, definition)
+            yield TimelineEvent(
+                index=index,
+                at_s=event.at,
+                action=event.do,
+                site=definition.site_of(channel),
+                restart_after_s=event.resume_after,
+                channel=channel,
+                readers=readers,
+            )
+            continue
         leader = leader_of(event.node)
         yield TimelineEvent(
             index=index,

@@ -1,7 +1,8 @@
 """Neutral topics: what a template stands for, and which topics a filter selects.
 
-A topic is a path of levels: ``orders/eu/new``. A template gives values for levels: ``orders/{region:eu,us}/{n:1,2}``.
-A filter has ``*`` for exactly one level and ``>`` at the end for one or more; adapters translate it.
+A topic is a path of levels: ``orders/eu/new``. A template gives values for levels: ``orders/{region:eu,us}/{n:1,2}``,
+or a range of numbers: ``{device:1..2000}``. A filter has ``*`` for exactly one level and ``>`` at the end for one or
+more; adapters translate it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from crep.harness.brokers.topics import topic_matches
 MOST_TOPICS = 10_000
 LONGEST_TOPIC = 200  # bytes: the systems stop at 249 or 250, and adapters put the run's name in front
 _LEVEL = re.compile(r"[A-Za-z0-9_.-]+")
+_RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
 _VALUES = re.compile(r"\{([a-z][a-z0-9_-]*):([^{}]*)\}")
 
 
@@ -42,11 +44,18 @@ def expand(template: str) -> tuple[str, ...]:
 def _choices(level: str, template: str) -> list[str]:
     named = _VALUES.fullmatch(level)
     values = [value.strip() for value in named[2].split(",")] if named else [level]
+    if named and (bounds := _RANGE.fullmatch(named[2].strip())):
+        first, last = int(bounds[1]), int(bounds[2])
+        if not 0 < last - first < MOST_TOPICS:
+            raise ValueError(
+                f"level {level!r} of topic {template!r}: a range goes up, by at most {MOST_TOPICS:,} values"
+            )
+        values = [str(number) for number in range(first, last + 1)]
     for value in values:
         if not _LEVEL.fullmatch(value):
             raise ValueError(
                 f"level {level!r} of topic {template!r} is not understood; write letters, digits, '_', '-', '.', "
-                "or values as {name:first,second}"
+                "or values as {name:first,second} or {name:1..100}"
             )
     if len(set(values)) < len(values):
         raise ValueError(f"level {level!r} of topic {template!r} has the same value twice")

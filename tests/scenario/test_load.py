@@ -60,7 +60,7 @@ def test_a_good_scenario_carries_its_source(written: Callable[..., Path]) -> Non
         ("at: 8 s", "at: 8", "16:10: timeline[0].at: a duration needs a number and a unit"),
         ("restart_after: 1 s", "restart_after: 12 s", "16:71: timeline[0].restart_after: the broker would start again"),
         (", restart_after: 1 s", "", "16:19: timeline[0].do: with one copy of each message, all is lost"),
-        ("kill-broker", "kil-broker", "16:5: timeline[0]: 'kil-broker' is not one of kill-broker, scale, replay; did"),
+        ("kill-broker", "kil-broker", "16:5: timeline[0]: 'kil-broker' is not one of kill-broker, pause-reader, scale"),
         ("leader-of orders", "leader-of order", "16:38: timeline[0].node: there is no channel 'order'; did you mean"),
         ("leader-of orders", "the leader", "16:38: timeline[0].node: 'the leader' is not understood"),
         (EVENT, f"{EVENT}\n  - {EVENT}".replace("8 s", "8.5 s", 1), "is still down then"),
@@ -102,7 +102,6 @@ def test_a_mistake_is_told_at_its_place(refusal: Refusal, old: str, new: str, li
         ("{size: 1 KiB}", "{size: 1 KiB, file: a.json}", "load[0].message.file"),
         (EVENT, "{at: 8 s, do: scale, reader: billing, to: 8}", "timeline[0].do"),
         (EVENT, "{at: 8 s, do: replay, reader: billing, archive: a}", "timeline[0].do"),
-        ("expect:", "vary: {message.size: [100 B, 1 KiB]}\nexpect:", "vary"),
         ("expect:", "users: {publishers: a}\nexpect:", "users"),
         ("expect:", "tls: {readers: true}\nexpect:", "tls"),
     ],
@@ -111,6 +110,102 @@ def test_what_a_later_version_brings_is_spelled_and_refused(refusal: Refusal, ol
     (line,) = refusal((old, new))
     assert f"{key}: " in line
     assert "not available yet" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "params: {rate: 100/s}",
+            "params: {rate: 1000000000000000/s}",
+            "1000000000000000/s is no rate that can be sent",
+        ),
+        ("for: 20 s", "for: 87600 h", "load[0].rate.total[0].for: 87600 h is longer than a run can be"),
+        ("for: 20 s}]", "for: 700 h}, {hold: 1/s, for: 700 h}]", "the parts last 1400 h together"),
+        (
+            "{hold: $rate, for: 20 s}",
+            "{hold: $rate, for: 9 s}, {hold: 5000000/s, for: 700 h}",
+            "12,600,000,001,100 mes",
+        ),
+        (
+            "{size: 1 KiB}, rate: {total: [{hold: $rate, for: 20 s}",
+            "{size: 10 MB}, rate: {total: [{hold: $rate, for: 9 s}, {hold: 9000/s, for: 9 s}",
+            "90 GB in a second",
+        ),
+        (
+            "keys: 20",
+            "keys: 100000000",
+            "8:11: channels.orders.keys: 100,000,000 keys need more memory than clients have",
+        ),
+        ("keys: 20", "keys: {count: 1000000, skew: zipf 1.5}", "channels.orders.keys.skew: of 500,000 keys with 'zipf"),
+        (
+            "keys: 20",
+            "keys: {count: 20, skew: pareto 2}",
+            "channels.orders.keys.skew: 'pareto 2' is not understood; write",
+        ),
+        ("keys: 20", "keys: {count: 20}", "channels.orders.keys.skew: is missing"),
+        (
+            "members: 3",
+            "members: 2001",
+            "1 publishers and 2,005 members of readers are 2,006 clients; each is a process",
+        ),
+        ("{size: 1 KiB}", f"{{size: {'9' * 400} B}}", "is too large to be meant"),
+        ("hold: $rate", f"hold: {'9' * 400}/s", "is too large to be meant"),
+        ("for: 20 s}", f"for: {'9' * 400} s}}", "is too large to be meant"),
+        (
+            "{hold: $rate, for: 20 s}",
+            "{hold: $rate, for: 9 s}, {burst: 900/s, for: 1 s, times: 10001}",
+            "10,000 bursts",
+        ),
+        ("measure: {", "measure: {drain: 9000 h, ", "measure.drain: 9000 h is longer than a run can be; write at most"),
+    ],
+)
+def test_what_no_machine_could_do_is_refused_with_a_reason(refusal: Refusal, old: str, new: str, line: str) -> None:
+    said = refusal((old, new), *((("publishers: 2", "publishers: 1"),) if "members" in old else ()))
+    assert any(line in one for one in said), said
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("{sine: 500/s, period: 5 s}", "load[0].rate.total[0]: a sine wave at the beginning needs 'from', its lowest"),
+        ("{hold: 900/s, for: 20 s}, {sine: 500/s, period: 5 s}", "900/s is not below 500/s; give 'from'"),
+        ("{sine: 500/s, from: 9/s}", "load[0].rate.total[0].period: is missing"),
+    ],
+)
+def test_a_wave_needs_room_to_swing(refusal: Refusal, part: str, line: str) -> None:
+    said = refusal(("{hold: $rate, for: 20 s}", part), ("params: {rate: 100/s}\n", ""))
+    assert line in said[0]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "line"),
+    [
+        (None, "load[0].rate.recorded: {folder}/arrivals.txt: there is no such file"),
+        ("0\n1.5\nsoon\n", "load[0].rate.recorded: {folder}/arrivals.txt:3:1: 'soon' is no time; write seconds from"),
+        ("0\n1.5\n1.4\n", "load[0].rate.recorded: {folder}/arrivals.txt:3:1: 1.4 is earlier than the line before"),
+        ("# nothing\n\n", "load[0].rate.recorded: {folder}/arrivals.txt: holds no arrival; write one time"),
+        ("0\n99999999\n", "load[0].rate.recorded: {folder}/arrivals.txt: lasts 99,999,999 s; at most 31 days"),
+        ("0\nnan\n", "load[0].rate.recorded: {folder}/arrivals.txt:2:1: 'nan' is no time"),
+    ],
+)
+def test_a_bad_arrival_file_is_told_where_it_is_named(
+    refusal: Refusal, tmp_path: Path, recorded: str | None, line: str
+) -> None:
+    if recorded is not None:
+        (tmp_path / "arrivals.txt").write_text(recorded)
+    change = ("{total: [{hold: $rate, for: 20 s}]}", "{recorded: arrivals.txt}")
+    (said,) = refusal(change, ("params: {rate: 100/s}\n", ""))
+    assert line.format(folder=tmp_path) in said
+    assert said.startswith("13:")
+
+
+def test_a_profile_is_either_written_or_recorded(refusal: Refusal) -> None:
+    both = ("{total: [", "{recorded: a.txt, total: [")
+    assert refusal(both) == ["14:57: load[0].rate: needs either 'total' or 'recorded'"]
+    poisson = ("{total: [{hold: $rate, for: 20 s}]}", "{recorded: a.txt, arrivals: poisson}")
+    (said,) = refusal(poisson, ("params: {rate: 100/s}\n", ""))
+    assert "recorded arrivals are sent as they came" in said
 
 
 def test_a_key_of_a_later_version_is_checked_as_written(refusal: Refusal) -> None:
@@ -155,7 +250,7 @@ def test_a_fault_expectation_without_a_fault_is_refused(refusal: Refusal) -> Non
 
 class TestParameters:
     def test_a_given_value_replaces_the_declared_one(self, scenario: Good) -> None:
-        assert scenario(rate="500/s").definition.load[0].rate.total[0].hold == 500  # type: ignore[union-attr]
+        assert scenario(rate="500/s").definition.load[0].rate.total[0].hold == 500  # type: ignore[index,union-attr]
 
     def test_a_number_keeps_its_type(self, scenario: Good) -> None:
         changes = (("{rate: 100/s}", "{rate: 100/s, clients: 4}"), ("publishers: 2", "publishers: $clients"))

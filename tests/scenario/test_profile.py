@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crep.harness.scenario.profile import Profile, Segment, burst, hold, ramp
+from crep.harness.scenario.profile import Profile, Segment, Wave, burst, hold, kepler, ramp
 
 rates = st.floats(0.5, 5_000)
 segments = st.builds(Segment, rates, rates, st.floats(0.01, 20))
@@ -99,3 +101,57 @@ def test_a_profile_survives_its_way_to_the_engine(profile: Profile) -> None:
 def test_a_rate_or_duration_of_zero_is_refused(numbers: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         Segment(*numbers)
+
+
+waves = st.builds(
+    lambda low, swing, period, duration: Wave(low, low + swing, period, duration),
+    st.floats(0.5, 2_000),
+    st.floats(0.5, 5_000),
+    st.floats(0.1, 100),
+    st.floats(0.1, 50),
+)
+
+
+@given(waves, st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_a_waves_time_is_where_its_integral_reaches_the_number(wave: Wave, share: float) -> None:
+    messages = wave.messages * share
+    at_s = float(wave.time_of(np.array([messages]))[0])
+    angle = 2 * np.pi * at_s / wave.period_s
+    swing = (wave.high - wave.low) / 2 * np.sin(angle) * wave.period_s / (2 * np.pi)
+    assert (wave.low + wave.high) / 2 * at_s - swing == pytest.approx(messages, abs=1e-6, rel=1e-9)
+    assert -1e-9 <= at_s <= wave.duration_s + 1e-9
+
+
+@given(st.floats(0, 0.999_999), st.lists(st.floats(0, 1_000), min_size=1, max_size=50))
+@settings(max_examples=100, deadline=None)
+def test_kepler_is_solved_for_each_element_by_itself(eccentricity: float, means: list[float]) -> None:
+    solved = kepler(np.array(means), eccentricity)
+    assert solved - eccentricity * np.sin(solved) == pytest.approx(np.array(means), abs=1e-9, rel=1e-12)
+    assert solved.tolist() == [float(kepler(np.array([mean]), eccentricity)[0]) for mean in means]
+
+
+def test_a_wave_begins_low_and_is_high_after_half_a_period() -> None:
+    profile = Profile((Wave(100, 900, 10, 20),), warm_up_s=1)
+    assert profile.rate_at([0, 5, 10, 15]).tolist() == pytest.approx([100, 900, 100, 900])
+    assert (profile.count, profile.warm_up_count) == (10_100, 100)
+    times = profile.intended_ns(np.arange(profile.count))
+    assert (np.diff(times) >= 0).all()
+    per_second = np.bincount(times[100:] // 1_000_000_000)
+    assert per_second.argmax() in (4, 5, 14, 15)
+    assert not profile.constant
+    assert profile.held(12).constant
+
+
+@given(st.builds(Profile, st.lists(segments | waves, min_size=1, max_size=4).map(tuple), st.floats(0, 5)), st.data())
+@settings(max_examples=40, deadline=None)
+def test_publishers_together_send_the_global_schedule_exactly(profile: Profile, data: st.DataObject) -> None:
+    """Whatever the profile and the arrivals: message i of publisher p of P is number i·P + p."""
+    publishers = data.draw(st.integers(1, 9))
+    poisson = data.draw(st.none() | st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 3)))
+    profile = Profile(profile.segments, profile.warm_up_s, poisson)
+    count = min(profile.count, 5_000)
+    parts = [profile.intended_ns(np.arange(p, count, publishers)) for p in range(publishers)]
+    union = np.sort(np.concatenate(parts))
+    assert union.tolist() == profile.intended_ns(np.arange(count)).tolist()
+    assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile

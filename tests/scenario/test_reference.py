@@ -31,9 +31,9 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
 
 def test_the_schema_is_plain_json_and_takes_a_parameter_for_every_plain_value() -> None:
     schema = json.loads(json.dumps(json_schema()))
-    keys = schema["$defs"]["Channel"]["properties"]["keys"]
+    keys = schema["$defs"]["Load"]["properties"]["publishers"]
     assert [choice["type"] for choice in keys["anyOf"]] == ["integer", "string"]
-    assert re.match(keys["anyOf"][1]["pattern"], "$keys")
+    assert re.match(keys["anyOf"][1]["pattern"], "$publishers")
 
 
 def test_defaults_in_the_schema_are_written_as_in_a_file() -> None:
