@@ -74,7 +74,7 @@ class Broker:
 
     def read(self, interface: str, path: str = "", **query: str) -> Any:
         """Return the data of an object or collection of this message VPN."""
-        response = self.semp("GET", interface, path, **query)
+        response = self.semp("GET", interface, path, None, **query)
         assert response.status_code == httpx.codes.OK, f"{response.status_code}: {response.text}"
         return response.json()["data"]
 

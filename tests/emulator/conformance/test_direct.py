@@ -116,7 +116,7 @@ def test_topics_of_250_bytes_and_of_as_many_levels_as_these_allow_arrive(connect
 
 
 @feature("direct: topic limits")
-@pytest.mark.parametrize("topic", ["x" * 251, "é" * 126, "a//b", "/a", "a/"])
+@pytest.mark.parametrize("topic", ["x" * 251, "a//b", "/a", "a/"])
 def test_a_topic_beyond_the_limits_is_refused_by_client_or_broker(broker: Broker, connect: Connect, topic: str) -> None:
     source = direct_receiver(connect("reading"), ">")
     publisher = direct_publisher(connect("sending"))

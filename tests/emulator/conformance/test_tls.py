@@ -113,9 +113,11 @@ def test_a_certificate_of_nobody_counts_as_default_where_that_is_enabled(
 def test_a_certificate_of_another_authority_is_refused(
     certified: Certified, connect: Connect, observe: Observe, tmp_path: Path
 ) -> None:
+    good = connect("good", **certified.login(certified.carol))
     login = certified.login_with(*Authority(tmp_path, "elsewhere").client(certified.carol))
     seen = refusal(lambda: connect("forged", **login))
     assert seen != ACCEPTED
+    assert good.is_connected
     observe("a certificate of an unknown authority", "COMMUNICATION_ERROR", seen)
 
 
