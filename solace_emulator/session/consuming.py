@@ -24,6 +24,9 @@ EGRESS_LIMIT: Final = 1024 * 1024
 #: Permission bits on the wire; only "all" (0x1f) was seen, the others are assumed.
 _PERMISSION_BITS: Final = {"no-access": 0x00, "read-only": 0x01, "consume": 0x03, "modify-topic": 0x07, "delete": 0x1F}
 _MAX_BROWSED_UNACKED: Final = 100_000
+_MAX_QUOTA_MB: Final = 6_000_000
+_MAX_MESSAGE_SIZE: Final = 30_000_000
+_MAX_REDELIVERIES: Final = 255
 
 Params = list[tuple[int, bytes]]
 
@@ -72,7 +75,7 @@ class Consuming:
         name = frame.text(params.get(assured.QUEUE_NAME, b""))
         if assured.TOPIC_ENDPOINT_NAME in params and not name:
             raise Refused(400, "Topic Endpoints Not Supported by This Emulator")
-        if not name or len(name.encode()) > 200:
+        if not name or len(name.encode()) > 200 or any(sign in name for sign in "*?'<>&;"):
             raise Refused(400, "Queue Not Found")
         return name
 
@@ -86,18 +89,28 @@ class Consuming:
             raise Refused(403, "Permission Not Allowed")
 
     def _asked_settings(self, params: dict[int, bytes]) -> QueueSettings:
-        """Settings of a queue that a client makes: open, owned by its username, the rest as asked."""
+        """Settings of a queue that a client makes: open, owned by its username, the rest as asked.
+
+        Raises :class:`Refused` beyond the bounds that SEMP has for the same. Only the first text is known to be right.
+        """
         defaults = QueueSettings()
         bits = frame.number(params.get(assured.OTHERS_PERMISSIONS))
+        quota = frame.number(params.get(assured.QUOTA_MB), defaults.max_msg_spool_usage)
+        size = frame.number(params.get(assured.MAX_MESSAGE_SIZE), defaults.max_msg_size)
+        redeliveries = frame.number(params.get(assured.MAX_REDELIVERY))
+        if quota > _MAX_QUOTA_MB:
+            raise Refused(400, "Quota Out Of Range")
+        if size > _MAX_MESSAGE_SIZE or redeliveries > _MAX_REDELIVERIES:
+            raise Refused(400, "Endpoint Property Mismatch")
         return QueueSettings(
             access_type="non-exclusive" if frame.number(params.get(assured.ACCESS_TYPE)) == 2 else "exclusive",
             egress_enabled=True,
             ingress_enabled=True,
             owner=self._client.username,
             permission=[name for name, mask in _PERMISSION_BITS.items() if mask & bits == mask][-1],
-            max_msg_spool_usage=frame.number(params.get(assured.QUOTA_MB), defaults.max_msg_spool_usage),
-            max_msg_size=frame.number(params.get(assured.MAX_MESSAGE_SIZE), defaults.max_msg_size),
-            max_redelivery_count=frame.number(params.get(assured.MAX_REDELIVERY)),
+            max_msg_spool_usage=quota,
+            max_msg_size=size,
+            max_redelivery_count=redeliveries,
             respect_ttl_enabled=frame.number(params.get(assured.RESPECT_TTL)) == 1,
         )
 

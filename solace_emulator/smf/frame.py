@@ -206,8 +206,15 @@ def terminated(value: str) -> bytes:
 
 
 def number(value: bytes | None, default: int = 0) -> int:
-    """Decode a big-endian unsigned integer of any length; ``default`` when it is absent or empty."""
-    return int.from_bytes(value, "big") if value else default
+    """Decode a big-endian unsigned integer of up to 64 bits; ``default`` when it is absent or empty.
+
+    Raises :class:`ProtocolError` for a longer one: every number of the protocol fits.
+    """
+    if not value:
+        return default
+    if len(value) > 8:
+        raise ProtocolError(f"a number of {len(value)} bytes")
+    return int.from_bytes(value, "big")
 
 
 KEEP_ALIVE_FRAME: Final = frame(KEEP_ALIVE)

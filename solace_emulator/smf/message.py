@@ -83,11 +83,11 @@ def decode(frame: f.Frame) -> tuple[Message, PublishedHop]:
             kept.append(raw[start:stop])
             _learn(message, key, raw[value:stop])
         elif key == f.FLOW_ID:
-            hop.flow_id = int.from_bytes(raw[value:stop], "big")
+            hop.flow_id = f.number(raw[value:stop])
         elif key == f.MESSAGE_ID:
-            hop.message_id = int.from_bytes(raw[value:stop], "big")
+            hop.message_id = f.number(raw[value:stop])
         elif key == f.PREVIOUS_MESSAGE_ID:
-            hop.previous_id = int.from_bytes(raw[value:stop], "big")
+            hop.previous_id = f.number(raw[value:stop])
         elif key == f.ACK_IMMEDIATELY:
             hop.acknowledge_now = True
     message.kept = b"".join(kept)
