@@ -67,7 +67,7 @@ class Server:
         broker = Broker(log, lambda: time.time_ns() // 1_000_000, self._schedule_work, router=ROUTER)
         started = time.monotonic()
         try:
-            records = ((segment, decode(record)) for segment, record in read_all(self.options.data_dir, log.on_damage))
+            records = ((place, decode(record)) for place, record in read_all(self.options.data_dir, log.on_damage))
             messages = recover(broker, log, records)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StartFailure(

@@ -10,8 +10,9 @@ from typing import Final
 from ..smf.message import Message
 from . import configuration
 from . import log as records
-from .entry import Entry, SpooledMessage
-from .log import Log, encode
+from .bodies import RESIDENT_BYTES, Bodies
+from .entry import Entry, Live, SpooledMessage
+from .log import Log, Unreadable, encode
 from .publisher import PublisherFlow
 from .queue import Burial, Queue
 from .refusal import Refused, over_quota
@@ -20,20 +21,34 @@ from .vpn import Vpn
 _IDS_RESERVED: Final = 10_000_000
 _DETACHED_PUBLISHERS_KEPT: Final = 1000
 _TEMPORARY_QUEUE_GRACE_MS: Final = 60_000
+_COMBINATIONS_SHARED: Final = 10_000  # of queues that hold a message
 _LOG: Final = logging.getLogger(__name__)
 
 
 class Broker:
-    """Everything that a broker knows. ``schedule`` asks the edge to call :meth:`work` soon."""
+    """Everything that a broker knows. ``schedule`` asks the edge to call :meth:`work` soon.
 
-    def __init__(self, log: Log, now_ms: Callable[[], int], schedule: Callable[[], None], *, router: str) -> None:
+    ``resident_bytes`` bounds the messages in memory.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        now_ms: Callable[[], int],
+        schedule: Callable[[], None],
+        *,
+        router: str,
+        resident_bytes: int = RESIDENT_BYTES,
+    ) -> None:
         self.log = log
+        self.bodies = Bodies(log, resident_bytes)
         self._clock = now_ms
         self.router = router
         self.vpns: dict[str, Vpn] = {}
         self.publishers: dict[int, PublisherFlow] = {}
         self.queues_by_number: dict[int, tuple[Vpn, Queue]] = {}
-        self.live: dict[int, dict[int, SpooledMessage]] = {}  # segment -> message id -> message
+        self.live = Live()
+        self._shared: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._next_message = 1
         self._next_number = 1
         self._next_delivery = 0
@@ -85,7 +100,7 @@ class Broker:
 
     def start(self, log: Log) -> None:
         """Begin to serve, with a log that can be written."""
-        self.log = log
+        self.log = self.bodies.log = log
         self.reserve(delivery=self._clock() * 1000)
         self._reserve_deliveries()
         if not self.vpns:
@@ -99,15 +114,23 @@ class Broker:
         self._schedule()
 
     def work(self) -> None:
-        """Tell clients what has become durable, and let woken queues deliver."""
+        """Tell clients what has become durable, and let woken queues deliver.
+
+        Queues that are woken again meanwhile, or find that this turn has read enough, go on in the next turn.
+        """
+        self.bodies.begin_turn()
         for flow in list(self._unsettled):
             flow.tell(self.log.durable)
             if not flow.waiting:
                 del self._unsettled[flow]
         while self._promised and self._promised[0][0] <= self.log.durable:
             self._promised.popleft()[1]()
-        woken, self._woken = self._woken, {}
-        for queue in woken:
+        for _ in range(len(self._woken)):
+            if not self.may_read:  # what is left stands before those that are woken again
+                self._schedule()
+                break
+            queue = next(iter(self._woken))
+            del self._woken[queue]
             queue.dispatch()
 
     def when_durable(self, follow: Callable[[], None]) -> None:
@@ -172,6 +195,7 @@ class Broker:
     def tick(self) -> None:
         """Do what falls due by time: expiry, and the end of temporary queues that nobody came back for."""
         now = self.now_ms()
+        self.bodies.begin_turn()
         for vpn in self.vpns.values():
             for queue in list(vpn.queues.values()):
                 queue.tick()
@@ -194,24 +218,30 @@ class Broker:
         spooled = SpooledMessage(
             self._next_message,
             message,
-            [queue.number for queue in queues],
+            self.share(tuple([queue.number for queue in queues])),
+            self.bodies,
             segment=self.log.segment,
-            position=0,
             spooled_at_ms=self.now_ms(),
             expires=expires,
         )
         self._next_message += 1
-        spooled.position = self._write(spooled, flow.number if flow is not None else 0, publisher_message_id)
-        self.live.setdefault(spooled.segment, {})[spooled.id] = spooled
+        self._write(spooled, message, flow.number if flow is not None else 0, publisher_message_id)
+        self.bodies.keep(spooled)
+        self.live.add(spooled)
         vpn.holds(spooled)
         for queue in queues:
             queue.spool(spooled)
 
-    def _write(self, spooled: SpooledMessage, flow: int, publisher_message_id: int) -> int:
-        message = spooled.message
+    def share(self, queues: tuple[int, ...]) -> tuple[int, ...]:
+        """Return an equal tuple that other messages have as well: many messages, few combinations of queues."""
+        if len(self._shared) > _COMBINATIONS_SHARED:
+            self._shared.clear()
+        return self._shared.setdefault(queues, queues)
+
+    def _write(self, spooled: SpooledMessage, message: Message, flow: int, publisher_message_id: int) -> None:
         record = records.Spooled(
             spooled.id,
-            tuple(spooled.queues),
+            spooled.queues,
             flow,
             publisher_message_id,
             spooled.spooled_at_ms,
@@ -221,16 +251,26 @@ class Broker:
             message.kept,
             message.body,
         )
-        position = self.log.append(encode(record))
+        spooled.position = self.log.append(encode(record), spooled)
         self.log.commit()
-        return position
 
     def released(self, queue: Queue, spooled: SpooledMessage) -> None:
         """A queue holds the message no longer; without queues it leaves the spool."""
-        spooled.queues.remove(queue.number)
+        spooled.queues = self.share(tuple([number for number in spooled.queues if number != queue.number]))
         if not spooled.queues:
-            del self.live[spooled.segment][spooled.id]
+            spooled.drop()
+            self.live.remove(spooled)
             self.queues_by_number[queue.number][0].released(spooled)
+
+    @property
+    def may_read(self) -> bool:
+        """Whether messages may be read back from the journal in this turn."""
+        return self.bodies.may_read
+
+    def lose(self, spooled: SpooledMessage) -> None:
+        """A message cannot be read back: take it from all that hold it."""
+        for number in spooled.queues:
+            self.queues_by_number[number][1].forget((spooled.id,))
 
     def bury(self, queue: Queue, entry: Entry) -> Burial:
         """Move a dead message; see :meth:`.vpn.Vpn.bury`."""
@@ -295,15 +335,15 @@ class Broker:
         yield encode(records.SnapshotEnds())
 
     def respool(self, spooled: SpooledMessage) -> None:
-        """Write a message to the journal's end again, so that its old segment can go."""
-        self.move(spooled, self.log.segment)
-        self._write(spooled, 0, 0)
-
-    def move(self, spooled: SpooledMessage, segment: int) -> None:
-        """Note that a message's latest copy lies in this segment."""
-        del self.live[spooled.segment][spooled.id]
-        spooled.segment = segment
-        self.live.setdefault(segment, {})[spooled.id] = spooled
+        """Write a message to the journal's end again, so that its old segment can go; it is in memory until then."""
+        try:
+            message = spooled.message
+        except Unreadable:
+            self.lose(spooled)
+            return
+        self.live.move(spooled, self.log.segment)
+        spooled.placed(0)
+        self._write(spooled, message, 0, 0)
 
     def last_words(self) -> Iterable[bytes]:
         """Yield the records of a clean stop: how often each message that is still here was delivered."""

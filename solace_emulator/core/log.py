@@ -6,11 +6,24 @@ edge's business. All records of one turn become durable together or not at all.
 
 import json
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 Position: TypeAlias = int
+
+
+class Unreadable(Exception):
+    """A record that was written cannot be read back: what lies in its place is something else."""
+
+
+class Placed(Protocol):
+    """Who wants to know where its record lies."""
+
+    def placed(self, offset: int) -> None:
+        """The record was written at this offset in bytes of the segment that was named when it was appended."""
+        ...
 
 
 class Log(Protocol):
@@ -31,12 +44,19 @@ class Log(Protocol):
         """The number of the segment that the next record goes to."""
         ...
 
-    def append(self, record: bytes) -> Position:
-        """Append a record; it becomes durable with the next commit."""
+    def append(self, record: bytes, holder: Placed | None = None) -> Position:
+        """Append a record; it becomes durable with the next commit. ``holder`` is told where it lies once written.
+
+        A record that waited for space on the disk may lie elsewhere: then nobody is told.
+        """
         ...
 
     def commit(self) -> None:
         """Ask for everything appended so far to become durable soon; without this it is only written."""
+        ...
+
+    def read(self, segment: int, offset: int, least: int) -> bytes:
+        """Return a record that was written, of ``least`` bytes or some more. Raises :class:`Unreadable`."""
         ...
 
 
@@ -157,9 +177,10 @@ Record: TypeAlias = (
     | SnapshotEnds
 )
 
-_SPOOLED: Final = struct.Struct(">BQIQQ?BBHII")
+_CHECKED: Final = struct.Struct(">BI")  # kind, CRC-32 of what follows: a message is read back by itself
+_SPOOLED: Final = struct.Struct(">QIQQ?BBHII")
 _KIND_JSON: Final = 1
-_KIND_SPOOLED: Final = 2
+_KIND_SPOOLED: Final = 4
 _KIND_REMOVED: Final = 3
 _JSON_TYPES: Final[dict[str, type]] = {
     kind.__name__: kind
@@ -182,7 +203,6 @@ def encode(record: Record) -> bytes:
     """Encode a record. The frequent ones are packed, the others are JSON."""
     if isinstance(record, Spooled):
         head = _SPOOLED.pack(
-            _KIND_SPOOLED,
             record.message_id,
             record.flow,
             record.publisher_message_id,
@@ -194,7 +214,9 @@ def encode(record: Record) -> bytes:
             len(record.kept),
             len(record.body),
         )
-        return b"".join((head, struct.pack(f">{len(record.queues)}I", *record.queues), record.kept, record.body))
+        queues = struct.pack(f">{len(record.queues)}I", *record.queues)
+        check = zlib.crc32(record.body, zlib.crc32(record.kept, zlib.crc32(queues, zlib.crc32(head))))
+        return b"".join((_CHECKED.pack(_KIND_SPOOLED, check), head, queues, record.kept, record.body))
     if isinstance(record, Removed):
         return struct.pack(f">BI{len(record.message_ids)}Q", _KIND_REMOVED, record.queue, *record.message_ids)
     values = {name: getattr(record, name) for name in record.__slots__}
@@ -220,10 +242,18 @@ def decode(data: bytes) -> Record:
     raise ValueError(f"a journal record of unknown kind {kind}")
 
 
+def spooled_length(size: int) -> int:
+    """Return the length of the record of a message of this size in one queue; each further queue takes 4 bytes."""
+    return _CHECKED.size + _SPOOLED.size + 4 + size
+
+
 def _decode_spooled(data: bytes) -> Spooled:
-    head = _SPOOLED.unpack_from(data)
-    _, message_id, flow, publisher_id, spooled_at, expires, flags, cos, count, kept_length, body_length = head
-    at = _SPOOLED.size
+    _, check = _CHECKED.unpack_from(data)
+    if zlib.crc32(memoryview(data)[_CHECKED.size :]) != check:
+        raise ValueError("a spooled message's check sum is wrong")
+    head = _SPOOLED.unpack_from(data, _CHECKED.size)
+    message_id, flow, publisher_id, spooled_at, expires, flags, cos, count, kept_length, body_length = head
+    at = _CHECKED.size + _SPOOLED.size
     queues = struct.unpack_from(f">{count}I", data, at)
     at += 4 * count
     if at + kept_length + body_length != len(data):

@@ -13,15 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from ..smf.message import Message
 from .entry import Entry, Lane, SpooledMessage
 from .flow import ConsumerFlow
-from .log import Log, Removed, batched, encode
+from .log import Log, Removed, Unreadable, batched, encode
 from .partitions import PartitionMap, partition_of
 from .refusal import Refused, over_quota
 from .settings import MEGABYTE, QueueSettings
 
 _LOST_FLOWS_REMEMBERED: Final = 64
+_BURIED_PER_TURN: Final = 1000
 
 Burial = Literal["moved", "failed", "discarded"]
 CauseOfDeath = Literal["redelivery", "ttl", "rejected"]
@@ -78,6 +78,15 @@ class Host(Protocol):
 
     def released(self, queue: Queue, spooled: SpooledMessage) -> None:
         """A queue holds the message no longer."""
+        ...
+
+    @property
+    def may_read(self) -> bool:
+        """Whether messages may be read back from the journal in this turn; if not, have the queue woken again."""
+        ...
+
+    def lose(self, spooled: SpooledMessage) -> None:
+        """A message cannot be read back: take it from all its queues."""
         ...
 
     def bury(self, queue: Queue, entry: Entry) -> Burial:
@@ -144,13 +153,12 @@ class Queue:
 
     # -- taking in
 
-    def objection(self, message: Message) -> tuple[Refused, bool] | None:
-        """Return why the queue does not take a message and whether its publisher hears of it; None if it does.
+    def objection(self, size: int) -> tuple[Refused, bool] | None:
+        """Return why the queue takes no message of this size and whether its publisher hears of it; None if it does.
 
         Counts the discard. Rule: ``never`` is silent, ``when-queue-enabled`` is silent only about a shut ingress.
         """
         behaviour = self.settings.reject_msg_to_sender_on_discard_behavior
-        size = message.size
         if not self.settings.ingress_enabled:
             self.stats.disabled_discarded_msg_count += 1
             return Refused(503, "Queue Shutdown"), behaviour == "always"
@@ -164,15 +172,15 @@ class Queue:
 
     def spool(self, spooled: SpooledMessage) -> None:
         """Take a message in, behind everything that is there."""
-        message = spooled.message
-        partition = partition_of(message, spooled.id, self.partition_count)
+        count, size = self.partition_count, spooled.size
+        partition = partition_of(spooled.message, spooled.id, count) if count else 0
         entry = Entry(spooled, self._expiry_of(spooled), partition)
         self._entries[entry.id] = entry
         self._lanes[partition].add(entry)
-        self.spool_usage += message.size
+        self.spool_usage += size
         stats = self.stats
         stats.spooled_msg_count += 1
-        stats.spooled_byte_count += message.size
+        stats.spooled_byte_count += size
         stats.msg_spool_peak_usage = max(stats.msg_spool_peak_usage, self.spool_usage)
         if entry.expires_at_ms:
             heapq.heappush(self._expiry, (entry.expires_at_ms, entry.id))
@@ -191,7 +199,7 @@ class Queue:
         entry = self._entries.get(message_id)
         if entry is not None:
             self.stats.spooled_msg_count -= 1
-            self.stats.spooled_byte_count -= entry.spooled.message.size
+            self.stats.spooled_byte_count -= entry.spooled.size
             self.accept([entry])
 
     def forget(self, message_ids: Iterable[int]) -> None:
@@ -218,8 +226,9 @@ class Queue:
     # -- giving out
 
     def dispatch(self) -> None:
-        """Deliver what can be delivered now. Bounded by the windows of the flows."""
-        self.expire()
+        """Deliver what can be delivered now. Bounded by the windows of the flows and what may be read in a turn."""
+        if not self.expire():
+            return
         for browser in self._browsers:
             self._feed(browser)
         if not self.settings.egress_enabled:
@@ -233,11 +242,30 @@ class Queue:
             if entry.spooled.position > durable:
                 self._host.await_durable(self)
                 return
+            if self._out_of_turn(entry):
+                return
             flow = self._chosen_flow(partition)
             if flow is None:
                 return
             lane.pop_head()
-            self._deliver(flow, entry)
+            if self._readable(entry):
+                self._deliver(flow, entry)
+
+    def _out_of_turn(self, entry: Entry) -> bool:
+        """Whether an entry would have to be read and this turn has read enough: the queue goes on in the next."""
+        if entry.spooled.resident or self._host.may_read:
+            return False
+        self._host.wake(self)
+        return True
+
+    def _readable(self, entry: Entry) -> bool:
+        """Bring an entry's message to memory; one that is damaged on the disk is lost, to every queue."""
+        try:
+            entry.spooled.message  # noqa: B018 - reading it is what brings it there
+        except Unreadable:
+            self._host.lose(entry.spooled)
+            return False
+        return True
 
     def _deliver(self, flow: ConsumerFlow, entry: Entry) -> None:
         entry.delivery_id = self._host.next_delivery_id()
@@ -254,8 +282,10 @@ class Queue:
             if browser.backlog[0].spooled.position > durable:
                 self._host.await_durable(self)
                 return
+            if not browser.backlog[0].removed and self._out_of_turn(browser.backlog[0]):
+                return
             entry = browser.backlog.popleft()
-            if not entry.removed:
+            if not entry.removed and self._readable(entry):
                 browser.show(entry, self._host.next_delivery_id())
 
     def _chosen_flow(self, partition: int) -> ConsumerFlow | None:
@@ -280,7 +310,7 @@ class Queue:
             entry.removed = True
             entry.flow = None
             del self._entries[entry.id]
-            self.spool_usage -= entry.spooled.message.size
+            self.spool_usage -= entry.spooled.size
         log = self._host.log
         for ids in batched([entry.id for entry in removed]):
             log.append(encode(Removed(self.number, ids)))
@@ -315,10 +345,14 @@ class Queue:
                 name = f"{prefix}_{suffix}_msg_count"
                 setattr(self.stats, name, getattr(self.stats, name) + 1)
 
-    def expire(self) -> None:
-        """Bury what has outlived its time to live; a delivered message does not expire."""
+    def expire(self) -> bool:
+        """Bury what has outlived its time to live; a delivered message does not expire. False: there is more of it."""
         now = self._host.now_ms() if self._expiry else 0
-        while self._expiry and self._expiry[0][0] <= now:
+        for _ in range(_BURIED_PER_TURN):
+            if not self._expiry or self._expiry[0][0] > now:
+                return True
+            if not self._host.may_read:
+                break
             entry = self._entries.get(heapq.heappop(self._expiry)[1])
             if entry is None:
                 continue
@@ -326,6 +360,8 @@ class Queue:
                 self.bury([entry], "ttl")
             else:  # looked at again when it may have come back
                 heapq.heappush(self._expiry, (now + 1000, entry.id))
+        self._host.wake(self)
+        return False
 
     def delete_all(self) -> None:
         """Delete every message, also delivered ones, as an administrator does."""

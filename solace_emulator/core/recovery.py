@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..smf import message as smf_message
 from . import configuration
@@ -11,6 +12,9 @@ from . import log as records
 from .broker import Broker
 from .entry import SpooledMessage
 from .publisher import PublisherFlow
+
+Place: TypeAlias = tuple[int, int]
+"""Where a record lies in the journal: segment, and offset in bytes."""
 
 
 @dataclass(slots=True)
@@ -29,12 +33,16 @@ class RecoveryLog:
         """A part of the journal cannot be read."""
         self.damaged = True
 
-    def append(self, _: bytes) -> int:
+    def append(self, _: bytes, holder: records.Placed | None = None) -> int:
         """Ignore what the rules would write: it stands in the journal already."""
         return 0
 
     def commit(self) -> None:
         """Do nothing."""
+
+    def read(self, segment: int, offset: int, least: int) -> bytes:
+        """Refuse: the journal is being read already, in its order."""
+        raise records.Unreadable(f"nothing of segment {segment} is read during recovery")
 
 
 @dataclass(slots=True)
@@ -45,8 +53,10 @@ class _Delivery:
     counts: dict[tuple[int, int], int]
 
 
-def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[int, records.Record]]) -> int:
-    """Apply (segment, record) pairs, oldest first; return the number of messages that are there again.
+def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[Place, records.Record]]) -> int:
+    """Apply the records, each with its place, oldest first; return the number of messages that are there again.
+
+    No message stays in memory: all are read back from their places when their turn comes.
 
     Messages that were in a queue when the broker did not stop in order are flagged as redelivered, delivered or not:
     the flag says that a message *may* have been seen before. So are they behind damage, where acknowledges may be lost.
@@ -54,9 +64,9 @@ def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[int, reco
     delivery = _Delivery(clean=False, counts={})
     named: set[tuple[str, tuple[str, ...]]] = set()
     known: dict[int, SpooledMessage] = {}
-    for segment, record in replayed:
-        log.segment = segment
-        _apply(broker, record, segment, known)
+    for place, record in replayed:
+        log.segment = place[0]
+        _apply(broker, record, place, known)
         if isinstance(record, records.SnapshotBegins):
             named.clear()
         elif isinstance(record, records.ConfigSet):
@@ -76,10 +86,10 @@ def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[int, reco
     return sum(vpn.spooled_count for vpn in broker.vpns.values())
 
 
-def _apply(broker: Broker, record: records.Record, segment: int, known: dict[int, SpooledMessage]) -> None:
+def _apply(broker: Broker, record: records.Record, place: Place, known: dict[int, SpooledMessage]) -> None:
     match record:
         case records.Spooled():
-            _restore_message(broker, record, segment, known)
+            _restore_message(broker, record, place, known)
         case records.Removed():
             if record.queue in broker.queues_by_number:
                 broker.queues_by_number[record.queue][1].forget(record.message_ids)
@@ -101,15 +111,16 @@ def _apply(broker: Broker, record: records.Record, segment: int, known: dict[int
             pass  # the caller's business: what they mean depends on the records around them
 
 
-def _restore_message(broker: Broker, record: records.Spooled, segment: int, known: dict[int, SpooledMessage]) -> None:
+def _restore_message(broker: Broker, record: records.Spooled, place: Place, known: dict[int, SpooledMessage]) -> None:
     if record.flow in broker.publishers:
         broker.publishers[record.flow].restore(record.publisher_message_id, refused=False)
     broker.reserve(record.message_id)
     former = known.get(record.message_id)
     if former is not None and former.queues:  # written again by a compaction
-        broker.move(former, segment)
+        broker.live.move(former, place[0])
+        former.placed(place[1])
         return
-    queues = [number for number in record.queues if number in broker.queues_by_number]
+    queues = broker.share(tuple([number for number in record.queues if number in broker.queues_by_number]))
     if not queues:
         return
     message = smf_message.restore(record.flags, record.cos, record.kept, record.body)
@@ -117,13 +128,15 @@ def _restore_message(broker: Broker, record: records.Spooled, segment: int, know
         record.message_id,
         message,
         queues,
-        segment=segment,
-        position=0,
+        broker.bodies,
+        segment=place[0],
         spooled_at_ms=record.spooled_at_ms,
         expires=record.expires,
     )
     known[record.message_id] = spooled
-    broker.live.setdefault(segment, {})[spooled.id] = spooled
+    spooled.placed(place[1])
+    broker.live.add(spooled)
     broker.queues_by_number[queues[0]][0].holds(spooled)
-    for number in list(queues):
+    for number in queues:
         broker.queues_by_number[number][1].spool(spooled)
+    spooled.evict()

@@ -11,6 +11,7 @@ from . import topics
 from .access import AclProfile, opens
 from .client import Client
 from .entry import Entry, SpooledMessage
+from .log import Unreadable
 from .queue import Burial, Queue
 from .refusal import Refused, over_quota
 from .settings import MEGABYTE, ClientProfileSettings, UsernameSettings, VpnSettings
@@ -283,7 +284,7 @@ class Vpn:
             raise over_quota()
         taking: list[Queue] = []
         for queue in wanting:
-            objection = queue.objection(message)
+            objection = queue.objection(message.size)
             if objection is None:
                 taking.append(queue)
             elif objection[1]:
@@ -294,27 +295,32 @@ class Vpn:
 
     def bury(self, queue: Queue, entry: Entry) -> Burial:
         """Move a dead message to the queue's dead message queue, where it is eligible and that one takes it."""
-        message = entry.spooled.message
+        spooled = entry.spooled
         flag_ignored = (
             self.settings.allow_dmq_eligible_endpoint_override_enabled
             and not queue.settings.respect_dmq_eligible_enabled
         )
-        if not (message.dmq_eligible or flag_ignored):
+        if not (spooled.dmq_eligible or flag_ignored):
             return "discarded"
         grave = self.queues.get(queue.settings.dead_msg_queue)
-        if grave is None or grave is queue or grave.objection(message) is not None:
+        if grave is None or grave is queue or grave.objection(spooled.size) is not None:
+            return "failed"
+        try:
+            message = spooled.message
+        except Unreadable:
+            self._broker.lose(spooled)
             return "failed"
         self._broker.spool(self, message, [grave], None, 0, expires=False)
         return "moved"
 
     def holds(self, spooled: SpooledMessage) -> None:
         """Count a message that has come to the spool."""
-        self.spool_usage += spooled.message.size
+        self.spool_usage += spooled.size
         self.spooled_count += 1
 
     def released(self, spooled: SpooledMessage) -> None:
         """Count a message that has left the spool."""
-        self.spool_usage -= spooled.message.size
+        self.spool_usage -= spooled.size
         self.spooled_count -= 1
 
 

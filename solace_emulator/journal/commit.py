@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal, Protocol
 
+from ..core.log import Placed, Unreadable
 from .store import Journal
 
 SyncMode = Literal["always", "batch", "never"]
@@ -89,16 +90,27 @@ class GroupCommit:
         """The disk has no space at present."""
         return self._full
 
-    def append(self, record: bytes) -> int:
-        """Append a record; it is written at the end of this turn."""
+    def append(self, record: bytes, holder: Placed | None = None) -> int:
+        """Append a record; it is written at the end of this turn, and ``holder`` is told its offset then."""
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
-        return self._journal.append(record)
+        return self._journal.append(record, holder)
 
     def commit(self) -> None:
         """Have everything appended so far made durable."""
         self._wanted = self._journal.position
+
+    def read(self, segment: int, offset: int, least: int) -> bytes:
+        """Read a record back. Raises :class:`Unreadable`; a disk that cannot be read fails as one that refuses writes.
+
+        Nothing is durable then any more, so what the rules do about the record does not last.
+        """
+        try:
+            return self._journal.read(segment, offset, least)
+        except OSError as error:
+            self._fail(error)
+            raise Unreadable(str(error)) from error
 
     def _flush(self) -> None:
         self._flush_scheduled = False

@@ -13,6 +13,7 @@ from .commit import GroupCommit
 from .store import SEGMENT_BYTES, Journal
 
 _MESSAGES_PER_STEP: Final = 500
+_BYTES_PER_STEP: Final = 4 * 1024 * 1024
 _RECORD_OVERHEAD: Final = 100
 
 
@@ -30,18 +31,24 @@ class Compaction:
 
     def step(self) -> None:
         """Drop what can go, or copy a little. Raises ``OSError``."""
-        while self._journal.oldest != self._journal.segment:
-            live = self._broker.live.get(self._journal.oldest)
-            if live:
+        while (oldest := self._journal.oldest) != self._journal.segment:
+            if self._broker.live.count(oldest):
                 if self._oversized() and not self._commit.full:
-                    for spooled in list(live.values())[:_MESSAGES_PER_STEP]:
-                        self._broker.respool(spooled)
-                    self._copied_up_to = self._commit.position
+                    self._copy_from(oldest)
                 return
             if self._commit.durable < self._copied_up_to:
                 return
-            self._broker.live.pop(self._journal.oldest, None)
+            self._broker.live.forget(oldest)
             self._journal.drop_oldest()
+
+    def _copy_from(self, segment: int) -> None:
+        copied = 0
+        for spooled in self._broker.live.some(segment, _MESSAGES_PER_STEP):
+            self._broker.respool(spooled)
+            copied += spooled.size
+            if copied >= _BYTES_PER_STEP:
+                break
+        self._copied_up_to = self._commit.position
 
     def _oversized(self) -> bool:
         vpns = self._broker.vpns.values()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from ..core.log import Placed, Unreadable
 from . import segments
 from .files import AppendedFile, Files, OsFiles
 
@@ -13,8 +14,8 @@ SEGMENT_BYTES: Final = 32 * 1024 * 1024
 _LOG: Final = logging.getLogger(__name__)
 
 
-def read_all(folder: Path, on_damage: Callable[[], None] = lambda: None) -> Iterator[tuple[int, bytes]]:
-    """Yield (segment, record), oldest first, and cut what cannot be read off the last segment.
+def read_all(folder: Path, on_damage: Callable[[], None] = lambda: None) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """Yield ((segment, offset), record), oldest first, and cut what cannot be read off the last segment.
 
     A damaged tail of an older segment is skipped: each segment starts with everything but the messages, so what follows
     makes sense without it. Raises ``OSError``.
@@ -22,9 +23,10 @@ def read_all(folder: Path, on_damage: Callable[[], None] = lambda: None) -> Iter
     found = segments.numbers(folder)
     for number in found:
         path = segments.path_of(folder, number)
-        contents = segments.read(path.read_bytes())
-        for record in contents.records():
-            yield number, record
+        with path.open("rb") as file:
+            contents = segments.Contents(file, path.stat().st_size)
+            for offset, record in contents.records():
+                yield (number, offset), record
         if contents.damaged:
             _LOG.warning(
                 "%s: bytes %d to %d cannot be read and are lost", path, contents.good_length, contents.total_length
@@ -52,8 +54,10 @@ class Journal:
         self._files = files or OsFiles()
         self._head = head
         self._segment_bytes = segment_bytes
+        self._reader = segments.Reader(folder)
         self._sizes = {number: segments.path_of(folder, number).stat().st_size for number in segments.numbers(folder)}
         self._buffer: list[bytes] = []
+        self._holders: list[Placed | None] = []  # of the records in the buffer
         self.position = 0
         self.written = 0
         self._file = self._open(max(self._sizes, default=0) + 1)
@@ -61,32 +65,35 @@ class Journal:
     @property
     def segment(self) -> int:
         """The number of the segment that the next record goes to."""
-        return max(self._sizes)
+        return self._current
 
     @property
     def oldest(self) -> int:
         """The number of the oldest segment."""
-        return min(self._sizes)
+        return next(iter(self._sizes))  # they were added in this order
 
     @property
     def total_bytes(self) -> int:
         """What all segments take on disk."""
         return sum(self._sizes.values())
 
-    def append(self, record: bytes) -> int:
-        """Buffer a record for the next write; return its position."""
+    def append(self, record: bytes, holder: Placed | None = None) -> int:
+        """Buffer a record for the next write; return its position. ``holder`` is told its offset when it is written."""
         self._buffer.append(record)
+        self._holders.append(holder)
         self.position += 1
         return self.position
 
     def take_unwritten(self) -> list[bytes]:
-        """Take the buffered records out, oldest first; see :meth:`put_back`."""
+        """Take the buffered records out, oldest first; see :meth:`put_back`. Their holders are told nothing."""
         taken, self._buffer = self._buffer, []
+        self._holders = []
         return taken
 
     def put_back(self, records: list[bytes]) -> None:
         """Buffer records before everything that was appended since they were taken out."""
         self._buffer[:0] = records
+        self._holders[:0] = [None] * len(records)
 
     def write(self) -> None:
         """Hand the buffered records to the operating system, as one batch; a full segment is followed by a new one.
@@ -101,12 +108,25 @@ class Journal:
         except OSError:
             self._file.truncate(self._sizes[self.segment])  # or the next batch would stand behind half a one
             raise
-        self._sizes[self.segment] += len(batch)
+        start = self._sizes[self.segment]
+        for holder, offset in zip(self._holders, segments.offsets(map(len, self._buffer), start), strict=True):
+            if holder is not None:
+                holder.placed(offset)
+        self._sizes[self.segment] = start + len(batch)
         self._buffer.clear()
+        self._holders.clear()
         self.written = self.position
         if self._sizes[self.segment] >= self._segment_bytes:
             self._file.sync()
             self._roll()
+
+    def read(self, segment: int, offset: int, least: int) -> bytes:
+        """Return a record that was written, of ``least`` bytes or more. Raises ``OSError`` and :class:`Unreadable`."""
+        end = self._sizes.get(segment)
+        found = self._reader.read(segment, offset, least, end) if end is not None else None
+        if found is None:
+            raise Unreadable("its length is wrong")
+        return found
 
     def check_room(self, size: int) -> None:
         """Raise ``OSError`` when the disk has no room for ``size`` bytes; leaves the segment as it is.
@@ -130,6 +150,7 @@ class Journal:
         """Delete the oldest segment; never the one that is written."""
         if self.oldest == self.segment:
             raise ValueError("the segment that is written cannot be dropped")
+        self._reader.forget(self.oldest)
         segments.path_of(self._folder, self.oldest).unlink()
         del self._sizes[self.oldest]
 
@@ -138,6 +159,7 @@ class Journal:
         self.write()
         self._file.sync()
         self._file.close()
+        self._reader.close()
 
     def _roll(self) -> None:
         """Go on to the next segment, or stay where there is no room for one and try again at the next write."""
@@ -164,4 +186,5 @@ class Journal:
             path.unlink(missing_ok=True)
             raise
         self._sizes[number] = len(start)
+        self._current = number
         return opened

@@ -14,6 +14,7 @@ from ..core.broker import Broker
 from ..core.client import Client
 from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
+from ..core.log import Unreadable
 from ..core.queue import Queue
 from ..core.vpn import Vpn
 from . import schema
@@ -191,15 +192,17 @@ def message_id(identifier: str) -> int:
 
 
 def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
-    message = entry.spooled.message
-    return {
+    try:
+        message = entry.spooled.message
+        of_message = {"attachmentSize": len(message.body), "priority": message.priority}
+    except Unreadable:  # the queue finds that out when it delivers
+        of_message = {}
+    return of_message | {
         "msgVpnName": vpn,
         "queueName": queue.name,
         "msgId": entry.id,
-        "attachmentSize": len(message.body),
-        "dmqEligible": message.dmq_eligible,
+        "dmqEligible": entry.spooled.dmq_eligible,
         "expiryTime": entry.expires_at_ms // 1000,
-        "priority": message.priority,
         "redeliveryCount": max(0, entry.count - 1),
         "spooledTime": entry.spooled.spooled_at_ms // 1000,
         "undelivered": entry.count == 0,

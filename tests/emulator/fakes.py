@@ -10,10 +10,10 @@ from crep.solace_emulator.core.broker import Broker
 from crep.solace_emulator.core.client import Client
 from crep.solace_emulator.core.entry import Entry
 from crep.solace_emulator.core.flow import ConsumerFlow
-from crep.solace_emulator.core.log import ConfigSet, Record, decode
+from crep.solace_emulator.core.log import ConfigSet, Placed, Record, decode
 from crep.solace_emulator.core.publisher import PublisherFlow
 from crep.solace_emulator.core.queue import Queue
-from crep.solace_emulator.core.recovery import RecoveryLog, recover
+from crep.solace_emulator.core.recovery import Place, RecoveryLog, recover
 from crep.solace_emulator.core.refusal import Refused
 from crep.solace_emulator.core.settings import QueueSettings
 from crep.solace_emulator.core.vpn import Vpn
@@ -35,9 +35,11 @@ class MemoryLog:
         """Records appended."""
         return len(self.records)
 
-    def append(self, record: bytes) -> int:
+    def append(self, record: bytes, holder: Placed | None = None) -> int:
         """Append a record."""
         self.records.append(record)
+        if holder is not None:
+            holder.placed(self.position)
         if self.automatic:
             self.durable = self.position
         return self.position
@@ -45,9 +47,15 @@ class MemoryLog:
     def commit(self) -> None:
         """Do nothing: the test plays the disk."""
 
-    def replayed(self) -> Iterator[tuple[int, Record]]:
+    def read(self, _: int, offset: int, least: int) -> bytes:
+        """Return a record: its offset is its number, from 1."""
+        found = self.records[offset - 1]
+        assert len(found) >= least
+        return found
+
+    def replayed(self) -> Iterator[tuple[Place, Record]]:
         """What a restart would read."""
-        return ((1, decode(record)) for record in self.records)
+        return (((1, offset), decode(record)) for offset, record in enumerate(self.records, 1))
 
 
 @dataclass

@@ -26,7 +26,7 @@ class Running:
     def __init__(self, folder: Path, mode: SyncMode = "always") -> None:
         log = RecoveryLog()
         self.broker = Broker(log, lambda: time.time_ns() // 1_000_000, lambda: None, router="test")
-        recover(self.broker, log, ((segment, decode(record)) for segment, record in read_all(folder)))
+        recover(self.broker, log, ((place, decode(record)) for place, record in read_all(folder)))
         self.journal = Journal(folder, self.broker.snapshot, segment_bytes=SEGMENT)
         self.commit = GroupCommit(self.journal, mode, self.broker, self.fail)
         self.compaction = Compaction(self.broker, self.journal, self.commit, segment_bytes=SEGMENT)
