@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -16,6 +17,7 @@ from .log import Log, Unreadable, encode
 from .publisher import PublisherFlow
 from .queue import Burial, Queue
 from .refusal import Refused, over_quota
+from .replay import ReplayLog
 from .vpn import Vpn
 
 _IDS_RESERVED: Final = 10_000_000
@@ -47,6 +49,8 @@ class Broker:
         self.vpns: dict[str, Vpn] = {}
         self.publishers: dict[int, PublisherFlow] = {}
         self.queues_by_number: dict[int, tuple[Vpn, Queue]] = {}
+        self.replay_logs_by_number: dict[int, tuple[Vpn, ReplayLog]] = {}
+        self.spool_id = 0  # what replication group message ids begin with
         self.live = Live()
         self._shared: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._next_message = 1
@@ -103,6 +107,8 @@ class Broker:
         self.log = self.bodies.log = log
         self.reserve(delivery=self._clock() * 1000)
         self._reserve_deliveries()
+        if not self.spool_id:
+            configuration.name_spool(self, secrets.randbits(64))
         if not self.vpns:
             configuration.factory_state(self)
 
@@ -168,7 +174,7 @@ class Broker:
             record = records.decode(encoded)
             if isinstance(record, records.Spooled) and record.flow in self.publishers:
                 flow = self.publishers[record.flow]
-                self._take_back(record)
+                self._take_back(self.vpns[flow.vpn], record.message_id)
                 flow.retract(record.publisher_message_id, over_quota())
                 self._changed_while_full[flow] = None
             else:
@@ -178,10 +184,13 @@ class Broker:
         self._schedule()
         return kept or [encode(self.counters())]
 
-    def _take_back(self, record: records.Spooled) -> None:
-        for number in record.queues:
-            if number in self.queues_by_number:
-                self.queues_by_number[number][1].take_back(record.message_id)
+    @staticmethod
+    def _take_back(vpn: Vpn, message_id: int) -> None:
+        """From every queue: a replay may have given the message to more than its record names."""
+        for queue in vpn.queues.values():
+            queue.take_back(message_id)
+        if vpn.replay_log is not None:
+            vpn.replay_log.take_back(message_id)
 
     def on_space(self) -> None:
         """There is space again: write down what the publishers have been told meanwhile."""
@@ -208,17 +217,17 @@ class Broker:
         self,
         vpn: Vpn,
         message: Message,
-        queues: list[Queue],
+        holders: Sequence[Queue | ReplayLog],
         flow: PublisherFlow | None,
         publisher_message_id: int,
         *,
         expires: bool = True,
     ) -> None:
-        """Write a message to the journal once and give it to its queues."""
+        """Write a message to the journal once and give it to those that hold it from now on."""
         spooled = SpooledMessage(
             self._next_message,
             message,
-            self.share(tuple([queue.number for queue in queues])),
+            self.share(tuple([holder.number for holder in holders])),
             self.bodies,
             segment=self.log.segment,
             spooled_at_ms=self.now_ms(),
@@ -229,8 +238,8 @@ class Broker:
         self.bodies.keep(spooled)
         self.live.add(spooled)
         vpn.holds(spooled)
-        for queue in queues:
-            queue.spool(spooled)
+        for holder in holders:
+            holder.spool(spooled)
 
     def share(self, queues: tuple[int, ...]) -> tuple[int, ...]:
         """Return an equal tuple that other messages have as well: many messages, few combinations of queues."""
@@ -254,13 +263,22 @@ class Broker:
         spooled.position = self.log.append(encode(record), spooled)
         self.log.commit()
 
-    def released(self, queue: Queue, spooled: SpooledMessage) -> None:
-        """A queue holds the message no longer; without queues it leaves the spool."""
-        spooled.queues = self.share(tuple([number for number in spooled.queues if number != queue.number]))
-        if not spooled.queues:
+    def holder(self, number: int) -> tuple[Vpn, Queue | ReplayLog] | None:
+        """Return the queue or replay log with a number, and its message VPN; None when it is gone."""
+        return self.queues_by_number.get(number) or self.replay_logs_by_number.get(number)
+
+    def held_again(self, queue: Queue, spooled: SpooledMessage) -> None:
+        """One more queue holds a message that is on the spool."""
+        spooled.queues = self.share((*spooled.queues, queue.number))
+
+    def released(self, number: int, spooled: SpooledMessage) -> None:
+        """A queue or replay log (by number) holds the message no longer; without any it leaves the spool."""
+        holder = self.holder(number)
+        spooled.queues = self.share(tuple([other for other in spooled.queues if other != number]))
+        if not spooled.queues and holder is not None:
             spooled.drop()
             self.live.remove(spooled)
-            self.queues_by_number[queue.number][0].released(spooled)
+            holder[0].released(spooled)
 
     @property
     def may_read(self) -> bool:
@@ -270,7 +288,9 @@ class Broker:
     def lose(self, spooled: SpooledMessage) -> None:
         """A message cannot be read back: take it from all that hold it."""
         for number in spooled.queues:
-            self.queues_by_number[number][1].forget((spooled.id,))
+            holder = self.holder(number)
+            if holder is not None:
+                holder[1].forget((spooled.id,))
 
     def bury(self, queue: Queue, entry: Entry) -> Burial:
         """Move a dead message; see :meth:`.vpn.Vpn.bury`."""

@@ -14,7 +14,15 @@ from .access import AclProfile
 from .log import ConfigDeleted, ConfigSet, encode
 from .queue import Queue
 from .refusal import Refused
-from .settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
+from .replay import ReplayLog, log_modified
+from .settings import (
+    AclProfileSettings,
+    ClientProfileSettings,
+    QueueSettings,
+    ReplayLogSettings,
+    UsernameSettings,
+    VpnSettings,
+)
 from .vpn import Vpn
 
 if TYPE_CHECKING:
@@ -27,6 +35,9 @@ ACL_PROFILE: Final = "acl-profile"
 ACL_EXCEPTION: Final = "acl-exception"
 QUEUE: Final = "queue"
 SUBSCRIPTION: Final = "queue-subscription"
+REPLAY_LOG: Final = "replay-log"
+REPLAY_LOG_SUBSCRIPTION: Final = "replay-log-subscription"
+SPOOL: Final = "spool"
 
 _FACTORY_QUOTA_MB: Final = 1500
 
@@ -104,8 +115,27 @@ def unsubscribe_queue(broker: Broker, vpn: Vpn, queue: Queue, subscription: str)
     configure(broker, ConfigDeleted(SUBSCRIPTION, (vpn.name, queue.name, subscription)))
 
 
+def create_replay_log(broker: Broker, vpn: Vpn, name: str, settings: ReplayLogSettings) -> None:
+    """Configure the message VPN's replay log."""
+    value = asdict(settings) | {"number": broker.next_number(), "created_at_ms": broker.now_ms()}
+    configure(broker, ConfigSet(REPLAY_LOG, (vpn.name, name), value))
+
+
+def change_replay_log(broker: Broker, vpn: Vpn, log: ReplayLog, settings: ReplayLogSettings) -> None:
+    """Configure other settings for the replay log; what exceeds a smaller quota is trimmed."""
+    configure(broker, ConfigSet(REPLAY_LOG, (vpn.name, log.name), _replay_log_value(log) | asdict(settings)))
+    log.trim()
+
+
+def name_spool(broker: Broker, spool_id: int) -> None:
+    """Give the spool the id that tells its messages from those of other brokers."""
+    configure(broker, ConfigSet(SPOOL, (), {"id": spool_id}))
+
+
 def snapshot(broker: Broker) -> Iterator[ConfigSet]:
     """Yield the changes that lead to the present configuration."""
+    if broker.spool_id:
+        yield ConfigSet(SPOOL, (), {"id": broker.spool_id})
     for vpn in broker.vpns.values():
         yield ConfigSet(VPN, (vpn.name,), asdict(vpn.settings))
         for name, acl in vpn.acl_profiles.items():
@@ -121,6 +151,11 @@ def snapshot(broker: Broker) -> Iterator[ConfigSet]:
             yield ConfigSet(QUEUE, (vpn.name, name), _queue_value(queue))
             for subscription in queue.subscriptions:
                 yield ConfigSet(SUBSCRIPTION, (vpn.name, name, subscription), {})
+        if vpn.replay_log is not None:
+            log = vpn.replay_log
+            yield ConfigSet(REPLAY_LOG, (vpn.name, log.name), _replay_log_value(log))
+            for subscription in log.subscriptions:
+                yield ConfigSet(REPLAY_LOG_SUBSCRIPTION, (vpn.name, log.name, subscription), {})
 
 
 def forget_all_but(broker: Broker, kept: Collection[tuple[str, tuple[str, ...]]]) -> None:
@@ -138,7 +173,15 @@ def _queue_value(queue: Queue) -> dict[str, Any]:
     }
 
 
+def _replay_log_value(log: ReplayLog) -> dict[str, Any]:
+    return asdict(log.settings) | {"number": log.number, "created_at_ms": log.created_at_ms}
+
+
 # -- setters: (broker, path, value)
+
+
+def _set_spool(broker: Broker, _: tuple[str, ...], value: dict[str, Any]) -> None:
+    broker.spool_id = value["id"]
 
 
 def _set_vpn(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
@@ -217,6 +260,29 @@ def _set_subscription(broker: Broker, path: tuple[str, ...], _: dict[str, Any]) 
     vpn.add_queue_subscription(vpn.queues[path[1]], path[2])
 
 
+def _set_replay_log(broker: Broker, path: tuple[str, ...], value: dict[str, Any]) -> None:
+    vpn, name = broker.vpns[path[0]], path[1]
+    fields = dict(value)
+    number, created_at_ms = fields.pop("number"), fields.pop("created_at_ms")
+    settings = ReplayLogSettings(**fields)
+    if vpn.replay_log is not None and vpn.replay_log.number != number:  # recovery behind damage: it was deleted
+        _delete_replay_log(broker, (vpn.name, vpn.replay_log.name))
+    if vpn.replay_log is None:
+        vpn.replay_log = ReplayLog(broker, vpn, name, number, settings, created_at_ms)
+        broker.replay_logs_by_number[number] = (vpn, vpn.replay_log)
+        broker.reserve(number=number)
+        return
+    vpn.replay_log.settings = settings
+    if not settings.egress_enabled:
+        log_modified(broker, vpn)
+
+
+def _set_replay_log_subscription(broker: Broker, path: tuple[str, ...], _: dict[str, Any]) -> None:
+    log = broker.vpns[path[0]].replay_log
+    if log is not None and log.name == path[1]:
+        log.add_subscription(path[2])
+
+
 # -- deleters: (broker, path)
 
 
@@ -225,6 +291,8 @@ def _delete_vpn(broker: Broker, path: tuple[str, ...]) -> None:
     _disconnect_all(vpn, "its message VPN was deleted")
     for name in list(vpn.queues):
         _delete_queue(broker, (path[0], name))
+    if vpn.replay_log is not None:
+        _delete_replay_log(broker, (path[0], vpn.replay_log.name))
     del broker.vpns[path[0]]
 
 
@@ -270,6 +338,23 @@ def _delete_subscription(broker: Broker, path: tuple[str, ...]) -> None:
         vpn.remove_queue_subscription(vpn.queues[path[1]], path[2])
 
 
+def _delete_replay_log(broker: Broker, path: tuple[str, ...]) -> None:
+    vpn = broker.vpns[path[0]]
+    log = vpn.replay_log
+    if log is None or log.name != path[1]:
+        return
+    log_modified(broker, vpn)
+    log.forget([spooled.id for spooled in log.messages])
+    vpn.replay_log = None
+    del broker.replay_logs_by_number[log.number]
+
+
+def _delete_replay_log_subscription(broker: Broker, path: tuple[str, ...]) -> None:
+    log = broker.vpns[path[0]].replay_log
+    if log is not None and log.name == path[1]:
+        log.remove_subscription(path[2])
+
+
 def _disconnect_all(vpn: Vpn, reason: str) -> None:
     for client in list(vpn.clients.values()):
         client.outlet.disconnect(reason)
@@ -283,6 +368,9 @@ _SETTERS: Final[dict[str, Callable[[Broker, tuple[str, ...], dict[str, Any]], No
     ACL_EXCEPTION: _set_acl_exception,
     QUEUE: _set_queue,
     SUBSCRIPTION: _set_subscription,
+    REPLAY_LOG: _set_replay_log,
+    REPLAY_LOG_SUBSCRIPTION: _set_replay_log_subscription,
+    SPOOL: _set_spool,
 }
 _DELETERS: Final[dict[str, Callable[[Broker, tuple[str, ...]], None]]] = {
     VPN: _delete_vpn,
@@ -292,4 +380,6 @@ _DELETERS: Final[dict[str, Callable[[Broker, tuple[str, ...]], None]]] = {
     ACL_EXCEPTION: _delete_acl_exception,
     QUEUE: _delete_queue,
     SUBSCRIPTION: _delete_subscription,
+    REPLAY_LOG: _delete_replay_log,
+    REPLAY_LOG_SUBSCRIPTION: _delete_replay_log_subscription,
 }

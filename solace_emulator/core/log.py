@@ -102,6 +102,14 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """Messages that are on the spool are held by a queue (by number) again: a replay."""
+
+    queue: int
+    message_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PublisherState:
     """A publisher flow exists, has taken its messages up to ``last`` and refused some of the latest."""
 
@@ -167,6 +175,7 @@ Record: TypeAlias = (
     | ConfigDeleted
     | Spooled
     | Removed
+    | Added
     | PublisherState
     | PublisherClosed
     | MessageRefused
@@ -182,6 +191,7 @@ _SPOOLED: Final = struct.Struct(">QIQQ?BBHII")
 _KIND_JSON: Final = 1
 _KIND_SPOOLED: Final = 4
 _KIND_REMOVED: Final = 3
+_KIND_ADDED: Final = 5
 _JSON_TYPES: Final[dict[str, type]] = {
     kind.__name__: kind
     for kind in (
@@ -217,8 +227,9 @@ def encode(record: Record) -> bytes:
         queues = struct.pack(f">{len(record.queues)}I", *record.queues)
         check = zlib.crc32(record.body, zlib.crc32(record.kept, zlib.crc32(queues, zlib.crc32(head))))
         return b"".join((_CHECKED.pack(_KIND_SPOOLED, check), head, queues, record.kept, record.body))
-    if isinstance(record, Removed):
-        return struct.pack(f">BI{len(record.message_ids)}Q", _KIND_REMOVED, record.queue, *record.message_ids)
+    if isinstance(record, Removed | Added):
+        kind = _KIND_REMOVED if isinstance(record, Removed) else _KIND_ADDED
+        return struct.pack(f">BI{len(record.message_ids)}Q", kind, record.queue, *record.message_ids)
     values = {name: getattr(record, name) for name in record.__slots__}
     return bytes((_KIND_JSON,)) + json.dumps([type(record).__name__, values], separators=(",", ":")).encode()
 
@@ -229,10 +240,10 @@ def decode(data: bytes) -> Record:
     try:
         if kind == _KIND_SPOOLED:
             return _decode_spooled(data)
-        if kind == _KIND_REMOVED:
+        if kind in (_KIND_REMOVED, _KIND_ADDED):
             count = (len(data) - 5) // 8
             queue, *ids = struct.unpack(f">I{count}Q", data[1:])
-            return Removed(queue, tuple(ids))
+            return Removed(queue, tuple(ids)) if kind == _KIND_REMOVED else Added(queue, tuple(ids))
         if kind == _KIND_JSON:
             name, values = json.loads(data[1:])
             record: Record = _JSON_TYPES[name](**{key: _tupled(value) for key, value in values.items()})

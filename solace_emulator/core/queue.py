@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from .entry import Entry, Lane, SpooledMessage
 from .flow import ConsumerFlow
-from .log import Log, Removed, Unreadable, batched, encode
+from .log import Added, Log, Removed, Unreadable, batched, encode
 from .partitions import PartitionMap, partition_of
 from .refusal import Refused, over_quota
+from .replay import Logged, Progress
 from .settings import MEGABYTE, QueueSettings
 
 _LOST_FLOWS_REMEMBERED: Final = 64
@@ -50,6 +51,11 @@ class QueueStats:
     max_bind_count_exceeded_bind_failure_count: int = 0
     other_bind_failure_count: int = 0
     msg_spool_peak_usage: int = 0
+    replay_start_count: int = 0
+    replay_success_count: int = 0
+    replay_failure_count: int = 0
+    replayed_tx_msg_count: int = 0
+    replayed_acked_msg_count: int = 0
 
 
 class Host(Protocol):
@@ -76,8 +82,12 @@ class Host(Protocol):
         """See to it that :meth:`Queue.dispatch` is called when more of the log is durable."""
         ...
 
-    def released(self, queue: Queue, spooled: SpooledMessage) -> None:
-        """A queue holds the message no longer."""
+    def released(self, number: int, spooled: SpooledMessage) -> None:
+        """A queue, by its number, holds the message no longer."""
+        ...
+
+    def held_again(self, queue: Queue, spooled: SpooledMessage) -> None:
+        """A queue holds a message that is on the spool already."""
         ...
 
     @property
@@ -105,6 +115,7 @@ class Queue:
         self.created_by_management = durable
         self.subscriptions: dict[str, None] = {}
         self.stats = QueueStats()
+        self.replay = Progress()
         self.spool_usage = 0  # bytes
         self.last_detached_ms = host.now_ms()
         self._host = host
@@ -170,11 +181,11 @@ class Queue:
             return over_quota(), behaviour != "never"
         return None
 
-    def spool(self, spooled: SpooledMessage) -> None:
-        """Take a message in, behind everything that is there."""
+    def spool(self, spooled: SpooledMessage, time_to_live: int | None = None) -> None:
+        """Take a message in, behind everything that is there. ``time_to_live`` None: as the message itself says."""
         count, size = self.partition_count, spooled.size
         partition = partition_of(spooled.message, spooled.id, count) if count else 0
-        entry = Entry(spooled, self._expiry_of(spooled), partition)
+        entry = Entry(spooled, self._expiry_of(spooled, time_to_live), partition)
         self._entries[entry.id] = entry
         self._lanes[partition].add(entry)
         self.spool_usage += size
@@ -188,10 +199,21 @@ class Queue:
             browser.backlog.append(entry)
         self._host.wake(self)
 
-    def _expiry_of(self, spooled: SpooledMessage) -> int:
+    def hold(self, messages: Sequence[Logged]) -> None:
+        """Take in messages that are on the spool already, oldest first; they are delivered once that is durable."""
+        position = 0
+        for ids in batched([logged.id for logged in messages]):
+            position = self._host.log.append(encode(Added(self.number, ids)))
+        for logged in messages:
+            logged.spooled.position = position
+            self._host.held_again(self, logged.spooled)
+            self.spool(logged.spooled, logged.time_to_live)
+
+    def _expiry_of(self, spooled: SpooledMessage, time_to_live: int | None) -> int:
         if not (self.settings.respect_ttl_enabled and spooled.expires):
             return 0
-        limits = [ttl for ttl in (spooled.message.time_to_live, self.settings.max_ttl * 1000) if ttl]
+        own = spooled.message.time_to_live if time_to_live is None else time_to_live
+        limits = [ttl for ttl in (own, self.settings.max_ttl * 1000) if ttl]
         return spooled.spooled_at_ms + min(limits) if limits else 0
 
     def take_back(self, message_id: int) -> None:
@@ -275,6 +297,8 @@ class Queue:
             self.stats.redelivered_msg_count += 1
         flow.deliver(entry)
         entry.count += 1
+        if self.replay.untransmitted:
+            self.replay.transmitted(entry.id, self.stats, self._host.now_ms())
 
     def _feed(self, browser: ConsumerFlow) -> None:
         durable = self._host.log.durable
@@ -315,7 +339,9 @@ class Queue:
         for ids in batched([entry.id for entry in removed]):
             log.append(encode(Removed(self.number, ids)))
         for entry in removed:
-            self._host.released(self, entry.spooled)
+            self._host.released(self.number, entry.spooled)
+        if self.replay.unsettled:
+            self.replay.removed([entry.id for entry in removed], self.stats, self._host.now_ms())
 
     def give_back(self, entries: Iterable[Entry]) -> None:
         """Put entries back to their places; those delivered too often are buried."""
@@ -401,8 +427,11 @@ class Queue:
 
     # -- flows
 
-    def check_bind(self, username: str, *, browser: bool) -> None:
-        """Raise :class:`Refused` when a flow may not bind now; counts the reason."""
+    def check_bind(self, username: str, *, browser: bool, obstacle: Refused | None = None) -> None:
+        """Raise :class:`Refused` when a flow may not bind now; counts the reason.
+
+        ``obstacle`` is one that the queue itself does not know of; its own come first.
+        """
         self.stats.bind_request_count += 1
         if not self.settings.allows(username, "read-only" if browser else "consume"):
             self.stats.other_bind_failure_count += 1
@@ -416,6 +445,9 @@ class Queue:
         if not browser and len(self._flows) >= self.settings.max_bind_count:
             self.stats.max_bind_count_exceeded_bind_failure_count += 1
             raise Refused(503, "Max clients exceeded for queue")
+        if obstacle is not None:
+            self.stats.other_bind_failure_count += 1
+            raise obstacle
         self.stats.bind_success_count += 1
 
     def attach(self, flow: ConsumerFlow, last_received: int | None) -> bool:

@@ -83,6 +83,8 @@ def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[Place, re
     for number, (_, queue) in broker.queues_by_number.items():
         for entry in queue.reorder():
             queue.restore_delivery(entry.id, delivery.counts.get((number, entry.id), 0) if known_exactly else None)
+    for _, replay_log in broker.replay_logs_by_number.values():
+        replay_log.reorder()
     return sum(vpn.spooled_count for vpn in broker.vpns.values())
 
 
@@ -91,8 +93,11 @@ def _apply(broker: Broker, record: records.Record, place: Place, known: dict[int
         case records.Spooled():
             _restore_message(broker, record, place, known)
         case records.Removed():
-            if record.queue in broker.queues_by_number:
-                broker.queues_by_number[record.queue][1].forget(record.message_ids)
+            holder = broker.holder(record.queue)
+            if holder is not None:
+                holder[1].forget(record.message_ids)
+        case records.Added():
+            _restore_hold(broker, record)
         case records.ConfigSet() | records.ConfigDeleted():
             configuration.apply(broker, record)
         case records.PublisherState():
@@ -120,8 +125,9 @@ def _restore_message(broker: Broker, record: records.Spooled, place: Place, know
         broker.live.move(former, place[0])
         former.placed(place[1])
         return
-    queues = broker.share(tuple([number for number in record.queues if number in broker.queues_by_number]))
-    if not queues:
+    queues = broker.share(tuple([number for number in record.queues if broker.holder(number) is not None]))
+    holders = [holder for number in queues if (holder := broker.holder(number)) is not None]
+    if not holders:
         return
     message = smf_message.restore(record.flags, record.cos, record.kept, record.body)
     spooled = SpooledMessage(
@@ -136,7 +142,17 @@ def _restore_message(broker: Broker, record: records.Spooled, place: Place, know
     known[record.message_id] = spooled
     spooled.placed(place[1])
     broker.live.add(spooled)
-    broker.queues_by_number[queues[0]][0].holds(spooled)
-    for number in queues:
-        broker.queues_by_number[number][1].spool(spooled)
+    holders[0][0].holds(spooled)
+    for _, each in holders:
+        each.spool(spooled)
     spooled.evict()
+
+
+def _restore_hold(broker: Broker, record: records.Added) -> None:
+    """A replay: messages of the replay log are a queue's again. One that is not there is written again further on."""
+    if record.queue not in broker.queues_by_number:
+        return
+    vpn, queue = broker.queues_by_number[record.queue]
+    if vpn.replay_log is not None:
+        found = [vpn.replay_log.find(message_id) for message_id in record.message_ids]
+        queue.hold([logged for logged in found if logged and queue.number not in logged.spooled.queues])

@@ -89,3 +89,13 @@ class QueueSettings:
         if self.owner and username == self.owner:
             return True
         return PERMISSIONS.index(self.permission) >= PERMISSIONS.index(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLogSettings:
+    """A replay log; quota in MB. As made over SEMP it takes and gives nothing."""
+
+    egress_enabled: bool = False
+    ingress_enabled: bool = False
+    max_spool_usage: int = 0
+    topic_filter_enabled: bool = False

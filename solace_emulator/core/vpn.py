@@ -14,6 +14,7 @@ from .entry import Entry, SpooledMessage
 from .log import Unreadable
 from .queue import Burial, Queue
 from .refusal import Refused, over_quota
+from .replay import ReplayLog
 from .settings import MEGABYTE, ClientProfileSettings, UsernameSettings, VpnSettings
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Vpn:
         self.client_profiles: dict[str, ClientProfileSettings] = {}
         self.acl_profiles: dict[str, AclProfile] = {}
         self.queues: dict[str, Queue] = {}
+        self.replay_log: ReplayLog | None = None
         self.clients: dict[str, Client] = {}
         self.spool_usage = 0  # bytes; a message in several queues counts once
         self.spooled_count = 0
@@ -225,7 +227,7 @@ class Vpn:
         for target in targets:
             target.deliver(frame)
         try:
-            spooled = self._spool(message, None, 0)
+            spooled = self._spool(message, None, 0, alone_in_log=False)
         except Refused:
             client.stats.msg_spool_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
@@ -234,22 +236,23 @@ class Vpn:
             client.stats.no_subscription_match_rx_discarded_msg_count += 1
 
     def publish_guaranteed(self, client: Client, message: Message, flow: PublisherFlow, message_id: int) -> None:
-        """Spool a guaranteed message to the queues that want it. Raises :class:`Refused`: then no queue has it."""
+        """Spool a guaranteed message where it is wanted, and log it. Raises :class:`Refused`: then nobody has it."""
         if not self.profile(client).allow_guaranteed_msg_send_enabled:
             raise Refused(403, "Permission Not Allowed")
         self._check_publish(client, message)
+        targets = self._direct.match(message.topic)
+        unmatched_rejected = self.profile(client).reject_msg_to_sender_on_no_subscription_match_enabled and not targets
         try:
-            spooled = self._spool(message, flow, message_id)
+            spooled = self._spool(message, flow, message_id, alone_in_log=not unmatched_rejected)
         except Refused:
             client.stats.msg_spool_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             raise
-        targets = self._direct.match(message.topic)
         if targets:
             frame = smf_message.encode_direct(message)
             for target in targets:
                 target.deliver(frame)
-        elif not spooled and self.profile(client).reject_msg_to_sender_on_no_subscription_match_enabled:
+        elif not spooled and unmatched_rejected:
             client.stats.no_subscription_match_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             raise Refused(503, "No Subscription Match")
@@ -274,10 +277,22 @@ class Vpn:
         kept_away = self._exceptions.match(topic)
         return [queue for queue in self._queue_topics.match(topic) if queue not in kept_away]
 
-    def _spool(self, message: Message, flow: PublisherFlow | None, message_id: int) -> bool:
-        """Spool a message where it is wanted; one refusal that the publisher must hear of, and no queue takes it."""
+    def attracts(self, queue: Queue, topic: str) -> bool:
+        """Whether a message with this topic is for a queue now."""
+        try:
+            return queue in self._wanting(topic)
+        except Refused:  # it was for a queue that is gone
+            return False
+
+    def _spool(self, message: Message, flow: PublisherFlow | None, message_id: int, *, alone_in_log: bool) -> bool:
+        """Spool a message where it is wanted; one refusal that the publisher must hear of, and no queue takes it.
+
+        The replay log takes what a queue takes, and with ``alone_in_log`` what no queue does as well. Return whether a
+        queue has it.
+        """
         wanting = self._wanting(message.topic)
-        if not wanting:
+        log = self.replay_log if self.replay_log is not None and self.replay_log.wants(message) else None
+        if not wanting and (log is None or not alone_in_log):
             return False
         beyond = self.spool_usage + message.size > self.settings.max_msg_spool_usage * MEGABYTE
         if beyond or self._broker.disk_full:
@@ -289,7 +304,10 @@ class Vpn:
                 taking.append(queue)
             elif objection[1]:
                 raise objection[0]
-        if taking:
+        if log is not None and (taking or alone_in_log):
+            self._broker.spool(self, message, [*taking, log], flow, message_id)
+            log.trim()
+        elif taking:
             self._broker.spool(self, message, taking, flow, message_id)
         return bool(taking)
 

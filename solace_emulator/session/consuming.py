@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..core import configuration
+from ..core import configuration, replay
 from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
 from ..core.queue import Queue
@@ -125,10 +125,13 @@ class Consuming:
             raise Refused(403, "Permission Not Allowed")
         name = self._queue_name(params)
         browser = frame.number(params.get(assured.FLOW_TYPE), assured.FLOW_CONSUMER) == assured.FLOW_BROWSER
+        start = _start_of_replay(params)
         queue = self._vpn.queues.get(name)
+        if queue is None and start is not None and _is_temporary(params):
+            raise Refused(403, "Replay Not Supported on Temporary Queue")
         if queue is None:
             queue = self._make_temporary(name, params)
-        queue.check_bind(self._client.username, browser=browser)
+        self._check_bind(queue, start, browser=browser)
         number = self._broker.next_number()
         flow = ConsumerFlow(self, queue, number, browser=browser, now_ms=self._broker.now_ms())
         flow.wants_changes = frame.number(params.get(assured.WANTS_FLOW_CHANGES)) != 0
@@ -138,9 +141,24 @@ class Consuming:
         window = frame.number(params.get(assured.TRANSPORT_WINDOW) or params.get(assured.WINDOW))
         return self._bound(flow, queue, window)
 
+    def _check_bind(self, queue: Queue, start: replay.Start | None, *, browser: bool) -> None:
+        """Raise :class:`Refused` where a flow may not bind; with a start point its replay begins."""
+        messages: list[replay.Logged] = []
+        obstacle: Refused | None = None
+        if start is not None:
+            try:
+                replay.check_client(queue, browser=browser)
+                if self._broker.disk_full:
+                    raise Refused(503, "Out of Replay Resources")
+                messages = replay.plan(self._vpn, queue, start)
+            except Refused as refused:
+                obstacle = refused
+        queue.check_bind(self._client.username, browser=browser, obstacle=obstacle)
+        if start is not None:
+            replay.begin(queue, messages, self._broker.now_ms())
+
     def _make_temporary(self, name: str, params: dict[int, bytes]) -> Queue:
-        temporary = frame.number(params.get(assured.DURABILITY), assured.DURABLE) == assured.TEMPORARY
-        if not temporary or not name.startswith(TEMPORARY_QUEUE_TOPIC):
+        if not _is_temporary(params) or not name.startswith(TEMPORARY_QUEUE_TOPIC):
             raise Refused(503, "Unknown Queue")
         self._check_creation(durable=False)
         settings = self._asked_settings(params)
@@ -167,6 +185,7 @@ class Consuming:
             (assured.ENDPOINT_ID, U32.pack(queue.number)),
             (assured.MAX_REDELIVERY, bytes((settings.max_redelivery_count,))),
             (assured.ENDPOINT_ERROR_ID, U64.pack(0)),
+            (assured.SPOOL_ID, U64.pack(self._broker.spool_id)),
             (assured.MAX_UNACKED, U32.pack(settings.max_delivered_unacked_msgs_per_flow)),
         ]
         if flow.wants_changes:
@@ -210,6 +229,8 @@ class Consuming:
         queue = flow.queue
         if settled.outcome == assured.OUTCOME_ACCEPTED:
             flow.acked_msg_count += len(entries)
+            if queue.replay.unsettled and not flow.browser:
+                queue.replay.acknowledged(entries, queue.stats)
             queue.accept(entries)
         elif flow.browser:
             pass  # a browser can only remove
@@ -243,6 +264,7 @@ class Consuming:
             flow.last_sent,
             redelivered=entry.redelivered and not flow.browser,
             count=None if flow.browser else entry.count,
+            spooled_id=entry.spooled.id,
         )
         self._client.stats.data_tx_msg_count += 1
         self._client.stats.data_tx_byte_count += len(encoded)
@@ -285,5 +307,22 @@ def _refuse_what_is_not_there(params: dict[int, bytes]) -> None:
         raise Refused(400, "Selectors Not Supported by This Emulator")
     if assured.NO_LOCAL in params:
         raise Refused(400, "No Local Not Supported by This Emulator")
-    if assured.START_REPLAY in params:  # there is no replay log
-        raise Refused(503, "Replay Disabled")
+
+
+def _is_temporary(params: dict[int, bytes]) -> bool:
+    return frame.number(params.get(assured.DURABILITY), assured.DURABLE) == assured.TEMPORARY
+
+
+def _start_of_replay(params: dict[int, bytes]) -> replay.Start | None:
+    """Where a bind asks a replay to start; None: it asks for none. Raises :class:`Refused`."""
+    asked = params.get(assured.START_REPLAY)
+    if asked is None:
+        return None
+    kind, where = asked[:1], asked[1:]
+    if kind == assured.REPLAY_ALL and not where:
+        return replay.Beginning()
+    if kind == assured.REPLAY_SINCE and len(where) == 8:
+        return replay.Since(-(-frame.number(where) // 1_000_000))
+    if kind == assured.REPLAY_AFTER and len(where) == 16:
+        return replay.After(replay.ReplicationGroupMessageId.from_bytes(where))
+    raise Refused(403, "Unknown Start Location Type")

@@ -48,6 +48,7 @@ ENDPOINT_ID: Final = 0x2C
 MAX_UNACKED: Final = 0x31
 START_REPLAY: Final = 0x33
 ENDPOINT_ERROR_ID: Final = 0x34
+SPOOL_ID: Final = 0x36
 
 DURABLE: Final = 1
 TEMPORARY: Final = 2
@@ -55,6 +56,11 @@ TEMPORARY: Final = 2
 FLOW_CONSUMER: Final = 1
 FLOW_BROWSER: Final = 2
 FLOW_CONSUMER_WITH_OUTCOMES: Final = 3
+
+#: First byte of START_REPLAY; a time in nanoseconds (8 bytes) or a replication group message id (16) follows.
+REPLAY_ALL: Final = b"\0"
+REPLAY_SINCE: Final = b"\1"
+REPLAY_AFTER: Final = b"\2"
 
 OUTCOME_ACCEPTED: Final = 0
 OUTCOME_FAILED: Final = 1

@@ -49,10 +49,13 @@ LIGHT: Final = 0x100
 CORRELATION_TAG: Final = LIGHT | 0
 ACK_IMMEDIATELY: Final = LIGHT | 3
 
+EXT_SPOOLED_MESSAGE_ID: Final = 0x2D  # with the spool id of the bind answer: the replication group message id
 EXT_REDELIVERY_COUNT: Final = 0x2E
 
 U32: Final = struct.Struct(">I")
 U64: Final = struct.Struct(">Q")
+_EXTENDED_U32: Final = struct.Struct(">HI")
+_EXTENDED_U64: Final = struct.Struct(">HQ")
 
 
 class ProtocolError(ValueError):
@@ -173,8 +176,13 @@ def parameter(key: int, value: bytes) -> bytes:
 
 
 def extended_u32(key: int, value: int) -> bytes:
-    """Encode the extended parameter stream with one entry of 4 bytes (format 3)."""
-    return parameter(EXTENDED, struct.pack(">HI", 3 << 12 | key, value))
+    """Encode an entry of 4 bytes (format 3) for the extended parameter stream."""
+    return _EXTENDED_U32.pack(3 << 12 | key, value)
+
+
+def extended_u64(key: int, value: int) -> bytes:
+    """Encode an entry of 8 bytes (format 4) for the extended parameter stream."""
+    return _EXTENDED_U64.pack(4 << 12 | key, value)
 
 
 def response(code: int, text: str) -> bytes:

@@ -121,9 +121,22 @@ def encode_direct(message: Message) -> bytes:
 
 
 def encode_delivery(
-    message: Message, flow_parameter: bytes, delivery_id: int, previous_id: int, *, redelivered: bool, count: int | None
+    message: Message,
+    flow_parameter: bytes,
+    delivery_id: int,
+    previous_id: int,
+    *,
+    redelivered: bool,
+    count: int | None,
+    spooled_id: int | None = None,
 ) -> bytes:
-    """Encode a delivery to a consumer flow. ``count`` is that of earlier deliveries; a browser is told none."""
+    """Encode a delivery to a consumer flow.
+
+    ``count`` is that of earlier deliveries, ``spooled_id`` what the message is known by on the spool; None: not told.
+    """
+    extended = (b"" if spooled_id is None else f.extended_u64(f.EXT_SPOOLED_MESSAGE_ID, spooled_id)) + (
+        b"" if count is None else f.extended_u32(f.EXT_REDELIVERY_COUNT, count)
+    )
     params = (
         flow_parameter
         + b"\x11\x0a"
@@ -132,7 +145,7 @@ def encode_delivery(
         + previous_id.to_bytes(8, "big")
         + (_REDELIVERED_PARAMETER if redelivered else b"")
         + message.kept
-        + (b"" if count is None else f.extended_u32(f.EXT_REDELIVERY_COUNT, count))
+        + (f.parameter(f.EXTENDED, extended) if extended else b"")
     )
     return f.frame(
         f.MESSAGE,
