@@ -29,7 +29,7 @@ CONTROL = 0
 
 @dataclass(frozen=True)
 class Part:
-    """One scenario with the bindings that it is run on, ``repeat`` times each."""
+    """One scenario (with ``vary``: one value of it) with the bindings that it is run on, ``repeat`` times each."""
 
     scenario: Scenario
     bindings: tuple[Binding, ...]
@@ -87,7 +87,7 @@ class Turn:
     @property
     def pair(self) -> tuple[str, str]:
         """What a control run and a refusal are good for: the scenario and the binding."""
-        return self.scenario.name, str(self.binding)
+        return self.scenario.label, str(self.binding)
 
     @property
     def kind(self) -> Literal["measured", "control"]:
@@ -98,7 +98,7 @@ class Turn:
     def title(self) -> str:
         """What people are told."""
         which = "control, no faults" if self.repetition == CONTROL else f"repetition {self.repetition}"
-        return f"{self.scenario.name} on {self.binding}, {which}"
+        return f"{self.scenario.label} on {self.binding}, {which}"
 
 
 def turns(campaign: Campaign) -> list[Turn]:
@@ -180,7 +180,7 @@ class Rounds:
             campaign.results,
             campaign=campaign.name,
             started_utc=self._started_utc,
-            scenario=turn.scenario.name,
+            scenario=turn.scenario.label,
             binding=str(turn.binding),
             repetition=turn.repetition,
         )

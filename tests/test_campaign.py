@@ -10,7 +10,7 @@ from crep.harness.checks.results import ExpectationResult, Rule, RunResults, Ver
 from crep.harness.runs.document import RunDocument
 from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.library import built_in_scenarios
-from crep.harness.scenario.load import load_scenario, parse_scenario
+from crep.harness.scenario.load import load_scenario, load_variants, parse_scenario
 from crep.harness.scenario.model import Scenario
 
 DEMO = load_scenario(built_in_scenarios()["demo"])
@@ -53,6 +53,20 @@ def test_a_part_with_fewer_repetitions_ends_earlier() -> None:
         ("solace-emulator", 1),
         ("solace-emulator", 2),
     ]
+
+
+def test_each_value_of_a_varied_dimension_is_run_side_by_side_on_all_brokers(tmp_path: Path) -> None:
+    file = tmp_path / "sizes.yaml"
+    file.write_text(without_timeline(DEMO).text + "\nvary: {message.size: [100 B, 10 KiB]}\n")
+    variants = load_variants(file)
+    made = turns(Campaign("test", tuple(Part(one, (KAFKA, SOLACE), repeat=2) for one in variants), targets={}))
+    assert [(turn.scenario.label, str(turn.binding), turn.repetition) for turn in made] == [
+        (f"demo@{size}", binding, repetition)
+        for repetition in (1, 2)
+        for size in ("100 B", "10 KiB")
+        for binding in ("kafka-local", "solace-emulator")
+    ]
+    assert len({turn.pair for turn in made}) == 4
 
 
 def run(*, status: str = "complete", kind: str = "measured", valid: bool = True, verdict: Verdict = "passed") -> Any:

@@ -60,7 +60,8 @@ def faults_rule(declared: Sequence[TimelineEvent], happened: Sequence[FaultRecor
         elif record.confirmed_s is None:
             wrong.append(f"{what} was not confirmed by the probe")
         elif event.restart_after_s is not None and record.healed_s is None:
-            wrong.append(f"{what}: the broker did not come back")
+            who = "the broker did not come back" if event.channel is None else "the reader did not go on"
+            wrong.append(f"{what}: {who}")
         if record is not None and record.error:
             wrong.append(f"{what}: {record.error}")
     if not declared:

@@ -13,7 +13,7 @@ from crep.harness.config.targets import Profile, Target, load_targets
 from crep.harness.scenario import library
 from crep.harness.scenario.binding import parse_binding
 from crep.harness.scenario.campaign import is_campaign, load_campaign
-from crep.harness.scenario.load import load_scenario
+from crep.harness.scenario.load import load_variants
 from crep.harness.scenario.model import Name, Scenario
 
 
@@ -73,11 +73,12 @@ def campaign_from(
     overrides = parse_params(params)
     if campaigns:
         [written] = campaigns
-        scenarios = [load_scenario(file, {**written.params, **overrides}) for file in written.scenarios]
+        given = {**written.params, **overrides}
+        scenarios = [one for file in written.scenarios for one in load_variants(file, given)]
         bindings, name = written.bindings, name or written.name
         repeat, profile = repeat or written.repeat, profile or written.profile
     else:
-        scenarios = [load_scenario(file, overrides) for file in files]
+        scenarios = [one for file in files for one in load_variants(file, overrides)]
     if not bindings:
         raise UsageError("on which broker? Add --on TARGET (repeat it to compare)", hint=f"targets: {', '.join(known)}")
     try:

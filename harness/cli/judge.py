@@ -8,7 +8,7 @@ from pathlib import Path
 from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import RunResults
 from crep.harness.config.errors import UsageError
-from crep.harness.runs.document import RunDocument
+from crep.harness.runs.folder import INPUTS
 from crep.harness.runs.read import Run, read_run
 from crep.harness.scenario.load import parse_scenario
 from crep.harness.scenario.plan import Plan, plan, without_faults
@@ -22,7 +22,7 @@ def evaluate_folder(folder: Path) -> RunResults:
     """
     run = read_run(folder)
     control = None if run.document.control is None else _control_of(folder, run.document.control)
-    return evaluate(run, plan_of(run.document), control)
+    return evaluate(run, plan_of(run), control)
 
 
 def contradictions(run: Run) -> tuple[str, ...]:
@@ -35,17 +35,35 @@ def contradictions(run: Run) -> tuple[str, ...]:
     found = []
     if hashlib.sha256(scenario.text.encode()).hexdigest() != scenario.sha256:
         found.append("scenario text (its SHA-256 is another)")
+    for name, sha256 in scenario.files.items():
+        copy = run.path / INPUTS / name
+        if not copy.is_file():
+            raise UsageError(f"{copy} is missing: the run was made with it", hint="keep the run folder together")
+        if hashlib.sha256(copy.read_bytes()).hexdigest() != sha256:
+            found.append(f"{INPUTS}/{name} (its SHA-256 is another)")
     if claimed is not None:
         computed = evaluate_folder(run.path)
-        found += [part for part in RunResults.model_fields if getattr(computed, part) != getattr(claimed, part)]
+        parts = claimed.model_fields_set  # what an older crep did not look at it cannot have got wrong
+        found += [
+            part
+            for part in RunResults.model_fields
+            if part in parts and getattr(computed, part) != getattr(claimed, part)
+        ]
     return tuple(found)
 
 
-def plan_of(document: RunDocument) -> Plan:
-    """What the run was to do, from the scenario's text that it carries."""
-    scenario = parse_scenario(document.scenario.text, Path(document.scenario.file), document.scenario.params)
+def plan_of(run: Run) -> Plan:
+    """What the run was to do, from the scenario's text that it carries, and the files beside it."""
+    written = run.document.scenario
+    scenario = parse_scenario(
+        written.text,
+        Path(written.file),
+        written.params,
+        varied=next(iter(written.varied.items()), None),
+        inputs=run.path / INPUTS,
+    )
     made = plan(scenario)
-    return without_faults(made) if document.kind == "control" else made
+    return without_faults(made) if run.document.kind == "control" else made
 
 
 def _control_of(folder: Path, run_id: str) -> Run:

@@ -10,7 +10,8 @@ from rich.console import Console
 from crep.harness.cli.inputs import campaign_from, parse_params
 from crep.harness.scenario.campaign import is_campaign
 from crep.harness.scenario.library import scenario_path
-from crep.harness.scenario.load import load_scenario
+from crep.harness.scenario.load import load_variants
+from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import plan
 
 
@@ -34,11 +35,14 @@ def command(files: tuple[str, ...], params: tuple[str, ...], targets: Path | Non
 
 
 def _scenario(path: Path, params: tuple[str, ...]) -> str:
-    scenario = load_scenario(path, parse_params(params))
+    return "\n".join(_variant(scenario) for scenario in load_variants(path, parse_params(params)))
+
+
+def _variant(scenario: Scenario) -> str:
     made = plan(scenario)
     messages = sum(publisher.count for publisher in made.publishers)
     return (
-        f"{scenario.file_name}: ok, {scenario.name}: publishers: {len(made.publishers)}, messages: {messages:,}, "
+        f"{scenario.file_name}: ok, {scenario.label}: publishers: {len(made.publishers)}, messages: {messages:,}, "
         f"{made.warm_up_s + made.measured_s:.0f} s, faults: {len(made.timeline)}, "
         f"expectations: {len(made.expectations)}"
     )

@@ -43,7 +43,7 @@ class Fault(Protocol):
 
 
 def choose_node(event: TimelineEvent, deployment: Deployment) -> str:
-    """The name of the node that a timeline entry means.
+    """The name of what a timeline entry acts on: a node, or ``channel.reader`` where it means a reader.
 
     On a deployment with one node that node is the leader of every channel and the answer where none is named.
 
@@ -51,6 +51,8 @@ def choose_node(event: TimelineEvent, deployment: Deployment) -> str:
         NotSupported: crep has no hand on this broker's processes, or the choice needs more than one node.
         UnknownNode: no node of that name; the text lists those that there are.
     """
+    if event.channel is not None:
+        return " and ".join(f"{event.channel}.{reader}" for reader in event.readers)
     nodes = deployment.nodes
     if not nodes:
         raise NotSupported(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from crep.harness.deployment.contract import Deployment
 from crep.harness.faults.contract import Fault
 from crep.harness.faults.kill_broker import KillBroker
+from crep.harness.faults.pause_reader import Members, PauseReader
 from crep.harness.scenario.plan import TimelineEvent
 
 
@@ -19,11 +20,15 @@ class FaultKind:
     summary: str
     parameters: str
     targets: str
-    make: Callable[[Deployment, str, TimelineEvent], Fault]
+    make: Callable[[Deployment, str, Members, TimelineEvent], Fault]
 
 
-def _kill_broker(deployment: Deployment, node: str, event: TimelineEvent) -> Fault:
+def _kill_broker(deployment: Deployment, node: str, _: Members, event: TimelineEvent) -> Fault:
     return KillBroker(deployment, node, restart_after_s=event.restart_after_s or 0.0)
+
+
+def _pause_reader(_: Deployment, __: str, members: Members, event: TimelineEvent) -> Fault:
+    return PauseReader(members, resume_after_s=event.restart_after_s or 0.0)
 
 
 FAULTS: dict[str, FaultKind] = {
@@ -35,6 +40,13 @@ FAULTS: dict[str, FaultKind] = {
             "node (optional), restart_after",
             "source local or embedded",
             _kill_broker,
+        ),
+        FaultKind(
+            "pause-reader",
+            "let a reader stand still while publishers go on, then drain its backlog",
+            "reader, resume_after",
+            "all",
+            _pause_reader,
         ),
     )
 }

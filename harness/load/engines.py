@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -61,7 +61,7 @@ class _Child:
     def __init__(self, task: ChildTask, log: Path, inbox: Inbox) -> None:
         self.client = Client.of(task.task)
         self.settings: dict[str, str] | None = None
-        self.expected = self.failed = self.ended = False
+        self.expected = self.failed = self.ended = self.standing = False
         self._log, self._inbox = log, inbox
         with log.open("ab") as stderr:
             self._process = processes.spawn(
@@ -215,6 +215,21 @@ class Engines:
         """An early end: no further sends, what is under way is settled for a few seconds, then ``PublisherDone``."""
         self._tell((child for child in self._children if child.client.role == "publisher"), stop=1)
 
+    def pause(self, channel: str, readers: Collection[str]) -> None:
+        """All members of these readers are to stop receiving; ``standing`` says when they do. From any thread."""
+        self._tell(self._members(channel, readers), pause=1)
+
+    def resume(self, channel: str, readers: Collection[str]) -> None:
+        """They are to receive again. From any thread."""
+        self._tell(self._members(channel, readers), resume=1)
+
+    def standing(self, channel: str, readers: Collection[str]) -> list[bool]:
+        """For each member of these readers whether it said last that it stands still. From any thread."""
+        return [child.standing for child in self._members(channel, readers)]
+
+    def _members(self, channel: str, readers: Collection[str]) -> list[_Child]:
+        return [one for one in self._children if one.client.channel == channel and one.client.reader in readers]
+
     def finish(self, timeout_s: float) -> None:
         """Close the subscribers (and publishers that still run) and wait until every child has ended. Idempotent.
 
@@ -265,6 +280,8 @@ class Engines:
             self._said.append(ClientNote(client.name, **message["note"]))
         elif "ready" in message:
             child.settings = message["ready"]
+        elif "paused" in message:
+            child.standing = message["paused"]
         elif "done" in message:
             child.expected = True
             self._said.append(PublisherDone(client.name, client.publisher or 0, client.channel, **message["done"]))

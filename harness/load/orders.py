@@ -16,6 +16,7 @@ class Orders:
 
     def __init__(self) -> None:
         self.go, self.stop, self.finish = threading.Event(), threading.Event(), threading.Event()
+        self.paused = threading.Event()
         self.t0_ns = 0
 
     def listen(self, lines: IO[bytes]) -> None:
@@ -27,6 +28,10 @@ class Orders:
                 self.go.set()
             if "stop" in order:
                 self.stop.set()
+            if "pause" in order:
+                self.paused.set()
+            if "resume" in order:
+                self.paused.clear()
             if "finish" in order:
                 self.finish.set()
         os._exit(ORPHANED)

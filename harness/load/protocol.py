@@ -6,10 +6,12 @@ direction    line                            meaning
 to child     ``{"role": …, "spec": …}``      the task, once; it carries passwords, so it goes nowhere else
 to child     ``{"go": t0_ns}``               the first measured message is due at this CLOCK_MONOTONIC time
 to child     ``{"stop": true}``              publishers: no further sends, settle what is under way
+to child     ``{"pause": true}``             subscribers: receive nothing until ``{"resume": true}``
 to child     ``{"finish": true}``            subscribers: close
 from child   ``{"ready": {settings}}``       connected (and, reading, assigned)
 from child   ``{"window": …}``               what was measured since the last one
 from child   ``{"note": …}``                 a connection event, or a reason not heard before
+from child   ``{"paused": true}``            a subscriber stands still (false: it receives again)
 from child   ``{"done": …}``                 a publisher has settled and closed
 from child   ``{"closed": true}``            a subscriber has closed
 from child   ``{"failed": reason}``          it cannot go on, and ends

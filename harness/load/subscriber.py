@@ -15,6 +15,7 @@ from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records, rece
 
 _BATCH = 1000
 _WAIT_S = 0.1
+_PAUSED_NAP_S = 0.01
 
 
 class SubscriberEngine:
@@ -51,10 +52,19 @@ class SubscriberEngine:
             _count(meter, records)
         try:
             while not orders.finish.is_set():
+                if orders.paused.is_set():
+                    self._stand_still(orders, pulse)
                 _count(meter, self._receive())
                 pulse.beat(time.monotonic_ns())
         finally:
             pulse.last()
+
+    def _stand_still(self, orders: Orders, pulse: Pulse) -> None:
+        """Receive nothing while paused; connected, and heard of."""
+        self._tell({"paused": True})
+        while orders.paused.is_set() and not orders.finish.wait(_PAUSED_NAP_S):
+            pulse.beat(time.monotonic_ns())
+        self._tell({"paused": False})
 
     def _receive(self) -> Records:
         deliveries = self._client.receive(_BATCH, _WAIT_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -135,6 +136,8 @@ def first_document(
             params=dict(scenario.params),
             evidences=tuple(scenario.evidences),
             seed=scenario.measure.seed,
+            varied=dict([scenario.varied] if scenario.varied else []),
+            files={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in scenario.files},
         ),
         harness=harness(),
         host=host(),

@@ -21,6 +21,7 @@ from crep.harness.metrics.histogram import Histogram
 from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.runner.drain import DrainWatch
+from crep.harness.runner.members import ReaderMembers
 from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
 from crep.harness.runner.processor import ProcessorWatch, WorkerLoad
 from crep.harness.runner.record import (
@@ -97,6 +98,7 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
     )
     record = Record(request.folder, document)
     record.change()
+    request.folder.keep_inputs(request.scenario.files)
     run = _Run(request, view, stop, record)
     status: Literal["complete", "interrupted", "failed", "not-supported"] = "complete"
     failure = None
@@ -219,8 +221,13 @@ class _Run:
             deployment = self._request.deployments[event.site]
             node = choose_node(event, deployment)
             injection = Injection(event.index, event.action, event.site, node, event.at_s)
-            scheduled.append(Scheduled(injection, FAULTS[event.action].make(deployment, node, event)))
+            members = ReaderMembers(self._running_engines, event.channel or "", event.readers)
+            scheduled.append(Scheduled(injection, FAULTS[event.action].make(deployment, node, members, event)))
         return [] if self._request.kind == "control" else scheduled
+
+    def _running_engines(self) -> Engines:
+        assert self._engines is not None  # noqa: S101 - the timeline starts after them
+        return self._engines
 
     def _measure(self, engines: Engines) -> None:
         plan, timeline = self._plan, self._timeline

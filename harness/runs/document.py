@@ -52,6 +52,8 @@ class ScenarioPart(_Part):
     params: dict[str, str]
     evidences: tuple[str, ...]
     seed: int
+    varied: dict[str, str] = {}  # the dimension of ``vary`` and its value in this run
+    files: dict[str, str] = {}  # other files that it reads, kept in ``inputs/``: name and SHA-256
 
 
 class SitePart(_Part):

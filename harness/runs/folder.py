@@ -6,6 +6,7 @@
     │       └ latest → <start>
     ├ run.json         identity, provenance, verdicts: replaced whole
     ├ events.jsonl     timeline, phases, reconnects, alerts: appended line by line
+    ├ inputs/          copies of the files that the scenario names, where there are some
     ├ windows/         per client and second: counters and histograms (``windows``)
     ├ ledger/          every send, outcome and receipt (``records``); engines append to it
     └ logs/
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +31,7 @@ from crep.harness.runs.document import RunDocument
 from crep.harness.runs.windows import WindowRow, WindowWriter
 
 DOCUMENT, EVENTS, WINDOWS, LEDGER, LOGS = "run.json", "events.jsonl", "windows", "ledger", "logs"
+INPUTS = "inputs"
 
 
 class RunFolder:
@@ -75,6 +78,13 @@ class RunFolder:
             EnvironmentFailure: the disk is full, or the folder is gone or not writable.
         """
         replace_file(self.path / DOCUMENT, document.model_dump_json(indent=1).encode() + b"\n")
+
+    def keep_inputs(self, files: Iterable[Path]) -> None:
+        """Copy the files that the scenario reads, so that the run can be checked without them. Raises as above."""
+        for file in files:
+            with writing(self.path / INPUTS / file.name):
+                (self.path / INPUTS).mkdir(exist_ok=True)
+                shutil.copyfile(file, self.path / INPUTS / file.name)
 
     def append_event(self, event: dict[str, Any]) -> None:
         """Add one line to ``events.jsonl`` as a whole. Raises like ``write_document``."""

@@ -18,6 +18,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crep.harness.config.suggest import nearest
 from crep.harness.config.targets import Profile
 from crep.harness.config.yaml import Problem, load_yaml, refuse, validate
 from crep.harness.scenario.model import NOT_YET, Count, Name, Scalar
@@ -79,6 +80,7 @@ def load_campaign(path: Path) -> CampaignPlan:
             for index, name in enumerate(names)
             if name in names[:index]
         ]
+    problems += [problem for scenario in scenarios if scenario.is_file() for problem in _params(written, scenario)]
     refuse(problems, positions, path)
     return CampaignPlan(
         name=written.campaign,
@@ -88,3 +90,14 @@ def load_campaign(path: Path) -> CampaignPlan:
         params={name: str(value) for name, value in written.params.items()},
         profile=written.profile,
     )
+
+
+def _params(written: CampaignFile, scenario: Path) -> list[Problem]:
+    """Parameters of the campaign that a scenario of it does not have."""
+    declared = load_yaml(scenario)[0].get("params")
+    names = declared if isinstance(declared, dict) else {}
+    return [
+        Problem(("params", name), f"{scenario} has no parameter {name!r}{nearest(name, names)}", at_key=True)
+        for name in written.params
+        if name not in names
+    ]

@@ -44,7 +44,7 @@ def problems(data: Mapping[str, Any], given: Mapping[str, str]) -> list[Problem]
     if len(values) > MOST_VALUES:
         wrong.append(Problem(loc, f"has {len(values)} values; at most {MOST_VALUES} are allowed", at_key=True))
     if dimension in given:
-        wrong.append(Problem(loc, f"is varied here, so '-p {dimension}=…' cannot set it", at_key=True))
+        wrong.append(Problem(loc, "is varied here, so it cannot be set as a parameter too", at_key=True))
     if not places(data, dimension):
         text = "is no parameter, no key of this file and none of its load entries that could be varied; write the name"
         text = f"{text} of one under 'params', or for example message.size or durability.sync"

@@ -38,3 +38,8 @@ def test_an_address_has_no_node_to_fail() -> None:
 def test_a_choice_among_several_nodes_is_refused_rather_than_guessed() -> None:
     with pytest.raises(NotSupported, match="not available yet"):
         choose_node(event(), deployment("a", "b"))
+
+
+def test_a_reader_is_paused_on_any_target_by_its_name() -> None:
+    pause = TimelineEvent(0, 1.0, "pause-reader", "bus", channel="orders", readers=("screen-1", "screen-2"))
+    assert choose_node(pause, deployment()) == "orders.screen-1 and orders.screen-2"

@@ -441,3 +441,36 @@ def test_children_that_never_got_going_end_and_passwords_were_nowhere(bench: Ben
     assert [type(said) for said in engines.take(0)] == [PublisherDone]
     for path in bench.folder.rglob("*"):
         assert path.is_dir() or b"secret" not in path.read_bytes()
+
+
+def test_a_paused_reader_builds_a_backlog_that_it_drains_when_it_goes_on(bench: Bench) -> None:
+    engines = bench.start(rate=500, for_s=2.5)
+    engines.go(bench.t0_ns)
+    bench.listen(0.6)
+    engines.pause("orders", ["billing"])
+    bench.listen(0.4)
+    assert engines.standing("orders", ["billing"]) == [True]
+    paused_ns = time.monotonic_ns()
+    bench.listen(0.8)
+    resumed_ns = time.monotonic_ns()
+    engines.resume("orders", ["billing"])
+    bench.until_done()
+    bench.listen(0.5)
+    assert engines.standing("orders", ["billing"]) == [False]
+    assert engines.standing("orders", ["nobody"]) == []
+    engines.finish(10)
+    received = bench.received()
+    at_ns = received["received_ns"]
+    assert not ((at_ns > paused_ns) & (at_ns < resumed_ns)).any()
+    waited = received["intended_ns"][(received["intended_ns"] > paused_ns) & (received["intended_ns"] < resumed_ns)]
+    assert len(waited) > 300  # publishers went on
+    assert len(np.unique(received["sequence"])) == len(bench.sent()) == 1250
+
+
+def test_a_paused_reader_still_closes_when_it_is_told_to(bench: Bench) -> None:
+    engines = bench.start(rate=500, for_s=0.5)
+    engines.go(bench.t0_ns)
+    engines.pause("orders", ["billing"])
+    bench.until_done()
+    engines.finish(10)
+    assert not bench.of(EngineFailed)
