@@ -53,11 +53,9 @@ def _about_value(kind: str, given: Any, context: dict[str, Any], message: str) -
         return f"must be {_SHAPES[kind]}, not {_shown(given)}"
     if kind == "too_short":
         least = context["min_length"]
-        return (
-            "must not be empty" if least == 1 else f"must have at least {least} entries, not {context['actual_length']}"
-        )
+        return "must not be empty" if least == 1 else f"must have at least {least} entries"
     if kind == "too_long":
-        return f"must have at most {context['max_length']}, not {context['actual_length']}"
+        return f"must have at most {context['max_length']} {'entry' if context['max_length'] == 1 else 'entries'}"
     return str(context["error"]) if kind == "value_error" else message[:1].lower() + message[1:]
 
 

@@ -58,9 +58,9 @@ def test_a_scenario_without_vary_is_one(written: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("message.size: [100 B]", "vary.message.size: must have at least 2 entries, not 1"),
+        ("message.size: [100 B]", "vary.message.size: must have at least 2 entries"),
         ("message.size: [100 B, 100 B]", "vary.message.size[1]: 100 B is named twice"),
-        ("message.size: [100 B, 1 KiB], rate: [1/s, 2/s]", "vary: must have at most 1, not 2"),
+        ("message.size: [100 B, 1 KiB], rate: [1/s, 2/s]", "vary: must have at most 1 entry"),
         (
             "massage.size: [100 B, 1 KiB]",
             "vary.massage.size: is no parameter, no key of this file and none",
