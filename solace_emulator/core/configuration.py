@@ -215,7 +215,7 @@ def _set_acl_profile(broker: Broker, path: tuple[str, ...], value: dict[str, Any
     profiles = vpn.acl_profiles
     settings = AclProfileSettings(**value)
     if path[1] in profiles:
-        profiles[path[1]].settings = settings
+        profiles[path[1]].change(settings)
         vpn.revoke(path[1])
     else:
         profiles[path[1]] = AclProfile(settings)

@@ -160,7 +160,7 @@ class Vpn:
     def _check_subscribe(self, client: Client, share: str | None, topic: str) -> None:
         acl = self.acl(client)
         own_inbox = bool(client.p2p_topic) and topic.startswith(client.p2p_topic + "/")
-        if not own_inbox and not acl.may_subscribe(topic):
+        if not own_inbox and not acl.may_subscribe(topic, client.username):
             raise Refused(403, "Subscription ACL Denied")
         if share is not None:
             if not self.profile(client).allow_shared_subscriptions_enabled:
@@ -263,7 +263,7 @@ class Vpn:
             client.stats.topic_parse_error_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             raise Refused(400, "Topic Parse Error")
-        if not topic.startswith("#P2P/") and not self.acl(client).may_publish(topic):
+        if not topic.startswith("#P2P/") and not self.acl(client).may_publish(topic, client.username):
             client.stats.publish_topic_acl_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             raise Refused(403, "Publish ACL Denied")

@@ -266,8 +266,8 @@ class ExceptionStore(_InVpn):
             raise invalid_parameter("only exceptions of syntax smf are emulated")
         elif not topics.is_valid(ids[-1]):
             raise invalid_parameter(f"{ids[-1]} is no topic, with wildcards or without")
-        elif "$client" in ids[-1]:
-            raise not_supported(f"{ids[-1]}: substitution variables are not emulated")
+        elif "$client" in (ids[-1] if self.kind == access.SHARE_NAME else access.USERNAME.sub("", ids[-1])):
+            raise not_supported(f"{ids[-1]}: only $client-username in a topic is emulated")
         path = (ids[0], ids[1], self.kind, ids[-1])
         configuration.configure(self.broker, ConfigSet(configuration.ACL_EXCEPTION, path, {}))
 

@@ -46,7 +46,7 @@ def _queue(broker: Broker, vpn: Vpn, client: Client, request: smp.Request) -> No
         raise Refused(403, "Shared Subscriptions Not Supported On Queues")
     if not topics.is_valid(topic):
         raise Refused(400, "Subscription Parse Error")
-    if not vpn.acl(client).may_subscribe(topic):
+    if not vpn.acl(client).may_subscribe(topic, client.username):
         raise Refused(403, "Subscription ACL Denied")
     if subscription in queue.subscriptions:
         raise Refused(400, "Subscription Already Exists")
