@@ -15,8 +15,8 @@ from typing import Any, Final
 from ..core.broker import Broker
 from ..http import Request, Response
 from ..version import PLATFORM, SEMP_VERSION
-from . import action, config, monitor, paths, query
-from .errors import SempError, invalid_parameter, invalid_path, not_found, parse_error
+from . import action, config, monitor, objects, paths, query
+from .errors import SempError, invalid_path, not_found, parse_error
 
 BASE: Final = "/SEMP/v2"
 _DURABLE_SECONDS: Final = 10.0
@@ -115,7 +115,7 @@ class SempApi:
     # -- config
 
     async def _config(self, call: _Call) -> Values:
-        located = config.locate(self._types, call.steps)
+        located = objects.locate(self._types, call.steps)
         if located is None:
             raise invalid_path(f"{call.request.path} is no path that is emulated")
         method = call.request.method
@@ -146,12 +146,12 @@ class SempApi:
             return {"meta": call.meta()}
         raise invalid_path(f"{method} is not possible at {call.request.path}")
 
-    async def _changed(self, call: _Call, located: config.Located, ids: config.Ids) -> Values:
+    async def _changed(self, call: _Call, located: objects.Located, ids: objects.Ids) -> Values:
         await self._durable()
         data = located.type.describe(located.parent_values, ids)
         return {"data": data, "links": self._config_links(call, located, ids), "meta": call.meta()}
 
-    def _config_get(self, call: _Call, located: config.Located) -> Values:
+    def _config_get(self, call: _Call, located: objects.Located) -> Values:
         kind = located.type
         asked = query.parse(call.request.query)
         names = kind.names | set(located.parent_values)
@@ -166,7 +166,7 @@ class SempApi:
                 "meta": call.meta(),
             }
 
-        def described(ids: config.Ids) -> Values:
+        def described(ids: objects.Ids) -> Values:
             return kind.describe(located.parent_values, ids)
 
         listed = [ids for ids in kind.store.list(located.parents) if asked.accepts(partial(described, ids))]
@@ -177,7 +177,7 @@ class SempApi:
             "meta": self._paged(call, asked, page.total, page.cursor),
         }
 
-    def _config_links(self, call: _Call, located: config.Located, ids: config.Ids) -> Values:
+    def _config_links(self, call: _Call, located: objects.Located, ids: objects.Ids) -> Values:
         own = paths.Step(located.type.collection, ids[len(located.parents) :])
         steps = (*call.steps[:-1], own)
         links = {"uri": call.link(steps)}
@@ -231,15 +231,12 @@ class SempApi:
     async def _action(self, call: _Call) -> Values:
         if call.request.method != "PUT":
             raise invalid_path(f"{call.request.method} is not possible in the action interface")
-        run: Callable[[], None] | None = action.locate(self._broker, call.steps)
+        run: Callable[[Values], None] | None = action.locate(self._broker, call.steps)
         if run is None:
             raise invalid_path(f"{call.request.path} is no action that is emulated")
         if not call.request.body:
             raise parse_error("an action needs a body, {} if it takes no arguments")
-        given = call.body()
-        if given:
-            raise invalid_parameter(f"{next(iter(given))} is not a valid attribute")
-        run()
+        run(call.body())
         await self._durable()
         return {"data": {}, "meta": call.meta()}
 

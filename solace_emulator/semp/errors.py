@@ -16,6 +16,11 @@ class SempError(Exception):
         self.description = description
 
 
+def failed(description: str) -> SempError:
+    """It was not done, and nothing that was asked is to blame."""
+    return SempError(2, "FAIL", description)
+
+
 def not_found(description: str) -> SempError:
     """The object or its parent does not exist."""
     return SempError(6, "NOT_FOUND", description)

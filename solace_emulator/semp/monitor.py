@@ -16,8 +16,9 @@ from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
 from ..core.log import Unreadable
 from ..core.queue import Queue
+from ..core.replay import Logged, ReplayLog, ReplicationGroupMessageId
 from ..core.vpn import Vpn
-from . import schema
+from . import replay_log, schema
 from .errors import not_found
 from .paths import Step
 
@@ -98,7 +99,8 @@ def _queue(broker: Broker, parents: list[str]) -> Queue:
 
 def _vpns(broker: Broker, _: list[str]) -> Members:
     def row(name: str, vpn: Vpn) -> Row:
-        return Row((name,), partial(_vpn_values, vpn), {"clients": len(vpn.clients), "queues": len(vpn.queues)})
+        sizes = {"clients": len(vpn.clients), "queues": len(vpn.queues), "replayLogs": int(vpn.replay_log is not None)}
+        return Row((name,), partial(_vpn_values, vpn), sizes)
 
     return named(broker.vpns, row)
 
@@ -134,6 +136,7 @@ def _queue_values(vpn: Vpn, queue: Queue) -> Values:
             "msgSpoolUsage": queue.spool_usage,
             "txUnackedMsgCount": queue.unacked_count,
         }
+        | replay_log.queue_values(queue)
     )
 
 
@@ -177,7 +180,7 @@ def _messages(broker: Broker, parents: list[str]) -> Members:
     queue = _queue(broker, parents)
 
     def row(entry: Entry) -> Row:
-        return Row((str(entry.id),), partial(_message_values, parents[0], queue, entry), {})
+        return Row((str(entry.id),), partial(_message_values, broker, parents[0], queue, entry), {})
 
     def find(identifier: str) -> Row | None:
         entry = queue.find(message_id(identifier))
@@ -191,7 +194,7 @@ def message_id(identifier: str) -> int:
     return int(identifier) if identifier.isdecimal() and len(identifier) < 20 else 0
 
 
-def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
+def _message_values(broker: Broker, vpn: str, queue: Queue, entry: Entry) -> Values:
     try:
         message = entry.spooled.message
         of_message = {"attachmentSize": len(message.body), "priority": message.priority}
@@ -204,6 +207,7 @@ def _message_values(vpn: str, queue: Queue, entry: Entry) -> Values:
         "dmqEligible": entry.spooled.dmq_eligible,
         "expiryTime": entry.expires_at_ms // 1000,
         "redeliveryCount": max(0, entry.count - 1),
+        "replicationGroupMsgId": str(ReplicationGroupMessageId(broker.spool_id, entry.id)),
         "spooledTime": entry.spooled.spooled_at_ms // 1000,
         "undelivered": entry.count == 0,
     }
@@ -247,6 +251,40 @@ def _client_subscriptions(broker: Broker, parents: list[str]) -> Members:
     return named(vpn.clients[name].subscriptions, row)
 
 
+def _replay_logs(broker: Broker, parents: list[str]) -> Members:
+    vpn = _vpn(broker, parents[0])
+
+    def row(name: str, log: ReplayLog) -> Row:
+        sizes = {"msgs": len(log), "topicFilterSubscriptions": len(log.subscriptions)}
+        return Row((name,), partial(replay_log.log_values, vpn, log), sizes)
+
+    return named({vpn.replay_log.name: vpn.replay_log} if vpn.replay_log is not None else {}, row)
+
+
+def _logged_messages(broker: Broker, parents: list[str]) -> Members:
+    vpn = _vpn(broker, parents[0])
+    log = replay_log.log_of(vpn, parents[1])
+
+    def row(logged: Logged) -> Row:
+        return Row((str(logged.id),), partial(replay_log.message_values, broker, vpn, log, logged), {})
+
+    def find(identifier: str) -> Row | None:
+        logged = log.find(message_id(identifier))
+        return row(logged) if logged is not None else None
+
+    return Members(len(log), lambda: (row(logged) for logged in list(log.messages)), find)
+
+
+def _topic_filter(broker: Broker, parents: list[str]) -> Members:
+    log = replay_log.log_of(_vpn(broker, parents[0]), parents[1])
+
+    def row(topic: str, _: object) -> Row:
+        values = {"msgVpnName": parents[0], "replayLogName": log.name, "topicFilterSubscription": topic}
+        return Row((topic,), values.copy, {})
+
+    return named(log.subscriptions, row)
+
+
 def _camel(values: dict[str, int]) -> Values:
     """Counter fields under their SEMP names: ``spooled_msg_count`` is ``spooledMsgCount``."""
     named: Values = {}
@@ -264,6 +302,9 @@ _READERS: Final[dict[tuple[str, ...], Callable[[Broker, list[str]], Members]]] =
     ("msgVpns", "queues", "msgs"): _messages,
     ("msgVpns", "clients"): _clients,
     ("msgVpns", "clients", "subscriptions"): _client_subscriptions,
+    ("msgVpns", "replayLogs"): _replay_logs,
+    ("msgVpns", "replayLogs", "msgs"): _logged_messages,
+    ("msgVpns", "replayLogs", "topicFilterSubscriptions"): _topic_filter,
 }
 #: Every attribute of the vendor's document, kept here or not.
 _NAMES: Final[dict[tuple[str, ...], frozenset[str]]] = {
@@ -274,4 +315,7 @@ _NAMES: Final[dict[tuple[str, ...], frozenset[str]]] = {
     ("msgVpns", "queues", "msgs"): schema.QUEUE_MESSAGE.names,
     ("msgVpns", "clients"): schema.CLIENT.names,
     ("msgVpns", "clients", "subscriptions"): schema.CLIENT_SUBSCRIPTION.names,
+    ("msgVpns", "replayLogs"): schema.REPLAY_LOG.names | schema.REPLAY_LOG_STATE.names,
+    ("msgVpns", "replayLogs", "msgs"): schema.REPLAY_LOG_MESSAGE.names,
+    ("msgVpns", "replayLogs", "topicFilterSubscriptions"): schema.REPLAY_LOG_SUBSCRIPTION.names,
 }

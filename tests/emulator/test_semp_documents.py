@@ -19,6 +19,7 @@ SUPPORTED = {
     "MsgVpnClientProfile": schema.CLIENT_PROFILE,
     "MsgVpnAclProfile": schema.ACL_PROFILE,
     "MsgVpnQueue": schema.QUEUE,
+    "MsgVpnReplayLog": schema.REPLAY_LOG,
 }
 KINDS = {"boolean": ("flag",), "integer": ("number",), "string": ("text", "choice")}
 

@@ -2,8 +2,15 @@
 
 from typing import Final
 
-from ...core.settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
-from . import acl_profile, client_profile, client_username, message_vpn, queue
+from ...core.settings import (
+    AclProfileSettings,
+    ClientProfileSettings,
+    QueueSettings,
+    ReplayLogSettings,
+    UsernameSettings,
+    VpnSettings,
+)
+from . import acl_profile, client_profile, client_username, message_vpn, queue, replay_log
 from .attribute import Attribute, Schema, snake_case
 from .monitored import (
     CLIENT,
@@ -13,6 +20,9 @@ from .monitored import (
     QUEUE_MESSAGE,
     QUEUE_STATE,
     QUEUE_SUBSCRIPTION,
+    REPLAY_LOG_MESSAGE,
+    REPLAY_LOG_STATE,
+    REPLAY_LOG_SUBSCRIPTION,
     Monitored,
 )
 
@@ -21,6 +31,7 @@ CLIENT_USERNAME: Final = Schema(UsernameSettings, client_username.ATTRIBUTES)
 CLIENT_PROFILE: Final = Schema(ClientProfileSettings, client_profile.ATTRIBUTES)
 ACL_PROFILE: Final = Schema(AclProfileSettings, acl_profile.ATTRIBUTES)
 QUEUE: Final = Schema(QueueSettings, queue.ATTRIBUTES, frozenset({("maxMsgSpoolUsage", 0)}))
+REPLAY_LOG: Final = Schema(ReplayLogSettings, replay_log.ATTRIBUTES)
 
 __all__ = [
     "ACL_PROFILE",
@@ -35,6 +46,10 @@ __all__ = [
     "QUEUE_MESSAGE",
     "QUEUE_STATE",
     "QUEUE_SUBSCRIPTION",
+    "REPLAY_LOG",
+    "REPLAY_LOG_MESSAGE",
+    "REPLAY_LOG_STATE",
+    "REPLAY_LOG_SUBSCRIPTION",
     "Attribute",
     "Monitored",
     "Schema",

@@ -154,6 +154,15 @@ QUEUE_MESSAGE: Final = Monitored(
     flags=_names("dmqEligible undelivered"),
     texts=_names("msgVpnName partitionKey queueName replicationGroupMsgId replicationState"),
 )
+REPLAY_LOG_STATE: Final = Monitored(numbers=_names("msgSpoolUsage"), texts=_names("msgVpnName replayLogName"))
+REPLAY_LOG_MESSAGE: Final = Monitored(
+    numbers=_names("attachmentSize contentSize msgId priority publisherId sequenceNumber spooledTime"),
+    flags=_names("dmqEligible"),
+    texts=_names("msgVpnName replayLogName replicationGroupMsgId"),
+)
+REPLAY_LOG_SUBSCRIPTION: Final = Monitored(
+    numbers=frozenset(), texts=_names("msgVpnName replayLogName topicFilterSubscription")
+)
 CLIENT: Final = Monitored(
     numbers=_names(
         """
