@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ _STOP_SECONDS = 10.0
 class Emulator:
     """A running emulator on one data directory. After its end :meth:`start` takes the same ports again."""
 
-    def __init__(self, folder: Path, *options: str, module: str = MODULE) -> None:
+    def __init__(
+        self, folder: Path, *options: str, module: str = MODULE, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.ready: dict[str, Any] = {}
         self._options: tuple[str, ...] = options
         self._module = module
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -38,6 +42,7 @@ class Emulator:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env=self._environment,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -126,9 +131,11 @@ def command(*options: str, module: str = MODULE) -> Sequence[str]:
 
 
 @contextmanager
-def running(folder: Path, *options: str, module: str = MODULE) -> Iterator[Emulator]:
-    """Run an emulator for the time of a block."""
-    emulator = Emulator(folder, *options, module=module)
+def running(
+    folder: Path, *options: str, module: str = MODULE, environment: Mapping[str, str] | None = None
+) -> Iterator[Emulator]:
+    """Run an emulator for the time of a block; ``environment`` is added to this process's own."""
+    emulator = Emulator(folder, *options, module=module, environment=environment)
     emulator.start()
     try:
         yield emulator

@@ -1,9 +1,11 @@
-"""``kill -9``, then start on the same directory: what was acknowledged is there, what was consumed stays gone."""
+"""``kill -9``, then start on the same directory: what was acknowledged is there, what was consumed stays gone.
+
+Under load: ``test_killing``.
+"""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,6 @@ from solace.messaging.resources.topic import Topic
 from solace.messaging.resources.topic_subscription import TopicSubscription
 
 from tests.emulator.messaging import (
-    Collector,
     Receipts,
     drain,
     end,
@@ -77,36 +78,6 @@ def test_an_orderly_stop_remembers_what_was_never_delivered(fresh: Emulator, con
     source = receiver(connect(fresh, "calm"), "calm")
     (message,) = drain(source, 1)
     assert not message.is_redelivered()
-    end(source)
-
-
-def test_nothing_acknowledged_is_lost_when_killed_under_load(fresh: Emulator, connect: Connect) -> None:
-    """Publisher and receiver reconnect by themselves; what is received twice is flagged, what is acknowledged comes."""
-    fresh.queue("load", "load/>")
-    sending, receiving = connect(fresh, "load-out"), connect(fresh, "load-in")
-    builder = receiving.create_persistent_message_receiver_builder().with_message_client_acknowledgement()
-    source = builder.build(Queue.durable_exclusive_queue("load"))
-    source.start()
-    collector = Collector(source)
-    source.receive_async(collector)
-    publisher = persistent_publisher(sending)
-    receipts = Receipts()
-    publisher.set_message_publish_receipt_listener(receipts)
-    total = 1500
-    for number in range(total):
-        publisher.publish(bytearray(str(number).encode()), Topic.of("load/x"), user_context=number)
-        if number in (total // 3, 2 * total // 3):
-            restart(fresh)
-        time.sleep(0.0005)
-    assert eventually(lambda: receipts.count >= total, 20)
-    assert receipts.acknowledged == set(range(total))
-    assert eventually(lambda: len(set(collector.payloads)) == total, 20)
-    seen: set[str] = set()
-    for payload, redelivered in list(collector.received):
-        assert payload not in seen or redelivered, f"{payload} came twice, unflagged"
-        seen.add(payload)
-    firsts = list(dict.fromkeys(collector.payloads))
-    assert firsts == [str(number) for number in range(total)]
     end(source)
 
 
