@@ -18,6 +18,7 @@ EXIT_CODES = """Exit codes: 0 ok (also not supported by a target, unless --stric
 COMMANDS = {
     "run": "run",
     "demo": "demo",
+    "find-rate": "find_rate",
     "report": "report",
     "verify": "verify",
     "validate": "validate",

@@ -53,10 +53,21 @@ def gave_way(run: Recorded, results: RunResults | None, measured_s: float) -> tu
     found += [one.text for one in results.expectations if one.verdict in ("failed", "no-data")]
     if any(reader.lost for reader in results.readers):
         found.append(LOST)
+    for channel in results.channels:
+        if _waits_for_acknowledges(run.counters, channel.channel, measured_s):
+            found.append(f"acknowledges of {channel.channel} fell behind")
     for reader in results.readers:
         if reader.delivery != "at-most-once" and _falls_behind(run.counters, reader.channel, reader.reader, measured_s):
             found.append(f"{reader.channel}.{reader.reader} fell behind")
     return tuple(dict.fromkeys(found))
+
+
+def _waits_for_acknowledges(counters: pd.DataFrame, channel: str, measured_s: float) -> bool:
+    """Whether ever more messages were under way to the broker: they hide in windows before they are late."""
+    rows = counters[(counters["channel"] == channel) & (counters["role"] == "publisher")]
+    seconds = range(int(measured_s))
+    settled = _by_second(rows, "acknowledged", seconds) + _by_second(rows, "rejected", seconds)
+    return bool(settled.any()) and backlog_grows(_by_second(rows, "sent", seconds), settled)
 
 
 def _falls_behind(counters: pd.DataFrame, channel: str, reader: str, measured_s: float) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crep.harness.checks.results import ExpectationResult, ReaderLedger, Rule, RunResults
+from crep.harness.checks.results import ChannelLedger, ExpectationResult, ReaderLedger, Rule, RunResults
 from crep.harness.findrate.criteria import LOST, backlog_grows, gave_way
 
 SECONDS = 20
@@ -42,12 +42,17 @@ def ledger(lost: int = 0, delivery: str = "at-least-once") -> ReaderLedger:
     )
 
 
+CHANNEL = ChannelLedger(
+    channel="orders", handed_over=20_000, acknowledged=20_000, rejected=0, unknown=0, sent=0, unscheduled=0
+)
+
+
 def results(
     rules: tuple[Rule, ...] = (), expectations: tuple[ExpectationResult, ...] = (), reader: ReaderLedger | None = None
 ) -> RunResults:
     return RunResults(
         rules=rules,
-        channels=(),
+        channels=(CHANNEL,),
         readers=(reader or ledger(),),
         latencies=(),
         throughput=(),
@@ -99,6 +104,12 @@ def test_a_reader_that_falls_behind_and_catches_up_in_the_drain_has_not_held_the
     slow = [900] * SECONDS + [2000]
     found = gave_way(Recorded(counters([1000] * SECONDS, slow)), results(), SECONDS)
     assert found == ("orders.billing fell behind",)
+
+
+def test_messages_that_pile_up_on_their_way_to_the_broker_give_way_before_they_are_late() -> None:
+    data = counters([950] * SECONDS, [950] * SECONDS)
+    data["sent"] = data["role"].map({"publisher": 1000, "subscriber": 0})
+    assert gave_way(Recorded(data), results(), SECONDS) == ("acknowledges of orders fell behind",)
 
 
 def test_a_reader_that_may_miss_messages_does_not_fall_behind() -> None:
