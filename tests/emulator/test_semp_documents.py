@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from crep.solace_emulator.semp import schema
-from crep.solace_emulator.semp.schema import Schema, snake_case
+from crep.solace_emulator.semp.schema import Monitored, Schema, snake_case
+from tests.emulator.messaging import direct_receiver, persistent_publisher, receiver, send
+from tests.emulator.process import Emulator
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "solace" / "semp" / "semp-v2-attributes.json"
 SUPPORTED = {
@@ -21,10 +24,25 @@ SUPPORTED = {
     "MsgVpnQueue": schema.QUEUE,
     "MsgVpnReplayLog": schema.REPLAY_LOG,
 }
+#: Monitored objects: their path, what they share with config, what they have beyond it.
+MONITORED: dict[str, tuple[str, Schema[Any] | None, Monitored]] = {
+    "MsgVpn": ("msgVpns", schema.MESSAGE_VPN, schema.MESSAGE_VPN_STATE),
+    "MsgVpnQueue": ("msgVpns/default/queues", schema.QUEUE, schema.QUEUE_STATE),
+    "MsgVpnQueueSubscription": ("msgVpns/default/queues/seen/subscriptions", None, schema.QUEUE_SUBSCRIPTION),
+    "MsgVpnQueueTxFlow": ("msgVpns/default/queues/seen/txFlows", None, schema.QUEUE_FLOW),
+    "MsgVpnQueueMsg": ("msgVpns/default/queues/seen/msgs", None, schema.QUEUE_MESSAGE),
+    "MsgVpnClient": ("msgVpns/default/clients", None, schema.CLIENT),
+    "MsgVpnClientSubscription": ("msgVpns/default/clients/seen/subscriptions", None, schema.CLIENT_SUBSCRIPTION),
+}
+#: Config attributes of 2.49 that the monitor document of 2.46 does not have yet.
+NEWER = {"respectDmqEligibleEnabled", "allowDmqEligibleEndpointOverrideEnabled", "maxKafkaBrokerConnectionCount"}
+needs_documents = pytest.mark.skipif(
+    not DOCUMENT.exists(), reason="the official SEMP documents are not beside the checkout"
+)
 KINDS = {"boolean": ("flag",), "integer": ("number",), "string": ("text", "choice")}
 
 
-@pytest.mark.skipif(not DOCUMENT.exists(), reason="the official SEMP documents are not beside the checkout")
+@needs_documents
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_attributes_have_the_documents_names_types_defaults_and_bounds(name: str) -> None:
     documented = {
@@ -54,3 +72,38 @@ def test_a_new_objects_settings_are_the_attributes_defaults(described: Schema[An
     for name, attribute in honoured.items():
         if attribute.default is not None:
             assert getattr(settings, name) == attribute.default
+
+
+@needs_documents
+@pytest.mark.parametrize("name", MONITORED)
+def test_monitored_attributes_have_the_documents_names_and_types(name: str) -> None:
+    _, config, state = MONITORED[name]
+    documented = json.loads(DOCUMENT.read_text())["monitor"]["objects"][name]["attributes"]
+    shared = {one.name: one for one in config.attributes if not one.write_only} if config is not None else {}
+    assert (set(shared) | state.names) - NEWER == set(documented) - NEWER
+    assert not set(shared) & state.names
+    for attribute, facts in documented.items():
+        kind = shared[attribute].kind if attribute in shared else state.kind(attribute)
+        assert kind in KINDS.get(facts["type"], ("nested",)), attribute
+
+
+@pytest.mark.emulator
+def test_what_monitor_answers_is_documented_and_has_its_type(emulator: Emulator, connect: Callable[..., Any]) -> None:
+    emulator.queue("seen", "seen/>")
+    service = connect(emulator, "seen")
+    direct_receiver(service, "seen/direct")
+    send(persistent_publisher(service), "seen/x", "one")
+    source = receiver(service, "seen")
+    types = {"flag": bool, "number": int, "text": str, "choice": str}
+    for path, config, state in MONITORED.values():
+        answer = emulator.semp("GET", f"monitor/{path}").json()
+        assert answer["data"], path
+        kinds = {one.name: one.kind for one in config.attributes} if config is not None else {}
+        for attribute, value in answer["data"][0].items():
+            kind = kinds.get(attribute) or state.kind(attribute)
+            assert kind is not None, (path, attribute)
+            assert type(value) is types[kind], (path, attribute, value)
+        every = emulator.semp("GET", f"monitor/{path}", select=",".join(sorted(state.names)[:100]))
+        assert every.status_code == 200
+    source.receive_message(2000)
+    source.terminate(500)
