@@ -20,7 +20,17 @@ from crep.harness.checks.expectations import Evidence, FaultCost, judge
 from crep.harness.checks.faults import SECOND, FaultFinding, FaultRecord, fault_result, find_faults
 from crep.harness.checks.latency import summarise
 from crep.harness.checks.ledger import read_ledger, send_ledger
-from crep.harness.checks.results import ChannelLedger, Drain, LatencySummary, ReaderLedger, Rule, RunResults, Throughput
+from crep.harness.checks.results import (
+    ChannelLedger,
+    Drain,
+    LatencySummary,
+    ReaderLedger,
+    Rule,
+    RunResults,
+    Steadiness,
+    Throughput,
+)
+from crep.harness.checks.steady import Second, steadiness
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.expectation import Expectation, When
 from crep.harness.scenario.plan import Plan, without_faults
@@ -75,6 +85,9 @@ class RunData(Recorded, Protocol):
     def receipts_counted(self, channel: str, reader: str) -> int:
         """Receipts of all kinds that the reader's clients counted while they ran, apart from their records."""
 
+    def by_second(self, channel: str, reader: str) -> Mapping[int, Second]:
+        """What a reader received, by second relative to t0."""
+
     def histogram(
         self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
     ) -> Histogram:
@@ -127,7 +140,23 @@ class _Evaluation:
                 for finding in self._findings
             ),
             expectations=tuple(judge(one, self._evidence(channels, readers)) for one in self._plan.expectations),
+            steadiness=self._steadiness(),
         )
+
+    def _steadiness(self) -> Steadiness:
+        """METHOD rule 9, up to the first fault: what comes after one is judged as recovery."""
+        until_s = min((one.injected_s for one in self._findings), default=self._plan.measured_s)
+        constant = all(publisher.profile.constant for publisher in self._plan.publishers)
+        readers = {
+            reader.name: (
+                self._run.by_second(channel.name, reader.history.spec.name),
+                sum(one.profile.first_rate / one.of for one in self._plan.publishers_of(channel.name)),
+            )
+            for channel, reader in self._readers()
+            if constant
+        }
+        because = "" if constant else "the load was not meant to be steady"
+        return steadiness(readers, warm_up_s=self._plan.warm_up_s, until_s=until_s, because=because)
 
     def _readers(self) -> Iterable[tuple[ChannelRun, ReaderRun]]:
         return ((channel, reader) for channel in self._channels.values() for reader in channel.readers)

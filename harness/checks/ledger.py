@@ -210,9 +210,9 @@ def _offenders(sends: Sends, receipts: Receipts, found: Findings, t0_ns: int, li
     """The earliest ``limit`` of each kind: what is missing by intended time, receipts by time of receipt."""
     for kind in MISSING:
         rows = np.flatnonzero(found.missing[kind])
-        if len(rows) > limit:
-            rows = rows[np.argpartition(sends.intended_ns[rows], limit)[:limit]]
-        for row in rows[np.argsort(sends.intended_ns[rows], kind="stable")]:
+        if len(rows) > limit:  # with all that are as early as the last of them: ties go by publisher and sequence
+            rows = rows[sends.intended_ns[rows] <= np.partition(sends.intended_ns[rows], limit - 1)[limit - 1]]
+        for row in rows[np.argsort(sends.intended_ns[rows], kind="stable")][:limit]:
             yield Offender(
                 kind=kind,
                 publisher=int(sends.publisher[row]),

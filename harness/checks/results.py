@@ -166,6 +166,26 @@ class Drain(_Result):
     duration_s: float
 
 
+class SteadySeries(_Result):
+    """One quantity of one reader, second by second (``checks.steady``)."""
+
+    where: str  # channel.reader
+    metric: str  # rate | latency
+    steady_from_s: float | None  # None: it never became steady
+
+
+class Steadiness(_Result):
+    """METHOD rule 9: how long the warm-up had to be, and whether what was measured was steady."""
+
+    verdict: Literal["steady", "warm-up-too-short", "never-steady", "not-judged"]
+    text: str
+    declared_warm_up_s: float
+    measured_s: float  # up to the first fault, where there is one
+    warm_up_s: float | None = None  # as detected, from the first intended send; None: never steady, or not judged
+    steady_s: float | None = None  # how much of the measured part was steady
+    series: tuple[SteadySeries, ...] = ()
+
+
 class RunResults(_Result):
     """All verdicts of one run; recomputable from the run folder."""
 
@@ -176,6 +196,7 @@ class RunResults(_Result):
     throughput: tuple[Throughput, ...]
     faults: tuple[FaultResult, ...]
     expectations: tuple[ExpectationResult, ...]
+    steadiness: Steadiness | None = None  # None: an older crep did not look
 
     @property
     def valid(self) -> bool:

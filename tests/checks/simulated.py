@@ -190,6 +190,12 @@ class SimulatedRun:
     def rejection_reasons(self, channel: str) -> dict[str, int]:
         return {}
 
+    def by_second(self, channel: str, reader: str) -> dict[int, Second]:
+        members = range(2 if reader == "billing" else 1)
+        came = np.concatenate([self.receipts(channel, reader, member)["received_ns"] for member in members])
+        counts = Counter(((came - T0) // SECOND).tolist())
+        return {second: Second(n, self.histogram("latency", channel, reader, [second])) for second, n in counts.items()}
+
     def histogram(
         self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
     ) -> Histogram:

@@ -17,6 +17,7 @@ from crep.harness.checks.ledger import ledger
 from crep.harness.checks.results import ReaderLedger
 from crep.harness.metrics.history import CORRUPT, FOREIGN, OUTCOME, RECEIVED, SENT
 from tests.checks.honest import KINDS, MS, T0, Receipt, World, copy_of, honest_world, naive_reader_ledger
+from tests.checks.tallied import balanced, tallied
 
 
 def judged(world: World, drain_clean: bool = True) -> dict[str, ReaderLedger]:
@@ -287,6 +288,7 @@ told = st.lists(
     drain_clean=st.booleans(),
     guaranteed=st.booleans(),
     order=st.sampled_from(["per-key", "none"]),
+    cuts=st.lists(st.floats(0, 1), max_size=4),
 )
 def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
     lies: list[tuple[Lie, str, int, int]],
@@ -294,6 +296,7 @@ def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
     drain_clean: bool,
     guaranteed: bool,
     order: Order,
+    cuts: list[float],
 ) -> None:
     publishers, keys, messages, topics, members = shape
     world = honest_world(
@@ -308,8 +311,11 @@ def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
     for lie, reader, at, by in lies:
         if world.receipts[reader]:
             lie(world, reader, at % len(world.receipts[reader]), by)
-    for name, reader in judged(world, drain_clean).items():
-        found = counts(reader)
+    history = world.history()
+    channel, readers = ledger(history, drain_clean=drain_clean, t0_ns=T0)
+    assert balanced(tallied(history, t0_ns=T0, cuts=cuts), drain_clean=drain_clean) == (channel, readers)
+    for reader in readers:
+        found, name = counts(reader), reader.reader
         assert found == naive_reader_ledger(world, name, drain_clean), name
         missing = found["lost"] + found["pending"] + found["missing_allowed"] + found["missing_unknown"]
         assert found["expected"] == found["received"] + missing

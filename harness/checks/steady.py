@@ -1,0 +1,159 @@
+"""Warmed up and steady (METHOD rule 9): from when on a reader's rate and latency were what they stayed. Pure.
+
+One value per second, from the first intended send to the end of the measured part (or to its first fault)::
+
+    value │ *
+          │  *
+          │    * *    *  *     *
+          │        *   *   * *   *
+          └──────┼───────────────────▶ s        cut: what lies before is warm-up
+                cut
+
+* *Finding* is MSER-5 (White, An Effective Truncation Heuristic for Bias Reduction in Simulation Output, Simulation 69,
+  1997; with means of five: Spratt 1998): of all places to cut, in steps of 5 s and in the first half, the one after which
+  the mean is known best, by the least sum of squared deviations over the squared number of values left.
+* *Judging* is separate: noise alone always has some best place. A cut stands only where what it cuts off differs from the
+  rest, and the run is steady only where the two halves of the rest do not: by more than the tolerance (5 % of the rate,
+  25 % of the latency) and by more than three standard errors.
+
+Rate is receipts per second over the intended rate; latency is p99 of a second with 1,000 samples or more, else the
+median, as logarithm, so that a second that is ten times as slow does not outweigh all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crep.harness.checks.results import Steadiness, SteadySeries
+from crep.harness.metrics.histogram import Histogram
+
+BATCH = 5
+LEAST_S = 4 * BATCH
+RATE_TOLERANCE = 0.05
+LATENCY_TOLERANCE = math.log(1.25)
+STANDARD_ERRORS = 3.0
+SAMPLES_FOR_P99 = 1000
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """``seconds`` from the start of a series are warm-up; ``steady``: whether what follows stays the same."""
+
+    seconds: int
+    steady: bool
+
+
+def find_cut(values: Values) -> int:
+    """Where MSER-5 cuts: a number of values, a multiple of 5, in the first half; ``values`` 1-d, 10 or more."""
+    batches = values[: len(values) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
+    scores = [float(np.square(rest - rest.mean()).sum()) / len(rest) ** 2 for rest in _rests(batches)]
+    return int(np.argmin(scores)) * BATCH
+
+
+def _rests(batches: Values) -> list[Values]:
+    return [batches[start:] for start in range(len(batches) // 2 + 1)]
+
+
+def differ(one: Values, other: Values, tolerance: float) -> bool:
+    """Whether two stretches have different means: by more than the tolerance and than three standard errors."""
+    apart = abs(float(one.mean() - other.mean()))
+    error = math.sqrt(float(one.var()) / max(len(one) - 1, 1) + float(other.var()) / max(len(other) - 1, 1))
+    return apart > tolerance and apart > STANDARD_ERRORS * error
+
+
+def judge(values: Values, tolerance: float) -> Cut:
+    """Where a series of ``LEAST_S`` values or more became steady, and whether it stayed so."""
+    cut = find_cut(values)
+    if cut and not differ(values[:cut], values[cut:], tolerance):
+        cut = 0
+    rest = values[cut:]
+    middle = len(rest) // 2
+    return Cut(cut, not differ(rest[:middle], rest[middle:], tolerance))
+
+
+@dataclass(frozen=True)
+class Second:
+    """What a reader received in one second, and the latencies of the messages that were intended in it."""
+
+    receipts: int
+    latency: Histogram
+
+
+def rates(seconds: Sequence[Second], intended_per_s: float) -> Values:
+    """Receipts of each second over the intended rate."""
+    return np.array([second.receipts for second in seconds], np.float64) / intended_per_s
+
+
+def latencies(seconds: Sequence[Second]) -> Values:
+    """Logarithm of each second's latency in ns; a second without samples takes the value before it."""
+    values: list[float] = []
+    for second in seconds:
+        enough = second.latency.count >= SAMPLES_FOR_P99
+        value = _percentile(second.latency, 99.0 if enough else 50.0)
+        values.append(values[-1] if value is None and values else math.log(max(value or 1.0, 1.0)))
+    return np.array(values)
+
+
+def _percentile(histogram: Histogram, percent: float) -> float | None:
+    """Also where too few samples lie beyond for a printed percentile: seconds are compared with each other."""
+    if not histogram.count:
+        return None
+    value = histogram.percentile_ns(percent)
+    return value if value is not None else histogram.mean_ns
+
+
+def steadiness(
+    readers: Mapping[str, tuple[Mapping[int, Second], float]], *, warm_up_s: float, until_s: float, because: str = ""
+) -> Steadiness:
+    """Whether the measured part was steady, over all readers.
+
+    Args:
+        readers: ``channel.reader`` → what it received by second relative to t0 (negative: warm-up), and how many messages
+            per second were intended for it.
+        warm_up_s: as the scenario declares it.
+        until_s: end of the measured part, or its first fault.
+        because: why nothing can be judged at all (the rate was meant to change); empty where it can.
+    """
+    first, last = math.ceil(-warm_up_s), math.floor(until_s)
+    if not because and last - first < LEAST_S:
+        because = f"{last - first} s until the end or the first fault are too short; {LEAST_S} s are needed"
+    if because or not readers:
+        text = f"not judged: {because or 'nothing was received'}"
+        return Steadiness(verdict="not-judged", text=text, declared_warm_up_s=warm_up_s, measured_s=max(until_s, 0.0))
+    nothing = Second(0, Histogram())
+    series: list[SteadySeries] = []
+    for where, (by_second, intended_per_s) in readers.items():
+        seconds = [by_second.get(second, nothing) for second in range(first, last)]
+        for metric, values, tolerance in (
+            ("rate", rates(seconds, intended_per_s), RATE_TOLERANCE),
+            ("latency", latencies(seconds), LATENCY_TOLERANCE),
+        ):
+            cut = judge(values, tolerance)
+            from_s = float(first + cut.seconds) if cut.steady else None
+            series.append(SteadySeries(where=where, metric=metric, steady_from_s=from_s))
+    return _summed(series, first, warm_up_s, until_s)
+
+
+def _summed(series: Sequence[SteadySeries], first: int, warm_up_s: float, until_s: float) -> Steadiness:
+    never = [f"{one.metric} of {one.where}" for one in series if one.steady_from_s is None]
+    known = {"series": tuple(series), "declared_warm_up_s": warm_up_s, "measured_s": until_s}
+    if never:
+        return Steadiness(verdict="never-steady", text=f"never became steady: {', '.join(never)}", **known)
+    slowest = max(series, key=lambda one: one.steady_from_s or 0.0)
+    from_s = slowest.steady_from_s or 0.0
+    found = {"warm_up_s": from_s - first, "steady_s": until_s - max(from_s, 0.0)}
+    if from_s > 0:
+        text = (
+            f"the warm-up of {warm_up_s:g} s was too short: {slowest.metric} of {slowest.where} was steady only from "
+            f"{from_s:g} s of the measured part on"
+        )
+        return Steadiness(verdict="warm-up-too-short", text=text, **found, **known)
+    text = f"steady after {found['warm_up_s']:g} s of {warm_up_s:g} s of warm-up, then for {until_s:g} s"
+    return Steadiness(verdict="steady", text=text, **found, **known)
