@@ -174,7 +174,7 @@ class Broker:
             record = records.decode(encoded)
             if isinstance(record, records.Spooled) and record.flow in self.publishers:
                 flow = self.publishers[record.flow]
-                self._take_back(self.vpns[flow.vpn], record.message_id)
+                self._take_back(self.vpns.get(flow.vpn), record.message_id)
                 flow.retract(record.publisher_message_id, over_quota())
                 self._changed_while_full[flow] = None
             else:
@@ -185,8 +185,10 @@ class Broker:
         return kept or [encode(self.counters())]
 
     @staticmethod
-    def _take_back(vpn: Vpn, message_id: int) -> None:
+    def _take_back(vpn: Vpn | None, message_id: int) -> None:
         """From every queue: a replay may have given the message to more than its record names."""
+        if vpn is None:  # deleted meanwhile, with all of it
+            return
         for queue in vpn.queues.values():
             queue.take_back(message_id)
         if vpn.replay_log is not None:

@@ -225,7 +225,7 @@ class ReplayLog:
                 return [logged for logged in self.messages if logged.spooled.spooled_at_ms >= time_ms]
             case After(message):
                 if message.spool != self._broker.spool_id or message.message not in self._messages:
-                    raise Refused(503, "Replay Start Message Unavailable")
+                    raise Refused(403, "Replay Start Message Unavailable")
                 return [logged for logged in self.messages if logged.id > message.message]
 
 

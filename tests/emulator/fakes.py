@@ -10,7 +10,7 @@ from crep.solace_emulator.core.broker import Broker
 from crep.solace_emulator.core.client import Client
 from crep.solace_emulator.core.entry import Entry
 from crep.solace_emulator.core.flow import ConsumerFlow
-from crep.solace_emulator.core.log import ConfigSet, Placed, Record, decode
+from crep.solace_emulator.core.log import ConfigDeleted, ConfigSet, Placed, Record, decode
 from crep.solace_emulator.core.publisher import PublisherFlow
 from crep.solace_emulator.core.queue import Queue
 from crep.solace_emulator.core.recovery import Place, RecoveryLog, recover
@@ -181,7 +181,7 @@ class World:
         """A broker started on the same journal: a crash, since nobody said a last word."""
         return World(MemoryLog(list(self.log.records), durable=len(self.log.records)))
 
-    def configure(self, change: ConfigSet) -> None:
+    def configure(self, change: ConfigSet | ConfigDeleted) -> None:
         """Apply a change."""
         configuration.configure(self.broker, change)
         self.broker.work()
