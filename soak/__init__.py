@@ -5,5 +5,6 @@
 
 Reading order: ``claim`` (what a claim is) → ``claims`` (the list; a new one is a line there) → one module per claim →
 ``trials`` (the record, one JSON line per trial) → ``interval`` (pure) → ``page``. No part of crep; may import
-everything of ``crep.harness``, and of the tests what drives crep from outside and the broker that lies.
+everything of ``crep.harness``, and of the tests what drives crep from outside, the broker that lies, and the trials
+that a test shares.
 """

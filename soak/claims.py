@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from soak.churn import Churn
 from soak.claim import Claim
 from soak.ended import Ended
 from soak.journal import Journal
@@ -15,4 +16,5 @@ CLAIMS: tuple[Claim, ...] = (
     Ended("interrupt", "SIGINT"),
     LiesCaught("lies"),
     Journal("emulator-kill9"),
+    Churn("emulator-churn"),
 )
