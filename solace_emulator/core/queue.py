@@ -204,6 +204,7 @@ class Queue:
         position = 0
         for ids in batched([logged.id for logged in messages]):
             position = self._host.log.append(encode(Added(self.number, ids)))
+        self._host.log.commit()
         for logged in messages:
             logged.spooled.position = position
             self._host.held_again(self, logged.spooled)
@@ -388,6 +389,13 @@ class Queue:
                 heapq.heappush(self._expiry, (now + 1000, entry.id))
         self._host.wake(self)
         return False
+
+    def delete(self, message_id: int) -> None:
+        """Delete one message, also a delivered one, as an administrator does; an unknown id is ignored."""
+        entry = self._entries.get(message_id)
+        if entry is not None:
+            self.stats.deleted_msg_count += 1
+            self.accept([entry])
 
     def delete_all(self) -> None:
         """Delete every message, also delivered ones, as an administrator does."""
