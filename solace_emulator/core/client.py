@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 
@@ -32,6 +32,11 @@ class ClientStats:
     publish_topic_acl_rx_discarded_msg_count: int = 0
     topic_parse_error_rx_discarded_msg_count: int = 0
     msg_spool_rx_discarded_msg_count: int = 0
+
+    def add(self, other: ClientStats, times: int = 1) -> None:
+        """Add another client's counters; ``times`` -1 takes them off."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + times * getattr(other, one.name))
 
 
 @dataclass(slots=True, eq=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..smf import message as smf_message
 from ..smf.message import Message
 from . import topics
 from .access import AclProfile, opens
-from .client import Client
+from .client import Client, ClientStats
 from .entry import Entry, SpooledMessage
 from .log import Unreadable
 from .queue import Burial, Queue
@@ -58,6 +59,7 @@ class Vpn:
         self.clients: dict[str, Client] = {}
         self.spool_usage = 0  # bytes; a message in several queues counts once
         self.spooled_count = 0
+        self._departed = ClientStats()  # of clients that are gone, less what was cleared
         self._broker = broker
         self._direct: topics.TopicTrie[DirectTarget] = topics.TopicTrie()
         self._shares: dict[str, ShareGroup] = {}
@@ -119,11 +121,30 @@ class Vpn:
         self.clients[client.name] = client
 
     def dismiss(self, client: Client) -> None:
-        """Forget a client that is gone."""
+        """Forget a client that is gone, but not what it has counted."""
+        self._departed.add(client.stats)
         for subscription in list(client.subscriptions):
             self.unsubscribe(client, subscription)
         if self.clients.get(client.name) is client:
             del self.clients[client.name]
+
+    # -- counters
+
+    def traffic(self) -> ClientStats:
+        """Return what all clients have counted, those that are gone included, since the last clear."""
+        total = replace(self._departed)
+        for client in self.clients.values():
+            total.add(client.stats)
+        return total
+
+    def clear_stats(self) -> None:
+        """Count from zero again; what single clients count goes on."""
+        self._departed.add(self.traffic(), -1)
+
+    def clear_client_stats(self, client: Client) -> None:
+        """Have a client count from zero again; what all clients count together goes on."""
+        self._departed.add(client.stats)
+        client.stats = ClientStats()
 
     def profile(self, client: Client) -> ClientProfileSettings:
         """Return the client's profile; one that was deleted meanwhile allows nothing."""

@@ -106,9 +106,16 @@ def _vpns(broker: Broker, _: list[str]) -> Members:
 
 
 def _vpn_values(vpn: Vpn) -> Values:
+    traffic = vpn.traffic()
     return schema.MESSAGE_VPN.describe(vpn.settings) | {
         "msgVpnName": vpn.name,
         "state": "up" if vpn.settings.enabled else "down",
+        "dataRxMsgCount": traffic.data_rx_msg_count,
+        "dataRxByteCount": traffic.data_rx_byte_count,
+        "dataTxMsgCount": traffic.data_tx_msg_count,
+        "dataTxByteCount": traffic.data_tx_byte_count,
+        "discardedRxMsgCount": traffic.rx_discarded_msg_count,
+        "discardedTxMsgCount": traffic.tx_discarded_msg_count,
         "msgSpoolMsgCount": vpn.spooled_count,
         "msgSpoolUsage": vpn.spool_usage,
     }

@@ -165,8 +165,8 @@ def start(broker: Broker, vpn: Vpn, name: str, given: Values) -> None:
     if "fromTime" in given:
         begins = replay.Since(given["fromTime"] * 1000)
     elif "afterMsg" in given:
-        begins = replay.After(_message_id("afterMsg", given["afterMsg"]))
-    _check_disk(broker)
+        begins = replay.After(message_id("afterMsg", given["afterMsg"]))
+    check_disk(broker)
     try:
         messages = replay.plan(vpn, queue, begins)
     except Refused as refused:
@@ -183,37 +183,20 @@ def cancel(broker: Broker, vpn: Vpn, name: str, _: Values) -> None:
     replay.fail(queue, Refused(503, "Replay Cancelled"), broker.now_ms())
 
 
-def copy_message(broker: Broker, vpn: Vpn, name: str, given: Values) -> None:
-    """Copy a message of the log behind what a queue has, whatever the queue's subscriptions. Raises SempError."""
-    queue = vpn.queues[name]
-    log = log_of(vpn, given["sourceReplayLogName"])
-    wanted = _message_id("replicationGroupMsgId", given["replicationGroupMsgId"])
-    logged = log.find(wanted.message) if wanted.spool == broker.spool_id else None
-    if logged is None:
-        raise not_found(f"message {wanted} is not in replay log {log.name}")
-    _check_disk(broker)
-    objection = queue.objection(logged.spooled.size)
-    if objection is not None:
-        raise not_allowed(f"queue {name} does not take the message: {objection[0].text}")
-    try:
-        message = logged.spooled.message
-    except Unreadable as error:
-        raise failed(str(error)) from None
-    broker.spool(vpn, message, [queue], None, 0)
-
-
 def trim(_: Broker, vpn: Vpn, name: str, given: Values) -> None:
     """Remove what is older than a time from a log."""
     log_of(vpn, name).trim_older_than(given["olderThanTime"] * 1000)
 
 
-def _message_id(name: str, written: str) -> ReplicationGroupMessageId:
+def message_id(name: str, written: str) -> ReplicationGroupMessageId:
+    """Read a replication group message id from a request's attribute. Raises SempError."""
     try:
         return ReplicationGroupMessageId.parse(written)
     except ValueError as error:
         raise invalid_parameter(f"{name}: {error}") from None
 
 
-def _check_disk(broker: Broker) -> None:
+def check_disk(broker: Broker) -> None:
+    """Raise SempError while nothing can be stored."""
     if broker.disk_full:
         raise failed("the disk has no space for it; nothing was changed")
