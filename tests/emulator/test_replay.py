@@ -402,6 +402,60 @@ def test_the_log_its_filter_and_replayed_messages_survive_a_crash() -> None:
     assert [entry.id for entry in found.entries] == [1, 2]
 
 
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.sampled_from(["a", "b"])),
+        st.tuples(st.sampled_from(["settle", "trim", "replay"]), st.integers(0, 12)),
+        st.sampled_from([("compact", 0), ("fail", 0), ("restart", 0)]),
+    ),
+    max_size=25,
+)
+
+
+@given(ACTIONS)
+def test_a_queue_has_after_a_crash_what_it_had_before_whatever_was_replayed_into_it(
+    actions: list[tuple[str, str | int]],
+) -> None:
+    world = World()
+    logged(world)
+    world.queue("q", "a")
+    for action, argument in actions:
+        if action == "restart":
+            before = contents(world)
+            world = world.restarted()
+            assert contents(world) == before
+        else:
+            act(world, action, argument)
+        held, kept = contents(world)
+        assert world.vpn.spooled_count == len({*held, *kept})
+
+
+def contents(world: World) -> tuple[list[int], list[int]]:
+    """The messages of the queue and of the log, in order."""
+    held, kept = [entry.id for entry in world.vpn.queues["q"].entries], [one.id for one in log_of(world).messages]
+    assert held == sorted(held)
+    assert kept == sorted(kept)
+    return held, kept
+
+
+def act(world: World, action: str, argument: str | int) -> None:
+    """Do something to the queue or the log; ``argument`` is a topic or a message."""
+    queue, log = world.vpn.queues["q"], log_of(world)
+    if isinstance(argument, str):
+        world.publish(argument, "x")
+    elif action == "settle":
+        queue.forget([argument])
+    elif action == "trim":
+        log.forget([argument])
+    elif action == "fail" and queue.replay.unsettled:
+        replay.fail(queue, Refused(503, "Replay Failed"), world.now)
+    elif action == "compact" and (found := next(iter(queue.entries), None)) is not None:
+        world.broker.respool(found.spooled)
+    elif action == "replay":
+        where = After(ReplicationGroupMessageId(world.broker.spool_id, argument)) if log.find(argument) else None
+        start(world, queue, where)
+
+
 def test_a_deleted_log_is_gone_with_its_messages_also_after_a_crash() -> None:
     world = World()
     logged(world)
