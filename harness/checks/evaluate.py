@@ -148,10 +148,7 @@ class _Evaluation:
         until_s = min((one.injected_s for one in self._findings), default=self._plan.measured_s)
         constant = all(publisher.profile.constant for publisher in self._plan.publishers)
         readers = {
-            reader.name: (
-                self._run.by_second(channel.name, reader.history.spec.name),
-                sum(one.profile.first_rate / one.of for one in self._plan.publishers_of(channel.name)),
-            )
+            reader.name: self._run.by_second(channel.name, reader.history.spec.name)
             for channel, reader in self._readers()
             if constant
         }

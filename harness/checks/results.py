@@ -185,6 +185,11 @@ class Steadiness(_Result):
     steady_s: float | None = None  # how much of the measured part was steady
     series: tuple[SteadySeries, ...] = ()
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether every reader of the numbers must be told."""
+        return self.verdict in ("warm-up-too-short", "never-steady")
+
 
 class RunResults(_Result):
     """All verdicts of one run; recomputable from the run folder."""

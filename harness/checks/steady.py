@@ -10,13 +10,14 @@ One value per second, from the first intended send to the end of the measured pa
                 cut
 
 * *Finding* is MSER-5 (White, An Effective Truncation Heuristic for Bias Reduction in Simulation Output, Simulation 69,
-  1997; with means of five: Spratt 1998): of all places to cut, in steps of 5 s and in the first half, the one after which
-  the mean is known best, by the least sum of squared deviations over the squared number of values left.
-* *Judging* is separate: noise alone always has some best place. A cut stands only where what it cuts off differs from the
-  rest, and the run is steady only where the two halves of the rest do not: by more than the tolerance (5 % of the rate,
-  25 % of the latency) and by more than three standard errors.
+  1997; with means of five: Spratt 1998): of all places to cut, in steps of 5 s, the one after which the mean is known
+  best, by the least sum of squared deviations over the squared number of values left.
+* *Judging* is separate, because noise alone has some best place too. What lies before the place is warm-up up to the
+  last five seconds whose median differs from the rest: by more than the tolerance (5 % of the rate, 25 % of latency)
+  and by more than four standard errors. A single slow second makes none. The run is *steady* where that is in the first
+  half, and the two halves of what follows do not differ either.
 
-Rate is receipts per second over the intended rate; latency is p99 of a second with 1,000 samples or more, else the
+Rate is receipts per second over their median; latency is p99 of a second with 1,000 samples or more, else the
 median, as logarithm, so that a second that is ten times as slow does not outweigh all others.
 """
 
@@ -36,7 +37,7 @@ BATCH = 5
 LEAST_S = 4 * BATCH
 RATE_TOLERANCE = 0.05
 LATENCY_TOLERANCE = math.log(1.25)
-STANDARD_ERRORS = 3.0
+STANDARD_ERRORS = 4.0
 SAMPLES_FOR_P99 = 1000
 
 Values = NDArray[np.float64]
@@ -51,31 +52,31 @@ class Cut:
 
 
 def find_cut(values: Values) -> int:
-    """Where MSER-5 cuts: a number of values, a multiple of 5, in the first half; ``values`` 1-d, 10 or more."""
+    """Where MSER-5 cuts: a number of values, a multiple of 5, with 10 or more left; ``values`` 1-d, 10 or more."""
     batches = values[: len(values) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
-    scores = [float(np.square(rest - rest.mean()).sum()) / len(rest) ** 2 for rest in _rests(batches)]
+    rests = [batches[start:] for start in range(len(batches) - 1)]
+    scores = [float(np.square(rest - rest.mean()).sum()) / len(rest) ** 2 for rest in rests]
     return int(np.argmin(scores)) * BATCH
-
-
-def _rests(batches: Values) -> list[Values]:
-    return [batches[start:] for start in range(len(batches) // 2 + 1)]
-
-
-def differ(one: Values, other: Values, tolerance: float) -> bool:
-    """Whether two stretches have different means: by more than the tolerance and than three standard errors."""
-    apart = abs(float(one.mean() - other.mean()))
-    error = math.sqrt(float(one.var()) / max(len(one) - 1, 1) + float(other.var()) / max(len(other) - 1, 1))
-    return apart > tolerance and apart > STANDARD_ERRORS * error
 
 
 def judge(values: Values, tolerance: float) -> Cut:
     """Where a series of ``LEAST_S`` values or more became steady, and whether it stayed so."""
-    cut = find_cut(values)
-    if cut and not differ(values[:cut], values[cut:], tolerance):
-        cut = 0
+    place = find_cut(values)
+    rest = values[place:]
+    usual, apart = float(np.median(rest)), _apart(rest, BATCH, tolerance)
+    medians = np.median(values[:place].reshape(-1, BATCH), axis=1)
+    unusual = np.flatnonzero(np.abs(medians - usual) > apart)
+    cut = BATCH * (int(unusual[-1]) + 1) if len(unusual) else 0
     rest = values[cut:]
-    middle = len(rest) // 2
-    return Cut(cut, not differ(rest[:middle], rest[middle:], tolerance))
+    one, other = rest[: len(rest) // 2], rest[len(rest) // 2 :]
+    error = math.sqrt(float(one.var()) / len(one) + float(other.var()) / len(other))
+    drifts = abs(float(one.mean() - other.mean())) > max(tolerance, STANDARD_ERRORS * error)
+    return Cut(cut, steady=cut <= len(values) / 2 and not drifts)
+
+
+def _apart(rest: Values, number: int, tolerance: float) -> float:
+    """How far the median of so many values may lie from that of the rest. A median's error is 1.25 times a mean's."""
+    return max(tolerance, STANDARD_ERRORS * 1.25 * float(rest.std()) / math.sqrt(number))
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,10 @@ class Second:
     latency: Histogram
 
 
-def rates(seconds: Sequence[Second], intended_per_s: float) -> Values:
-    """Receipts of each second over the intended rate."""
-    return np.array([second.receipts for second in seconds], np.float64) / intended_per_s
+def rates(seconds: Sequence[Second]) -> Values:
+    """Receipts of each second over their median (1 where that is 0)."""
+    receipts = np.array([second.receipts for second in seconds], np.float64)
+    return receipts / max(float(np.median(receipts)), 1.0)
 
 
 def latencies(seconds: Sequence[Second]) -> Values:
@@ -110,13 +112,12 @@ def _percentile(histogram: Histogram, percent: float) -> float | None:
 
 
 def steadiness(
-    readers: Mapping[str, tuple[Mapping[int, Second], float]], *, warm_up_s: float, until_s: float, because: str = ""
+    readers: Mapping[str, Mapping[int, Second]], *, warm_up_s: float, until_s: float, because: str = ""
 ) -> Steadiness:
     """Whether the measured part was steady, over all readers.
 
     Args:
-        readers: ``channel.reader`` → what it received by second relative to t0 (negative: warm-up), and how many messages
-            per second were intended for it.
+        readers: ``channel.reader`` → what it received by second relative to t0 (negative: warm-up).
         warm_up_s: as the scenario declares it.
         until_s: end of the measured part, or its first fault.
         because: why nothing can be judged at all (the rate was meant to change); empty where it can.
@@ -129,10 +130,10 @@ def steadiness(
         return Steadiness(verdict="not-judged", text=text, declared_warm_up_s=warm_up_s, measured_s=max(until_s, 0.0))
     nothing = Second(0, Histogram())
     series: list[SteadySeries] = []
-    for where, (by_second, intended_per_s) in readers.items():
+    for where, by_second in readers.items():
         seconds = [by_second.get(second, nothing) for second in range(first, last)]
         for metric, values, tolerance in (
-            ("rate", rates(seconds, intended_per_s), RATE_TOLERANCE),
+            ("rate", rates(seconds), RATE_TOLERANCE),
             ("latency", latencies(seconds), LATENCY_TOLERANCE),
         ):
             cut = judge(values, tolerance)
@@ -143,17 +144,25 @@ def steadiness(
 
 def _summed(series: Sequence[SteadySeries], first: int, warm_up_s: float, until_s: float) -> Steadiness:
     never = [f"{one.metric} of {one.where}" for one in series if one.steady_from_s is None]
-    known = {"series": tuple(series), "declared_warm_up_s": warm_up_s, "measured_s": until_s}
+    common = Steadiness(
+        verdict="never-steady",
+        text=f"never became steady: {', '.join(never)}",
+        declared_warm_up_s=warm_up_s,
+        measured_s=until_s,
+        series=tuple(series),
+    )
     if never:
-        return Steadiness(verdict="never-steady", text=f"never became steady: {', '.join(never)}", **known)
+        return common
     slowest = max(series, key=lambda one: one.steady_from_s or 0.0)
     from_s = slowest.steady_from_s or 0.0
-    found = {"warm_up_s": from_s - first, "steady_s": until_s - max(from_s, 0.0)}
+    lengths = {"warm_up_s": from_s - first, "steady_s": until_s - max(from_s, 0.0)}
     if from_s > 0:
         text = (
             f"the warm-up of {warm_up_s:g} s was too short: {slowest.metric} of {slowest.where} was steady only from "
             f"{from_s:g} s of the measured part on"
         )
-        return Steadiness(verdict="warm-up-too-short", text=text, **found, **known)
-    text = f"steady after {found['warm_up_s']:g} s of {warm_up_s:g} s of warm-up, then for {until_s:g} s"
-    return Steadiness(verdict="steady", text=text, **found, **known)
+        return common.model_copy(update={**lengths, "verdict": "warm-up-too-short", "text": text})
+    text = (
+        f"steady {lengths['warm_up_s']:g} s after the first send, of {warm_up_s:g} s of warm-up; measured {until_s:g} s"
+    )
+    return common.model_copy(update={**lengths, "verdict": "steady", "text": text})

@@ -115,6 +115,8 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
     record.folder.compact_ledger()
     record.finish("running", drain=run.drained, failure=failure, results=None)
     results = evaluate(record.folder.path) if run.measured_anything else None
+    if results is not None and results.steadiness is not None and results.steadiness.disturbed:
+        record.label("not-steady", results.steadiness.text)
     record.finish(status, drain=run.drained, failure=failure, results=results)
     return record
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from crep.harness.checks.results import Drain
+from crep.harness.checks.steady import Second
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import (
@@ -31,7 +32,7 @@ from crep.harness.runs.document import SCHEMA, FaultEvent, RunDocument, SitePart
 from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
 from crep.harness.runs.provenance import process_started
 from crep.harness.runs.records import load_records
-from crep.harness.runs.windows import read_counters, read_histogram
+from crep.harness.runs.windows import read_by_second, read_counters, read_histogram
 
 State = Literal["complete", "incomplete", "interrupted", "failed", "not-supported", "running"]
 """The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""
@@ -123,6 +124,15 @@ class Run:
         frame = self.counters
         rows = frame[(frame["channel"] == channel) & (frame["reader"] == reader)]
         return int(rows[[kind for kind in ("received", "corrupt", "foreign") if kind in rows]].to_numpy().sum())
+
+    def by_second(self, channel: str, reader: str) -> dict[int, Second]:
+        """What the clients of a reader received, and the latencies of what was intended, by second relative to t0."""
+        frame = self.counters
+        rows = frame[(frame["channel"] == channel) & (frame["reader"] == reader)]
+        received: dict[Any, Any] = rows.groupby("second")["received"].sum().to_dict() if "received" in rows else {}
+        latency = read_by_second(self.path / WINDOWS, "latency", channel, reader)
+        seconds = sorted({int(second) for second in received} | set(latency))
+        return {second: Second(int(received.get(second, 0)), latency.get(second, Histogram())) for second in seconds}
 
     def histogram(
         self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None

@@ -160,6 +160,27 @@ def read_counters(folder: Path) -> pd.DataFrame:
     return whole.groupby(list(WHO), dropna=False, sort=False, as_index=False).sum()
 
 
+def read_by_second(folder: Path, metric: str, channel: str, reader: str) -> dict[int, Histogram]:
+    """Samples of a reader's metric, merged over its clients, by the second of the messages' intended times.
+
+    Raises:
+        UsageError: a file is damaged.
+    """
+    files = window_files(folder)
+    if not files:
+        return {}
+    query = (
+        "SELECT second, unnest(found.buckets) AS bucket, unnest(found.counts) AS number FROM ("
+        "SELECT second, map_extract(histograms, $metric)[1] AS found FROM read_parquet($files)"
+        " WHERE channel = $channel AND reader = $reader) ORDER BY second"
+    )
+    cells = read_frame(files, query, {"metric": metric, "channel": channel, "reader": reader})
+    return {
+        int(str(second)): Histogram.from_sparse(part["bucket"].to_numpy(np.uint32), part["number"].to_numpy(np.uint64))
+        for second, part in cells.groupby("second")
+    }
+
+
 def read_histogram(
     folder: Path, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
 ) -> Histogram:

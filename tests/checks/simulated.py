@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, Guarantee, Outcome, ReaderSpec
 from crep.harness.checks.results import Drain
+from crep.harness.checks.steady import Second
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
 from crep.harness.scenario.assignment import Assignment

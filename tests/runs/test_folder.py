@@ -416,3 +416,22 @@ def test_a_process_start_names_living_processes_only() -> None:
     assert own is not None
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     assert 0 < own / os.sysconf("SC_CLK_TCK") <= uptime
+
+
+def test_what_a_reader_received_is_told_second_by_second(tmp_path: Path) -> None:
+    def row(second: int, client: str, received: int, *latencies_ns: int) -> Row:
+        histograms = {"latency": sparse(*latencies_ns)} if latencies_ns else {}
+        return Row(second, client, "subscriber", "orders", "billing", None, 0, {"received": received}, histograms)
+
+    with new_folder(tmp_path) as folder:
+        folder.write_document(document())
+        folder.add_windows([row(-1, "a", 2, 10, 30), row(0, "a", 1, 20), row(0, "b", 3, 40, 40, 40), row(1, "b", 5)])
+        folder.merge_windows()
+        seconds = read_run(folder.path).by_second("orders", "billing")
+        assert {at: (one.receipts, one.latency.count) for at, one in seconds.items()} == {
+            -1: (2, 2),
+            0: (4, 4),
+            1: (5, 0),
+        }
+        assert seconds[0].latency.max_ns == 40
+        assert read_run(folder.path).by_second("orders", "screen") == {}
