@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 
 import pytest
+import solace
 
 from crep.harness.brokers.solace.native import library
 from crep.harness.brokers.solace.native.library import NativeClientUnavailable
@@ -17,8 +18,6 @@ def test_the_wheels_library_has_every_declared_function_and_a_known_version() ->
 
 
 def test_the_packages_own_declarations_stay_untouched() -> None:
-    import solace
-
     loaded = library.load()
     assert solace.CORE_LIB.solClient_msg_getMsgId.argtypes != loaded.calls.msg_getMsgId.argtypes
 
@@ -32,7 +31,7 @@ def test_versions_whose_declarations_are_known_pass(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["7.32.9.9", "wrapper 2.0 / C API 8.0.0.0", "", "of the day", "7"])
 def test_another_version_is_refused_by_name(version: str) -> None:
-    with pytest.raises(NativeClientUnavailable, match="knows 7.33"):
+    with pytest.raises(NativeClientUnavailable, match="client knows"):
         library.require_known(version)
 
 

@@ -16,7 +16,8 @@ from solace.messaging.errors.pubsubplus_client_error import (
 from solace.messaging.publisher.persistent_message_publisher import PublishReceipt
 
 from crep.harness.brokers.contract import Batch, Endpoint, Outcome, PublisherSpec
-from crep.harness.brokers.solace import publisher as module
+from crep.harness.brokers.solace import client as waiting
+from crep.harness.brokers.solace import publisher as sending
 from crep.harness.brokers.solace.publisher import SolacePublisher
 
 OBJECTS = {"topic_prefix": "crep/r1/orders", "key_property": None}
@@ -45,7 +46,8 @@ class Scripted:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, monotonic_ns=lambda: round(clock.now * 1e9))
-    monkeypatch.setattr(module, "time", clock)
+    for module in (waiting, sending):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from crep.harness.brokers.contract import BrokerError, Endpoint
-from crep.harness.brokers.solace.service import EventLog, connect, properties_of
+from crep.harness.brokers.solace.events import EventLog
+from crep.harness.brokers.solace.service import connect, properties_of
 from crep.harness.config.targets import Tls
 from tests.emulator.certificates import Authority
 from tests.emulator.process import Emulator, running

@@ -19,6 +19,7 @@ from crep.harness.brokers.contract import (
     Provisioned,
     ReaderState,
 )
+from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.facts import CAPABILITIES_OF_SOLACE, PLATFORMS, recognise
 from crep.harness.brokers.solace.layout import channel_layout, stored_class
 from crep.harness.brokers.solace.semp import (
@@ -31,7 +32,7 @@ from crep.harness.brokers.solace.semp import (
     SempError,
     path_of,
 )
-from crep.harness.brokers.solace.service import EventLog, bounded, client_library, connect, properties_of
+from crep.harness.brokers.solace.service import bounded, client_library, connect, properties_of
 
 _REMOVE_WITHIN_S = 10.0
 _CLIENT_SEEN_WITHIN_S = 30.0  # the monitor view of a broker may lag by tens of seconds

@@ -37,7 +37,12 @@ _REFUSED_BY_BROKER = frozenset(
 
 def given_up(error: BaseException | None) -> Outcome:
     """The outcome of a message that was sent and not acknowledged: ``REJECTED`` only where the broker refused it."""
-    return Outcome.REJECTED if sub_code_of(error) in _REFUSED_BY_BROKER else Outcome.UNKNOWN
+    return fate_of(sub_code_of(error))
+
+
+def fate_of(sub_code: str | None) -> Outcome:
+    """The same, by the name of the client subcode."""
+    return Outcome.REJECTED if sub_code in _REFUSED_BY_BROKER else Outcome.UNKNOWN
 
 
 def reason_of(error: BaseException | None) -> str:

@@ -11,8 +11,9 @@ from solace.messaging.receiver.inbound_message import InboundMessage
 
 from crep.harness.brokers.contract import Endpoint, Json, Message, NotSupported, Provisioned
 from crep.harness.brokers.solace.errors import reason_of
+from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.messages import from_inbound, queue_of
-from crep.harness.brokers.solace.service import TERMINATE_MS, EventLog, bounded, connect, properties_of
+from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
 _QUIET_MS = 1000  # a browser has no end: a second without a message is taken for it
 _SCAN_S = 30.0

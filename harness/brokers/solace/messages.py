@@ -28,7 +28,8 @@ from crep.harness.brokers.contract import (
     Published,
 )
 from crep.harness.brokers.solace.errors import given_up, reason_of
-from crep.harness.brokers.solace.service import TERMINATE_MS, EventLog, bounded, connect, properties_of
+from crep.harness.brokers.solace.events import EventLog
+from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
 _MS = 1000
 _RECONNECT_S = 30.0

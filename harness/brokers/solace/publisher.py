@@ -14,7 +14,6 @@ from solace.messaging.errors.pubsubplus_client_error import (
     PubSubPlusClientError,
     PubSubPlusCoreClientError,
 )
-from solace.messaging.messaging_service import MessagingService
 from solace.messaging.publisher.direct_message_publisher import DirectMessagePublisher
 from solace.messaging.publisher.persistent_message_publisher import (
     MessagePublishReceiptListener,
@@ -23,21 +22,14 @@ from solace.messaging.publisher.persistent_message_publisher import (
 )
 from solace.messaging.resources.topic import Topic
 
-from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
+from crep.harness.brokers.contract import Batch, BrokerError, Outcome, Outcomes, PublisherSpec
+from crep.harness.brokers.solace.client import ApiClient, Patience
 from crep.harness.brokers.solace.errors import given_up, reason_of
-from crep.harness.brokers.solace.service import (
-    TERMINATE_MS,
-    EventLog,
-    bounded,
-    connect,
-    properties_of,
-    shown,
-)
+from crep.harness.brokers.solace.service import connect
 
 _WINDOW = 255  # of the library, fixed
 # The library cannot compose the message (topic, type of a property, body): offering it again would change nothing.
 _BAD_MESSAGE = (IllegalArgumentError, InvalidDataTypeError, PubSubPlusCoreClientError)
-_OFFERED_AGAIN_FOR_S = 5.0
 _Result = tuple[int, Outcome, int, str | None]  # sequence, outcome, monotonic ns, reason
 
 
@@ -56,7 +48,7 @@ class _Receipts(MessagePublishReceiptListener):  # type: ignore[misc]
         self.results.put((publish_receipt.user_context, given_up(error), now, reason_of(error)))
 
 
-class SolacePublisher:
+class SolacePublisher(ApiClient):
     """One messaging service with one publisher, persistent or direct.
 
     Its buffer has no place at all (back pressure *reject*, capacity 0): a message is taken when the library has put it
@@ -65,13 +57,12 @@ class SolacePublisher:
     """
 
     def __init__(self, spec: PublisherSpec) -> None:
+        window = {"publisher window": str(_WINDOW)} if spec.guaranteed else {}
+        super().__init__(spec, window | {"back pressure": "reject, capacity 0"})
         self._spec = spec
-        self._properties = properties_of(spec.endpoint, spec.settings, spec.reconnect_for_s)
-        self._log = EventLog()
         self._receipts = _Receipts()
         self._in_flight = 0
-        self._failing: tuple[int, float] | None = None  # sequence that could not be sent, and since when (monotonic s)
-        self._service: MessagingService | None = None
+        self._patience = Patience()
         self._publisher: PersistentMessagePublisher | DirectMessagePublisher | None = None
         prefix = spec.objects["topic_prefix"]
         self._topics = [Topic.of(f"{prefix}/{topic}") for topic in spec.topics]
@@ -96,6 +87,7 @@ class SolacePublisher:
             self._start(direct)
 
     def _start(self, publisher: PersistentMessagePublisher | DirectMessagePublisher) -> None:
+        self._worker = publisher
         try:
             publisher.start()
         except PubSubPlusClientError as error:
@@ -112,7 +104,7 @@ class SolacePublisher:
         sequences, topics, taken = batch.sequence.tolist(), batch.topic.tolist(), 0
         for i in range(start, len(sequences)):
             if not publisher.is_ready():
-                self._failing = None
+                self._patience.renew()
                 break
             message, topic, properties = bytearray(batch.bodies[i]), self._topics[topics[i]], self._more(batch, i)
             try:
@@ -123,23 +115,16 @@ class SolacePublisher:
                     publisher.publish(message, topic, properties)
                     self._put(sequences[i], Outcome.SENT, None)
             except (PublisherOverflowError, IllegalStateError):
-                self._failing = None
+                self._patience.renew()
                 break  # window full, or reconnecting: offered again by the engine
             except _BAD_MESSAGE as error:
                 self._put(sequences[i], Outcome.REJECTED, reason_of(error))
             except PubSubPlusClientError as error:
-                if not self._failed_too_long(sequences[i]):
+                if not self._patience.over(sequences[i]):
                     break
                 self._put(sequences[i], Outcome.REJECTED, reason_of(error))
             taken += 1
         return taken
-
-    def _failed_too_long(self, sequence: int) -> bool:
-        """Whether this message could not be sent for so long, on a connected publisher, that it holds up the others."""
-        now = time.monotonic()
-        if self._failing is None or self._failing[0] != sequence:
-            self._failing = sequence, now
-        return now - self._failing[1] >= _OFFERED_AGAIN_FOR_S
 
     def _more(self, batch: Batch, i: int) -> dict[str, str | bytearray] | None:
         if batch.stamps is None and self._key_property is None:
@@ -188,32 +173,7 @@ class SolacePublisher:
             {sequence: reason for part in parts for sequence, reason in part.reasons.items()},
         )
 
-    def events(self) -> list[ClientEvent]:
-        """Connection events since the last call."""
-        return self._log.take()
-
-    def effective_settings(self) -> dict[str, str]:
-        """Every property that was given to the library, and its fixed window."""
-        fixed = {"publisher window": str(_WINDOW), "back pressure": "reject, capacity 0"}
-        return shown(self._properties) | (fixed if self._spec.guaranteed else {"back pressure": "reject, capacity 0"})
-
-    def close(self) -> None:
-        """Disconnect; messages without an outcome keep none."""
-        publisher, self._publisher = self._publisher, None
-        service, self._service = self._service, None
-        if publisher is not None and publisher.is_running():
-            bounded(lambda: _terminate(publisher))
-        if service is not None:
-            bounded(service.disconnect)
-
     def _open_publisher(self) -> PersistentMessagePublisher | DirectMessagePublisher:
         if self._publisher is None:
             raise BrokerError(f"publisher {self._spec.name!r} is not open")
         return self._publisher
-
-
-def _terminate(publisher: PersistentMessagePublisher | DirectMessagePublisher) -> None:
-    try:
-        publisher.terminate(TERMINATE_MS)
-    except PubSubPlusClientError:
-        return  # says that messages are without a receipt: they have no outcome, which the caller sees

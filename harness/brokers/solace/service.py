@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -33,8 +31,9 @@ from solace.messaging.messaging_service import (
     ServiceInterruptionListener,
 )
 
-from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint
+from crep.harness.brokers.contract import BrokerError, Endpoint
 from crep.harness.brokers.solace.errors import reason_of, sub_code_of
+from crep.harness.brokers.solace.events import EventLog
 from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
 from crep.harness.config.targets import Tls
@@ -42,9 +41,9 @@ from crep.harness.config.targets import Tls
 CONNECT_TIMEOUT_S = 10.0
 TERMINATE_MS = 2000  # a receiver's terminate waits for its buffer to be taken: by default ten minutes
 _DISCONNECT_TIMEOUT_S = 10.0
-_EVENTS_KEPT = 1000
 _MS = 1000
 _SYSTEM_TRUST_STORE = "/etc/ssl/certs"
+_NOT_THE_LIBRARYS = frozenset({"client"})  # a setting of crep: see ``client.py``
 
 # The library warns on standard error of each refused publish and lost connection; both reach the user as outcomes and
 # events instead.
@@ -56,37 +55,20 @@ def client_library() -> str:
     return f"solace-pubsubplus {version('solace-pubsubplus')}"
 
 
-class EventLog(ReconnectionListener, ReconnectionAttemptListener, ServiceInterruptionListener):  # type: ignore[misc]
-    """Collects what the library's own thread reports; the owner takes it from its thread."""
+class _Listener(ReconnectionListener, ReconnectionAttemptListener, ServiceInterruptionListener):  # type: ignore[misc]
+    """Tells the log what the library's own thread reports."""
 
-    def __init__(self) -> None:
-        self._events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
-        self._down = False
-
-    def note(self, kind: str, text: str) -> None:
-        """Record an event."""
-        self._events.append(ClientEvent(time.monotonic_ns(), kind, text))
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
 
     def on_reconnecting(self, event: ServiceEvent) -> None:
-        """The library's first attempt tells that the connection was lost."""
-        self.note("reconnecting" if self._down else "down", _cause(event))
-        self._down = True
+        self._log.reconnecting(_cause(event))
 
     def on_reconnected(self, service_event: ServiceEvent) -> None:
-        """Connected again; subscriptions and flows are back."""
-        self._down = False
-        self.note("reconnected", str(service_event.get_message()))
+        self._log.reconnected(str(service_event.get_message()))
 
     def on_service_interrupted(self, event: ServiceEvent) -> None:
-        """The library has given up."""
-        self.note("down", f"gave up reconnecting: {_cause(event)}")
-
-    def take(self) -> list[ClientEvent]:
-        """Events since the last call."""
-        taken = []
-        while self._events:
-            taken.append(self._events.popleft())
-        return taken
+        self._log.gave_up(_cause(event))
 
 
 def _cause(event: ServiceEvent) -> str:
@@ -119,11 +101,12 @@ def properties_of(endpoint: Endpoint, settings: Mapping[str, Any], reconnect_for
     """
     if not endpoint.smf:
         raise BrokerError(f"target {endpoint.target!r} has no messaging address (tcp://host:port)")
-    for name in settings:
+    given = {name: value for name, value in settings.items() if name not in _NOT_THE_LIBRARYS}
+    for name in given:
         if name not in _known_properties():
             raise UsageError(f"the Solace client has no setting {name!r}{nearest(name, sorted(_known_properties()))}")
     transport, service = transport_layer_properties, service_properties
-    interval_ms = int(settings.get(transport.RECONNECTION_ATTEMPTS_WAIT_INTERVAL, 3000))
+    interval_ms = int(given.get(transport.RECONNECTION_ATTEMPTS_WAIT_INTERVAL, 3000))
     return {
         transport.HOST: endpoint.smf,
         service.VPN_NAME: endpoint.vpn,
@@ -132,7 +115,7 @@ def properties_of(endpoint: Endpoint, settings: Mapping[str, Any], reconnect_for
         transport.CONNECTION_ATTEMPTS_TIMEOUT: int(CONNECT_TIMEOUT_S * _MS),
         transport.CONNECTION_RETRIES: 0,
         transport.RECONNECTION_ATTEMPTS: max(1, math.ceil(reconnect_for_s * _MS / interval_ms)),
-        **settings,
+        **given,
     }
 
 
@@ -150,9 +133,10 @@ def connect(endpoint: Endpoint, client_name: str, properties: Mapping[str, Any],
     """
     builder = MessagingService.builder().from_properties(dict(properties))
     if endpoint.tls is not None:
-        trust = str(Path(endpoint.tls.ca_file).parent) if endpoint.tls.ca_file else _SYSTEM_TRUST_STORE
         security = TLS.create().with_certificate_validation(
-            ignore_expiration=False, validate_server_name=endpoint.tls.verify_host, trust_store_file_path=trust
+            ignore_expiration=False,
+            validate_server_name=endpoint.tls.verify_host,
+            trust_store_file_path=trust_store(endpoint.tls),
         )
         builder = builder.with_transport_security_strategy(security)
         if endpoint.tls.certificate_file and endpoint.tls.key_file:
@@ -162,10 +146,16 @@ def connect(endpoint: Endpoint, client_name: str, properties: Mapping[str, Any],
         service.connect()
     except PubSubPlusClientError as error:
         raise _connect_failure(endpoint, error) from error
-    service.add_reconnection_listener(log)
-    service.add_reconnection_attempt_listener(log)
-    service.add_service_interruption_listener(log)
+    listener = _Listener(log)
+    service.add_reconnection_listener(listener)
+    service.add_reconnection_attempt_listener(listener)
+    service.add_service_interruption_listener(listener)
     return service
+
+
+def trust_store(tls: Tls) -> str:
+    """The folder of trusted authorities: the library reads every certificate in it."""
+    return str(Path(tls.ca_file).parent) if tls.ca_file else _SYSTEM_TRUST_STORE
 
 
 def _by_certificate(tls: Tls) -> ClientCertificateAuthentication:
@@ -176,9 +166,13 @@ def _by_certificate(tls: Tls) -> ClientCertificateAuthentication:
 
 
 def _connect_failure(endpoint: Endpoint, error: PubSubPlusClientError) -> BrokerError:
-    reason, code = reason_of(error), sub_code_of(error)
+    return connect_failure(endpoint, reason_of(error), sub_code_of(error), login=isinstance(error, AuthenticationError))
+
+
+def connect_failure(endpoint: Endpoint, reason: str, code: str | None, *, login: bool = False) -> BrokerError:
+    """Why there is no connection, from the library's words, its subcode's name, and whether it blames the login."""
     who = f"Solace at {endpoint.smf} (target {endpoint.target!r}, message VPN {endpoint.vpn!r})"
-    if isinstance(error, AuthenticationError) or (code is not None and ("LOGIN" in code or "AUTH" in code)):
+    if login or (code is not None and ("LOGIN" in code or "AUTH" in code)):
         return BrokerError(
             f"{who} refuses the login of user {endpoint.username or 'default'!r}: {reason}",
             hint="the password comes from the environment variable that the target's login.password_env names",

@@ -19,21 +19,15 @@ from crep.harness.brokers.contract import (
     REDELIVERED_NOT_OFFERED,
     REDELIVERED_YES,
     BrokerError,
-    ClientEvent,
     Deliveries,
     Json,
     SubscriberSpec,
 )
+from crep.harness.brokers.solace.client import ApiClient
 from crep.harness.brokers.solace.errors import reason_of
+from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.messages import queue_of
-from crep.harness.brokers.solace.service import (
-    TERMINATE_MS,
-    EventLog,
-    bounded,
-    connect,
-    properties_of,
-    shown,
-)
+from crep.harness.brokers.solace.service import connect
 
 _MS = 1000
 
@@ -48,16 +42,14 @@ class _FlowLoss(TerminationNotificationListener):  # type: ignore[misc]
         self._log.note("error", f"the receiver was ended: {termination_event.message}")
 
 
-class SolaceSubscriber:
+class SolaceSubscriber(ApiClient):
     """One messaging service with one receiver."""
 
     def __init__(self, spec: SubscriberSpec) -> None:
+        super().__init__(spec, {})
         self._spec = spec
-        self._properties = properties_of(spec.endpoint, spec.settings, spec.reconnect_for_s)
-        self._log = EventLog()
         self._queue: Json | None = spec.objects["queues"].get(spec.reader.name)
         self._direct: Json | None = spec.objects["direct"].get(spec.reader.name)
-        self._service: MessagingService | None = None
         self._receiver: PersistentMessageReceiver | DirectMessageReceiver | None = None
 
     def open(self) -> None:
@@ -69,7 +61,7 @@ class SolaceSubscriber:
         spec = self._spec
         self._service = connect(spec.endpoint, spec.name, self._properties, self._log)
         try:
-            self._receiver = self._build(self._service)
+            self._worker = self._receiver = self._build(self._service)
             self._receiver.start()
             self._receiver.set_termination_notification_listener(_FlowLoss(self._log))
         except PubSubPlusClientError as error:
@@ -143,31 +135,7 @@ class SolaceSubscriber:
             except PubSubPlusClientError as error:
                 self._log.note("error", f"not acknowledged: {reason_of(error)}")
 
-    def events(self) -> list[ClientEvent]:
-        """Connection events since the last call."""
-        return self._log.take()
-
-    def effective_settings(self) -> dict[str, str]:
-        """Every property that was given to the library, without the password."""
-        return shown(self._properties)
-
-    def close(self) -> None:
-        """Unbind and disconnect; what was not acknowledged stays on the queue."""
-        receiver, self._receiver = self._receiver, None
-        service, self._service = self._service, None
-        if receiver is not None and receiver.is_running():
-            bounded(lambda: _terminate(receiver))
-        if service is not None:
-            bounded(service.disconnect)
-
     def _open_receiver(self) -> PersistentMessageReceiver | DirectMessageReceiver:
         if self._receiver is None:
             raise BrokerError(f"subscriber {self._spec.name!r} is not open")
         return self._receiver
-
-
-def _terminate(receiver: PersistentMessageReceiver | DirectMessageReceiver) -> None:
-    try:
-        receiver.terminate(TERMINATE_MS)
-    except PubSubPlusClientError:
-        return  # says that received messages were not taken: they are unacknowledged and stay on the queue

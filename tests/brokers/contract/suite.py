@@ -13,5 +13,9 @@ from tests.brokers.contract.publishing import Publishing
 from tests.brokers.contract.receiving import Receiving
 
 
-class BrokerContract(Administration, Publishing, Receiving, Faults, OneByOne):
+class BulkContract(Publishing, Receiving, Faults):
+    """The promises of the engines' clients: for a system that has them on more than one library."""
+
+
+class BrokerContract(Administration, BulkContract, OneByOne):
     """Every promise of ``brokers.contract``."""

@@ -1,15 +1,35 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from crep.harness.brokers.contract import REDELIVERED_YES, Endpoint
+from crep.harness.brokers.contract import REDELIVERED_YES, Endpoint, MappingFile
+from crep.harness.brokers.mapping import load_mapping
+from crep.harness.brokers.registry import DEFAULT_MAPPINGS
 from crep.harness.deployment import Deployment
-from tests.brokers.contract.suite import BrokerContract
+from tests.brokers.contract.bench import Bench, reader
+from tests.brokers.contract.suite import BrokerContract, BulkContract
+from tests.brokers.contract.system import SystemUnderTest
 
 
-@pytest.mark.emulator
-class TestSolace(BrokerContract):
+class Solace(SystemUnderTest):
+    """The emulator, with the engines' clients on one of the vendor's two libraries."""
+
     system = "solace"
+    client: str
+
+    @pytest.fixture
+    def mapping(self) -> MappingFile:
+        mapping, chosen = load_mapping(DEFAULT_MAPPINGS[self.system]), {"client": self.client}
+        return replace(mapping, publisher=mapping.publisher | chosen, subscriber=mapping.subscriber | chosen)
+
+    def test_the_library_that_was_asked_for_is_the_one_that_is_used_and_named(self, bench: Bench) -> None:
+        bench.provision(reader("billing"))
+        assert bench.publisher().effective_settings()["client"].startswith(self.client)
+        member = bench.member("billing").ready()
+        assert member.subscriber.effective_settings()["client"].startswith(self.client)
+        assert "fallback" not in [event.kind for event in member.subscriber.events()]
 
     @pytest.fixture
     def endpoint(self, emulator_endpoint: Endpoint) -> Endpoint:
@@ -27,3 +47,13 @@ class TestSolace(BrokerContract):
 
     def objects_of_nobody(self) -> dict[str, object]:
         return {"topic_prefix": "crep/nobody", "queues": {}, "direct": {}, "key_property": None}
+
+
+@pytest.mark.emulator
+class TestNativeClient(Solace, BrokerContract):
+    client = "native"
+
+
+@pytest.mark.emulator
+class TestApiClient(Solace, BulkContract):
+    client = "api"

@@ -166,6 +166,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "session_connect": (c_void_p,),
     "session_disconnect": (c_void_p,),
     "session_destroy": (_OUT,),
+    "session_isCapable": (c_void_p, c_char_p),
     "session_topicSubscribeExt": (c_void_p, c_uint32, c_char_p),
     "session_createFlow": (c_void_p, c_void_p, _OUT, c_void_p, c_size_t),
     "session_sendMultipleMsg": (c_void_p, c_void_p, c_uint32, POINTER(c_uint32)),
@@ -173,9 +174,10 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "flow_sendAck": (c_void_p, c_uint64),
     "msg_alloc": (_OUT,),
     "msg_free": (_OUT,),
-    "msg_setBinaryAttachmentPtr": (c_void_p, c_void_p, c_uint32),
+    "msg_setBinaryAttachmentPtr": (c_void_p, c_char_p, c_uint32),  # not copied: the bytes object must live as long
     "msg_setDestination": (c_void_p, POINTER(Destination), c_size_t),
     "msg_setDeliveryMode": (c_void_p, c_uint32),
+    "msg_setDMQEligible": (c_void_p, c_uint8),
     "msg_setCorrelationTagPtr": (c_void_p, c_void_p, c_uint32),
     "msg_createUserPropertyMap": (c_void_p, _OUT, c_uint32),
     "msg_getUserPropertyMap": (c_void_p, _OUT),
@@ -194,6 +196,7 @@ _RETURNS: dict[str, Any] = {
     "getLastErrorInfo": POINTER(ErrorInfo),
     "subCodeToString": c_char_p,
     "msg_isRedelivered": c_uint8,
+    "session_isCapable": c_uint8,
 }
 
 
