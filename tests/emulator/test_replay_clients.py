@@ -15,9 +15,10 @@ from solace.messaging.errors.pubsubplus_client_error import MessageReplayError, 
 from solace.messaging.receiver.inbound_message import ReplicationGroupMessageId
 from solace.messaging.receiver.persistent_message_receiver import PersistentMessageReceiver
 from solace.messaging.resources.queue import Queue
+from solace.messaging.resources.topic import Topic
 from solace.messaging.utils.life_cycle_control import TerminationNotificationListener
 
-from tests.emulator.messaging import drain, end, eventually, persistent_publisher, receiver, send, text
+from tests.emulator.messaging import Receipts, drain, end, eventually, persistent_publisher, receiver, send, text
 from tests.emulator.process import Emulator, running
 
 pytestmark = pytest.mark.emulator
@@ -358,4 +359,27 @@ def test_the_replay_log_survives_a_kill_and_a_client_that_comes_back_does_not_re
         end(source)
         source = replaying(service, queue, ReplayStrategy.all_messages())
         assert received(source, 5) == ["0", "1", "2", "3", "after the crash"]
+        end(source)
+
+
+def test_what_only_the_log_took_is_there_once_and_in_order_after_a_kill_under_load(
+    tmp_path: Path, connect: Connect
+) -> None:
+    total = 600
+    with running(tmp_path / "data", "--sync", "batch") as emulator:
+        assert emulator.semp("POST", f"config/{VPN}/replayLogs", OPEN).status_code == 200
+        service = connect(emulator, "unheard")
+        publisher = persistent_publisher(service)
+        receipts = Receipts()
+        publisher.set_message_publish_receipt_listener(receipts)
+        for number in range(total):
+            publisher.publish(bytearray(str(number).encode()), Topic.of("unheard"), user_context=number)
+            if number == total // 2:
+                emulator.kill()
+                emulator.start()
+        assert eventually(lambda: receipts.count >= total, 20)
+        assert receipts.acknowledged == set(range(total))
+        emulator.queue("late", "unheard")
+        source = replaying(service, Queue.durable_exclusive_queue("late"), ReplayStrategy.all_messages())
+        assert received(source, total) == [str(number) for number in range(total)]
         end(source)
