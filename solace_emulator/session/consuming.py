@@ -125,7 +125,7 @@ class Consuming:
             raise Refused(403, "Permission Not Allowed")
         name = self._queue_name(params)
         browser = frame.number(params.get(assured.FLOW_TYPE), assured.FLOW_CONSUMER) == assured.FLOW_BROWSER
-        start = _start_of_replay(params)
+        start = start_of_replay(params)
         queue = self._vpn.queues.get(name)
         if queue is None and start is not None and _is_temporary(params):
             raise Refused(403, "Replay Not Supported on Temporary Queue")
@@ -313,7 +313,7 @@ def _is_temporary(params: dict[int, bytes]) -> bool:
     return frame.number(params.get(assured.DURABILITY), assured.DURABLE) == assured.TEMPORARY
 
 
-def _start_of_replay(params: dict[int, bytes]) -> replay.Start | None:
+def start_of_replay(params: dict[int, bytes]) -> replay.Start | None:
     """Where a bind asks a replay to start; None: it asks for none. Raises :class:`Refused`."""
     asked = params.get(assured.START_REPLAY)
     if asked is None:

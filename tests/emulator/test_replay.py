@@ -15,6 +15,8 @@ from crep.solace_emulator.core.queue import Queue
 from crep.solace_emulator.core.refusal import Refused
 from crep.solace_emulator.core.replay import After, Beginning, ReplayLog, ReplicationGroupMessageId, Since, Start
 from crep.solace_emulator.core.settings import ReplayLogSettings
+from crep.solace_emulator.session.consuming import start_of_replay
+from crep.solace_emulator.smf import assured
 from tests.emulator.fakes import Acknowledged, Consumer, MemoryLog, World, message
 from tests.emulator.test_compaction import Running
 
@@ -532,6 +534,29 @@ def test_a_replication_group_message_id_is_read_as_it_is_written(spool: int, num
 def test_what_is_no_replication_group_message_id_is_said_so(wrong: str) -> None:
     with pytest.raises(ValueError, match="is no replication group message id like rmid1:"):
         ReplicationGroupMessageId.parse(wrong)
+
+
+SEEN = bytes.fromhex("0118867251edfa0000")  # what the official client sends for 2026-01-01
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        (b"\0", Beginning()),
+        (SEEN, Since(1_767_225_600_000)),
+        (b"\1" + (1_000_001).to_bytes(8, "big"), Since(2)),
+        (b"\2" + bytes(7) + b"\5" + bytes(7) + b"\6", After(ReplicationGroupMessageId(5, 6))),
+    ],
+)
+def test_the_start_points_of_a_bind_are_read(asked: bytes, where: Start) -> None:
+    assert start_of_replay({assured.START_REPLAY: asked}) == where
+
+
+@pytest.mark.parametrize("asked", [b"", b"\0\0", b"\1", b"\1" + bytes(7), b"\2" + bytes(8), b"\3", b"\xff" + bytes(40)])
+def test_an_unknown_start_point_is_refused_as_such(asked: bytes) -> None:
+    assert start_of_replay({}) is None
+    with pytest.raises(Refused, match="403 Unknown Start Location Type"):
+        start_of_replay({assured.START_REPLAY: asked})
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 2**64 - 1), max_size=20))
