@@ -226,7 +226,7 @@ def test_actions_need_a_body_and_an_object(emulator: Emulator) -> None:
     path = "action/msgVpns/default/queues"
     assert emulator.semp("PUT", f"{path}/acted/deleteMsgs", {}).json()["data"] == {}
     assert error(emulator.semp("PUT", f"{path}/missing/deleteMsgs", {})) == (400, 6, "NOT_FOUND")
-    assert error(emulator.semp("PUT", f"{path}/acted/copyMsgFromQueue", {}))[2] == "INVALID_PATH"
+    assert error(emulator.semp("PUT", f"{path}/acted/purge", {}))[2] == "INVALID_PATH"
     assert error(emulator.semp("PUT", f"{path}/acted/deleteMsgs", {"which": "all"}))[2] == "INVALID_PARAMETER"
     assert error(emulator.semp("PUT", f"{path}/acted/deleteMsgs"))[2] == "PARSE_ERROR"
 
