@@ -16,6 +16,7 @@ class Relay:
         self._target = (parts.hostname, parts.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._closed = False
         self._flowing = threading.Event()
         self._flowing.set()
         self.host = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -25,6 +26,9 @@ class Relay:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self._closed:
+                    near.close()
+                    return
                 far = socket.create_connection(self._target, 5)
                 far.settimeout(None)
                 self._pairs.append((near, far))
@@ -57,5 +61,8 @@ class Relay:
 
     def close(self) -> None:
         """End it."""
+        self._closed = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes its thread; a close alone would not
         self._listener.close()
         self.cut()

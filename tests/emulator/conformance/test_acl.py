@@ -228,6 +228,11 @@ def test_a_revoked_permission_to_subscribe_reaches_a_connected_client(
     observe(f"a message on a subscription revoked by {how}", "does not come", _coming(came))
     left = [one["subscriptionTopic"] for one in broker.read("monitor", "/clients/listening/subscriptions")]
     observe(f"a subscription revoked by {how}", "is removed", "stays" if "news/>" in left else "is removed")
+    if how == "default action":
+        access.set(subscribeTopicDefaultAction="allow")
+        publisher.publish(bytearray(b"again"), Topic.of("news/x"))
+        came = source.receive_message(broker.moment_ms)
+        observe("a message on a subscription that was revoked and is allowed again", "does not come", _coming(came))
 
 
 def _coming(message: Any) -> str:

@@ -125,6 +125,17 @@ def test_a_partitioned_queue_cannot_be_browsed(broker: Broker, connect: Connect)
     assert refusal(browser.build(Queue.durable_non_exclusive_queue(queue)).start) != ACCEPTED
 
 
+@feature("guaranteed: partitioned queues")
+def test_a_receiver_when_the_number_of_partitions_changes(
+    broker: Broker, connect: Connect, observe: Callable[..., None]
+) -> None:
+    queue = partitioned(broker)
+    source = receiver(connect("bound"), queue, exclusive=False)
+    broker.change(f"queues/{queue}", partitionCount=PARTITIONS + 1)
+    settle(broker)
+    observe("a receiver when partitionCount changes", "is unbound", "stays" if source.is_running() else "is unbound")
+
+
 @feature("order: exception: message without a key")
 def test_messages_without_a_key_go_to_any_partition(broker: Broker, connect: Connect) -> None:
     """Their order is lost: two receivers each have some of them, and neither has them all."""
