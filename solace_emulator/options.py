@@ -74,6 +74,12 @@ def _port(value: str) -> int:
     return int(value)
 
 
+def _directory(value: str) -> Path:
+    if not value:
+        raise argparse.ArgumentTypeError("an empty name is no directory")
+    return Path(value)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="solace_emulator",
@@ -81,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--data-dir", type=Path, required=True, metavar="DIR", help="journal and lock; made when absent")
+    add("--data-dir", type=_directory, required=True, metavar="DIR", help="journal and lock; made when absent")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--smf-port", type=_port, default=55555, help="plain SMF (default: %(default)s)")
     add("--smf-compressed-port", type=_port, help="compressed SMF: not available yet")

@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import resource
+import socket
 import ssl
 import time
+from pathlib import Path
 from typing import Final
 
 from .connection import Connection
@@ -142,6 +144,8 @@ class Server:
         return f"{host}:{listener.sockets[0].getsockname()[1]}"
 
     def _port_taken(self, option: str, port: int, error: OSError) -> StartFailure:
+        if isinstance(error, socket.gaierror):
+            return StartFailure(f"--host {self.options.host}: {error.strerror}; give an address of this machine")
         reason = os.strerror(error.errno) if error.errno else str(error)
         return StartFailure(f"{option}: cannot listen on {self.options.host}:{port}: {reason}; give another, or 0")
 
@@ -214,9 +218,16 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
     if certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for option, path in (("--tls-certificate", certificate), ("--tls-key", options.tls_key)):
+        _check_readable(option, path)
     try:
-        context.load_cert_chain(certificate, options.tls_key)
+        context.load_cert_chain(certificate, options.tls_key, password=_no_password)
+    except _EncryptedKeyError as error:
+        place = f"--tls-key {options.tls_key}"
+        raise StartFailure(f"{place}: it is encrypted, and there is nobody to ask; give one that is not") from error
     except (OSError, ssl.SSLError) as error:
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            raise StartFailure(f"--tls-key {options.tls_key}: it is not the key of {certificate}") from error
         raise StartFailure(f"--tls-certificate {certificate}: {error}; give a PEM chain and its key") from error
     if client_ca is not None:
         try:
@@ -225,6 +236,24 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
             raise StartFailure(f"--tls-client-ca {client_ca}: {error}; give a PEM file of authorities") from error
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+class _EncryptedKeyError(Exception):
+    """A key that a password is needed for."""
+
+
+def _no_password() -> str:
+    """Refuse to give a password: without this the ssl module asks whoever sits at the terminal."""
+    raise _EncryptedKeyError
+
+
+def _check_readable(option: str, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise StartFailure(f"{option} {path}: {error.strerror}; give a PEM file that can be read") from error
 
 
 def ready_line(content: dict[str, object]) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from tests.emulator.certificates import Authority
 from tests.emulator.process import Emulator, command
 
 pytestmark = pytest.mark.emulator
@@ -55,6 +57,8 @@ def test_the_health_check_answers_when_guaranteed_messaging_is_ready(emulator: E
         (("--smf-port", "70000"), "'70000' is no port"),
         (("--sync", "sometimes"), "invalid choice"),
         (("--smf-prot", "1"), "unrecognized arguments"),
+        (("--data-dir", ""), "an empty name is no directory"),
+        (("--smf-port",), "expected one argument"),
     ],
 )
 def test_a_bad_option_is_one_line_and_exit_code_2(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
@@ -90,15 +94,52 @@ def test_a_directory_that_cannot_be_made_is_exit_code_3(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_bad_certificate_is_exit_code_3(tmp_path: Path) -> None:
-    (tmp_path / "bad.pem").write_text("nothing")
-    pem = str(tmp_path / "bad.pem")
-    ended = run(
-        "--data-dir", str(tmp_path / "d"), *FREE, "--tls-certificate", pem, "--tls-key", pem, "--log-level", "error"
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate, its key (also encrypted), another key, and a file that is none of these."""
+    folder = tmp_path_factory.mktemp("keys")
+    authority = Authority(folder, "authority")
+    certificate, key = authority.server()
+    certificate.rename(folder / "server.pem")
+    encrypted = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
     )
+    (folder / "locked.key").write_bytes(encrypted)
+    key.rename(folder / "server.key")
+    authority.client("other")
+    (folder / "bad.pem").write_text("nothing")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "said"),
+    [
+        ("bad.pem", "bad.pem", "--tls-certificate"),
+        ("missing.pem", "server.key", "--tls-certificate {}/missing.pem: No such file or directory"),
+        (".", "server.key", "Is a directory"),
+        ("server.pem", "missing.key", "--tls-key {}/missing.key: No such file or directory"),
+        ("server.pem", "other.key", "--tls-key {0}/other.key: it is not the key of {0}/server.pem"),
+        ("server.pem", "locked.key", "--tls-key {}/locked.key: it is encrypted"),
+    ],
+)
+def test_a_bad_certificate_or_key_is_one_line_and_exit_code_3(
+    tmp_path: Path, keys: Path, certificate: str, key: str, said: str
+) -> None:
+    pair = ("--tls-certificate", str(keys / certificate), "--tls-key", str(keys / key))
+    ended = run("--data-dir", str(tmp_path / "d"), *FREE, "--smf-tls-port", "0", *pair, "--log-level", "error")
     assert ended.returncode == 3
-    assert "--tls-certificate" in ended.stderr
+    assert said.format(keys) in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_host_that_is_no_address_of_this_machine_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
+    for host in ("nowhere.invalid", "203.0.113.1"):
+        ended = run("--data-dir", str(tmp_path), *FREE, "--host", host, "--log-level", "error")
+        assert ended.returncode == 3
+        assert host in ended.stderr
+        assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
