@@ -242,16 +242,31 @@ def _detail(kind: str, record: np.void, books: list[_Books]) -> str:
     return ", never sent to this channel"
 
 
-def records_text(reader: ReaderTally) -> str:
-    """What a reader must know of its anomalies' list; empty where all are named."""
+def remarks(where: str, reader: ReaderTally) -> list[str]:
+    """What one must know of a reader's list of anomalies; nothing where all are named."""
     left = counted_only(dict(reader.counts))
-    return f"{left:,} wrong receipts of {reader.spec.name} are counted and not named" if left else ""
+    return [f"{left:,} wrong receipts of {where} are counted and not named"] if left else []
 
 
-def intended_per_second(tally: ChannelTally) -> Times:
-    """Messages intended in each second of the measured phase, handed over or not."""
-    edges = np.minimum(np.arange(tally.clock.seconds + 1) * SECOND, tally.clock.end_ns)
-    total = np.zeros(tally.clock.seconds, np.int64)
-    for publisher in tally.publishers:
-        total += np.diff(intended_before(publisher.planned, edges))
-    return total
+def damage(where: str, reader: ReaderTally, found: ReaderLedger) -> list[str]:
+    """What makes a reader's ledger doubtful: it was folded out of order, or does not add up."""
+    wrong = []
+    if late := reader.late_receipts + reader.late_sends:
+        wrong.append(f"{late:,} records of {where} came after later ones had been checked")
+    duplicates = found.duplicates_flagged + found.duplicates_unflagged + found.duplicates_flag_not_offered
+    stray = found.corrupt + found.foreign + found.unexpected
+    if found.receipts != found.received + found.rejected_received + duplicates + stray:
+        wrong.append(f"the ledger of {where} does not add up to its {found.receipts:,} receipts")
+    return wrong
+
+
+def sends_per_second(tally: ChannelTally, statistic: str) -> Times:
+    """Messages *intended* (handed over or not), *sent* or *acknowledged* in each second of the measured phase."""
+    if statistic == "intended":
+        edges = np.minimum(np.arange(tally.clock.seconds + 1) * SECOND, tally.clock.end_ns)
+        parts = [np.diff(intended_before(publisher.planned, edges)) for publisher in tally.publishers]
+    elif statistic == "sent":
+        parts = [publisher.sent_per_second for publisher in tally.publishers]
+    else:
+        parts = [publisher.acknowledged_per_second for publisher in tally.publishers]
+    return np.sum(parts, axis=0, dtype=np.int64) if parts else np.zeros(tally.clock.seconds, np.int64)

@@ -2,9 +2,9 @@
 
 ::
 
-    run folder ─▶ RunData ─┐
-    scenario   ─▶ Plan ────┼─▶ channels ─▶ ledger, outage, recovery ─▶ rules, expectations ─▶ RunResults
-    control    ─▶ RunData ─┘
+    run folder ─▶ RunData ─┬─▶ tallies ─▶ ledger, rates, service ──┐
+    scenario   ─▶ Plan ────┤                                       ├─▶ rules, expectations ─▶ RunResults
+    control    ─▶ RunData ─┴─▶ channels (faults) ─▶ outage, recovery ┘
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Protocol
 import numpy as np
 
 from crep.harness.checks import rules
-from crep.harness.checks.channel import ChannelRun, ReaderRun, Recorded, channel_runs, count_in
+from crep.harness.checks.balance import channel_ledger, damage, reader_ledger, remarks, sends_per_second
+from crep.harness.checks.channel import ChannelRun, Recorded, channel_runs
 from crep.harness.checks.expectations import Evidence, FaultCost, judge
 from crep.harness.checks.faults import SECOND, FaultFinding, FaultRecord, fault_result, find_faults
 from crep.harness.checks.latency import summarise
-from crep.harness.checks.ledger import read_ledger, send_ledger
 from crep.harness.checks.results import (
     ChannelLedger,
     Drain,
@@ -31,6 +31,7 @@ from crep.harness.checks.results import (
     Throughput,
 )
 from crep.harness.checks.steady import Second, steadiness
+from crep.harness.checks.tally import ChannelTally, ReaderTally
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.expectation import Expectation, When
 from crep.harness.scenario.plan import Plan, without_faults
@@ -79,6 +80,9 @@ class RunData(Recorded, Protocol):
     def signs_s(self) -> Sequence[float]:
         """When publishers reported a lost connection or an error."""
 
+    def tallies(self, plan: Plan) -> Mapping[str, ChannelTally]:
+        """What every message came to, by channel, in the plan's order."""
+
     def rejection_reasons(self, channel: str) -> Mapping[str, int]:
         """How often clients were given which reason for a refusal."""
 
@@ -109,14 +113,19 @@ class _Evaluation:
     def __init__(self, run: RunData, plan: Plan, control: RunData | None) -> None:
         self._run, self._plan = run, plan
         self._clean = run.drain is not None and run.drain.clean
-        self._channels = channel_runs(run, plan)
-        by_site = {site: [self._channels[spec.name] for spec in specs] for site, specs in plan.channels.items()}
+        self._tallies = run.tallies(plan)
+        # What a fault cost is a matter of every message's times: only a run with faults needs its records here.
+        injected = any(record.injected_s is not None for record in run.faults)
+        self._channels = channel_runs(run, plan) if injected else {}
+        by_site = {
+            site: [self._channels[spec.name] for spec in specs if injected] for site, specs in plan.channels.items()
+        }
         self._site_of = {spec.name: site for site, specs in plan.channels.items() for spec in specs}
         self._by_site: Mapping[str, Sequence[ChannelRun]] = by_site
         self._findings = find_faults(
             run.faults,
             by_site,
-            channel_runs(control, without_faults(plan)) if control is not None else None,
+            channel_runs(control, without_faults(plan)) if control is not None and injected else None,
             drain_clean=self._clean,
             control_clean=control is not None and control.drain is not None and control.drain.clean,
         )
@@ -124,17 +133,18 @@ class _Evaluation:
 
     def results(self) -> RunResults:
         channels = tuple(
-            send_ledger(channel.history, channel.sends, self._run.rejection_reasons(channel.name))
-            for channel in self._channels.values()
+            channel_ledger(channel, self._run.rejection_reasons(channel.channel)) for channel in self._tallies.values()
         )
-        readers = tuple(self._reader_ledger(channel, reader) for channel, reader in self._readers())
+        readers = tuple(
+            reader_ledger(channel, reader, drain_clean=self._clean) for channel, reader in self._readers().values()
+        )
         latencies = tuple(self._latencies())
         return RunResults(
-            rules=self._rules(channels, latencies),
+            rules=self._rules(channels, readers, latencies),
             channels=channels,
             readers=readers,
             latencies=latencies,
-            throughput=tuple(self._throughput(channel) for channel in self._channels.values()),
+            throughput=tuple(self._throughput(channel) for channel in self._tallies.values()),
             faults=tuple(
                 fault_result(finding, self._run.signs_s, self._clean, self._by_site.get(finding.record.site, ()))
                 for finding in self._findings
@@ -148,29 +158,26 @@ class _Evaluation:
         until_s = min((one.injected_s for one in self._findings), default=self._plan.measured_s)
         constant = all(publisher.profile.constant for publisher in self._plan.publishers)
         readers = {
-            reader.name: self._run.by_second(channel.name, reader.history.spec.name)
-            for channel, reader in self._readers()
+            name: self._run.by_second(channel.channel, reader.spec.name)
+            for name, (channel, reader) in self._readers().items()
             if constant
         }
         because = "" if constant else "the load was not meant to be steady"
         return steadiness(readers, warm_up_s=self._plan.warm_up_s, until_s=until_s, because=because)
 
-    def _readers(self) -> Iterable[tuple[ChannelRun, ReaderRun]]:
-        return ((channel, reader) for channel in self._channels.values() for reader in channel.readers)
+    def _readers(self) -> dict[str, tuple[ChannelTally, ReaderTally]]:
+        """By channel.reader."""
+        return {
+            f"{channel.channel}.{reader.spec.name}": (channel, reader)
+            for channel in self._tallies.values()
+            for reader in channel.readers
+        }
 
-    def _reader_ledger(self, channel: ChannelRun, reader: ReaderRun) -> ReaderLedger:
-        return read_ledger(
-            channel.name,
-            channel.sends,
-            reader.history,
-            reader.receipts,
-            drain_clean=self._clean,
-            t0_ns=channel.t0_ns,
-        )
-
-    def _rules(self, channels: Sequence[ChannelLedger], latencies: Sequence[LatencySummary]) -> tuple[Rule, ...]:
+    def _rules(
+        self, channels: Sequence[ChannelLedger], readers: Sequence[ReaderLedger], latencies: Sequence[LatencySummary]
+    ) -> tuple[Rule, ...]:
         phase: When = "outside faults" if self._findings else "always"
-        lateness = {name: self._histogram("lateness", name, phase) for name in self._channels if self._sends_to(name)}
+        lateness = {name: self._histogram("lateness", name, phase) for name in self._tallies if self._sends_to(name)}
         # A send at its very instant has lateness 0, and the hand-over is timed when the library's call returns, by
         # which time the message may have arrived: service time ≤ 0. Both are shown; neither means a wrong clock.
         early = {
@@ -187,39 +194,54 @@ class _Evaluation:
             rules.faults_rule(self._plan.timeline, self._run.faults),
             rules.clock_rule(early),
             rules.outcomes_rule(channels),
-            rules.records_rule(
-                {
-                    reader.name: (
-                        self._run.receipts_counted(channel.name, reader.history.spec.name),
-                        len(reader.receipts.records),
-                    )
-                    for channel, reader in self._readers()
-                }
-            ),
+            self._records_rule(readers),
+        )
+
+    def _records_rule(self, ledgers: Sequence[ReaderLedger]) -> Rule:
+        readers = self._readers()
+        return rules.records_rule(
+            {
+                name: (self._run.receipts_counted(channel.channel, reader.spec.name), reader.receipts)
+                for name, (channel, reader) in readers.items()
+            },
+            damage=[
+                text
+                for (name, (_, reader)), found in zip(readers.items(), ledgers, strict=True)
+                for text in damage(name, reader, found)
+            ],
+            remarks=[text for name, (_, reader) in readers.items() for text in remarks(name, reader)],
         )
 
     def _sends_to(self, channel: str) -> bool:
         return bool(self._plan.publishers_of(channel))
 
     def _latencies(self) -> Iterable[LatencySummary]:
-        for channel in self._channels.values():
+        for channel in self._tallies.values():
             for metric in ("acknowledge", "lateness"):
-                yield summarise(metric, channel.name, self._histogram(metric, channel.name, "always"))
+                yield summarise(metric, channel.channel, self._histogram(metric, channel.channel, "always"))
             for reader in channel.readers:
                 for metric in ("latency", "service"):
-                    yield summarise(metric, reader.name, self._histogram(metric, reader.name, "always"))
+                    name = f"{channel.channel}.{reader.spec.name}"
+                    yield summarise(metric, name, self._histogram(metric, name, "always"))
 
     def _histogram(self, metric: str, subject: str, when: When) -> Histogram:
         """Samples of a subject (channel or channel.reader) in a phase of the measured part."""
         channel, _, reader = subject.partition(".")
         seconds = self._seconds[when]
         if metric == "service":
-            return self._service(subject, seconds)
+            return self._service(subject, when)
         return self._run.histogram(metric, channel, reader or None, seconds)
 
-    def _service(self, subject: str, seconds: Sequence[int]) -> Histogram:
-        """Received minus actual send: no client knows both, so it comes from the records."""
-        channel, reader = next(pair for pair in self._readers() if pair[1].name == subject)
+    def _service(self, subject: str, when: When) -> Histogram:
+        """Received minus actual send: no client knows both."""
+        if self._findings and when != "always":
+            return self._service_of_records(subject, self._seconds[when])
+        _, reader = self._readers()[subject]
+        return reader.service if self._seconds[when] else Histogram()
+
+    def _service_of_records(self, subject: str, seconds: Sequence[int]) -> Histogram:
+        channel = self._channels[subject.partition(".")[0]]
+        reader = next(one for one in channel.readers if one.name == subject)
         row, records = reader.receipts.row, reader.receipts.records
         intended = np.full(len(row), -SECOND, np.int64)  # not located: before t0
         located = row >= 0
@@ -229,33 +251,31 @@ class _Evaluation:
         histogram.record(records["received_ns"][within] - channel.sends.sent_ns[row[within]])
         return histogram
 
-    def _throughput(self, channel: ChannelRun) -> Throughput:
-        def rate(statistic: str, subject: str = channel.name) -> float:
+    def _throughput(self, channel: ChannelTally) -> Throughput:
+        def rate(statistic: str, subject: str = channel.channel) -> float:
             return self._rate(subject, statistic, "always") or 0.0
 
         return Throughput(
-            channel=channel.name,
+            channel=channel.channel,
             intended_per_s=rate("intended"),
             sent_per_s=rate("sent"),
             acknowledged_per_s=rate("acknowledged"),
-            received_per_s={reader.name.partition(".")[2]: rate("received", reader.name) for reader in channel.readers},
+            received_per_s={
+                reader.spec.name: rate("received", f"{channel.channel}.{reader.spec.name}")
+                for reader in channel.readers
+            },
         )
 
     def _rate(self, subject: str, statistic: str, when: When) -> float | None:
         seconds = self._seconds[when]
-        name, _, _ = subject.partition(".")
-        channel = self._channels[name]
+        if not seconds:
+            return None
         if statistic == "received":
-            reader = next(one for one in channel.readers if one.name == subject)
-            moments = channel.receipt_moments(reader)
-        elif statistic == "sent":
-            moments = channel.moments("sent")
+            counts = self._readers()[subject][1].per_second
         else:
-            moments = channel.moments("acknowledged" if statistic == "acknowledged" else "intended")
+            counts = sends_per_second(self._tallies[subject.partition(".")[0]], statistic)
         lasted_s = sum(min(1.0, self._plan.measured_s - second) for second in seconds)
-        return (
-            count_in(moments[moments < round(self._plan.measured_s * SECOND)], seconds) / lasted_s if seconds else None
-        )
+        return float(counts[[second for second in seconds if second < len(counts)]].sum()) / lasted_s
 
     def _evidence(self, channels: Sequence[ChannelLedger], readers: Sequence[ReaderLedger]) -> Evidence:
         outages: dict[str, list[FaultCost]] = {}

@@ -96,14 +96,19 @@ def completed_rule(failure: str | None) -> Rule:
     return Rule(name="completed", holds=failure is None, text=text)
 
 
-def records_rule(receipts: Mapping[str, tuple[int, int]]) -> Rule:
+def records_rule(
+    receipts: Mapping[str, tuple[int, int]], damage: Sequence[str] = (), remarks: Sequence[str] = ()
+) -> Rule:
     """What clients counted while they received is what their records hold: no record was lost on its way to the disk.
 
     Args:
         receipts: channel.reader → (counted by its clients, recorded).
+        damage: what else is wrong with the records or with the ledger that was made of them.
+        remarks: what a reader of the ledger must know, and is not wrong.
     """
     wrong = [
         f"{where} counted {told:,} and recorded {kept:,}" for where, (told, kept) in receipts.items() if told != kept
     ]
-    text = "; ".join(wrong) or "every receipt that was counted was recorded"
+    wrong += damage
+    text = "; ".join([*(wrong or ["every receipt that was counted was recorded"]), *remarks])
     return Rule(name="records", holds=not wrong, text=text)

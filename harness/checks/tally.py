@@ -219,7 +219,7 @@ class ReaderTally:
         self.latest_ns = np.iinfo(np.int64).min
         self.late_receipts = self.late_sends = 0
         self._recent = Recent()
-        self._never_sent: set[tuple[int, int]] = set()
+        self.never_sent: set[tuple[int, int]] = set()
 
     @property
     def receipts(self) -> int:
@@ -235,9 +235,9 @@ class ReaderTally:
             raise ValueError(f"topic {int(topics.max())} was sent; the channel has {len(self.selected)}")
         if not self.selects_all:
             self.wanted[number].add(np.ascontiguousarray(records["sequence"][self.selected[topics]]))
-        if self._never_sent:
+        if self.never_sent:
             sequences = records["sequence"].tolist()
-            self.late_sends += sum((number, sequence) in self._never_sent for sequence in sequences)
+            self.late_sends += sum((number, sequence) in self.never_sent for sequence in sequences)
 
     def wanted_bits(self, publisher: PublisherTally, chunk: int) -> Bits:
         """What the filter selects of what was sent."""
@@ -290,8 +290,8 @@ class ReaderTally:
         return located, first
 
     def _note_never_sent(self, number: int, sequences: Numbers) -> None:
-        room = AWAITED - len(self._never_sent)
-        self._never_sent.update((number, sequence) for sequence in sequences[: max(0, room)].tolist())
+        room = AWAITED - len(self.never_sent)
+        self.never_sent.update((number, sequence) for sequence in sequences[: max(0, room)].tolist())
 
     def _time(self, publisher: PublisherTally, records: Records, sequences: Numbers) -> None:
         """Service time: received minus handed over, of messages intended in the measured phase."""

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.metrics.history import RecordFile, Records, joined
+from crep.harness.metrics.history import DONE, MARK, RecordFile, Records, joined
 
 _P = ParamSpec("_P")
 
@@ -60,18 +60,24 @@ class HistoryWriter:
     Args:
         folder: where the files are.
         files: file name → layout (``metrics.history``).
+        marks: name of the file of its marks.
+        segment: records in a segment of a file; None: one file, however long.
 
     Raises:
         EnvironmentFailure: here, in ``flush`` and in ``close``: the disk is full, the folder gone, a write hangs.
     """
 
-    def __init__(self, folder: Path, files: Mapping[str, np.dtype[Any]]) -> None:
+    def __init__(
+        self, folder: Path, files: Mapping[str, np.dtype[Any]], *, marks: str, segment: int | None = None
+    ) -> None:
         self._folder = folder
         self._background = Background("history")
         self._gathered: dict[str, list[Records]] = {name: [] for name in files}
         self._count = 0
+        self._handed_on = dict.fromkeys(files, 0)
         try:
-            self._files = {name: RecordFile(folder / name, layout) for name, layout in files.items()}
+            self._files = {name: RecordFile(folder / name, layout, segment) for name, layout in files.items()}
+            self._marks = RecordFile(folder / marks, MARK)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -88,7 +94,9 @@ class HistoryWriter:
         for name, gathered in self._gathered.items():
             if gathered:
                 file = self._files[name]
-                self._background.submit(file.append, joined(gathered, file.layout))
+                records = joined(gathered, file.layout)
+                self._background.submit(file.append, records)
+                self._handed_on[name] += len(records)
                 gathered.clear()
         self._count = 0
         try:
@@ -96,14 +104,22 @@ class HistoryWriter:
         except OSError as error:  # TimeoutError is one
             raise self._failure(error) from error
 
+    def mark(self, until_ns: int) -> None:
+        """Flush, and say that all which the client did until then has been appended (``metrics.history.MARK``)."""
+        self.flush()
+        mark = np.zeros(1, MARK)
+        mark["until_ns"] = until_ns
+        mark["records"][0, : len(self._handed_on)] = list(self._handed_on.values())
+        self._background.submit(self._marks.append, mark)
+
     def close(self, timeout_s: float) -> None:
         """Flush, wait for the writes at most ``timeout_s``, close."""
-        self.flush()
+        self.mark(DONE)
         try:
             self._background.close(timeout_s)
         except OSError as error:
             raise self._failure(error) from error
-        for file in self._files.values():
+        for file in (*self._files.values(), self._marks):
             file.close()
 
     def _failure(self, error: OSError) -> EnvironmentFailure:

@@ -24,7 +24,16 @@ from crep.harness.load.publisher import PublisherEngine
 from crep.harness.load.pulse import Tell
 from crep.harness.load.stamp import Renderer
 from crep.harness.load.subscriber import SubscriberEngine
-from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, outcomes_file, received_file, sent_file
+from crep.harness.metrics.history import (
+    OUTCOME,
+    RECEIVED,
+    SENT,
+    outcomes_file,
+    publisher_marks,
+    reader_marks,
+    received_file,
+    sent_file,
+)
 
 READY_WITHIN_S = 45.0  # less than the parent waits, so that the reason is told here
 _LAST_WORDS_S = 10.0
@@ -33,7 +42,8 @@ _LAST_WORDS_S = 10.0
 def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -> None:
     """Open, wait for ``go``, publish, close."""
     number = task.plan.publisher
-    history = HistoryWriter(child.ledger, {sent_file(number): SENT, outcomes_file(number): OUTCOME})
+    files = {sent_file(number): SENT, outcomes_file(number): OUTCOME}
+    history = HistoryWriter(child.ledger, files, marks=publisher_marks(number), segment=child.segment)
     renderer = Renderer(run=child.run_number, publisher=number, seed=task.plan.seed, carrier=child.carrier)
     client = adapter(task.spec.endpoint.system).publisher(task.spec)
     try:
@@ -55,7 +65,9 @@ def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -
 def subscribe(child: ChildTask, task: SubscriberTask, orders: Orders, tell: Tell) -> None:
     """Open, receive until told to finish, close."""
     spec = task.spec
-    history = HistoryWriter(child.ledger, {received_file(spec.channel, spec.reader.name, spec.member): RECEIVED})
+    who = spec.channel, spec.reader.name, spec.member
+    files = {received_file(*who): RECEIVED}
+    history = HistoryWriter(child.ledger, files, marks=reader_marks(*who), segment=child.segment)
     client = adapter(spec.endpoint.system).subscriber(spec)
     try:
         client.open()

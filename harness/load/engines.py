@@ -140,6 +140,8 @@ class Engines:
         run_number: u32, in every stamp.
         folder: the run folder; records go to its ``ledger``, what children write to standard error to its ``logs``.
         carrier: where the stamp travels.
+        keep_records: the records of messages stay until the end of the run; else they are written in segments, for
+            whoever takes them in to remove.
     """
 
     def __init__(
@@ -150,10 +152,11 @@ class Engines:
         run_number: int,
         folder: Path,
         carrier: Carrier,
+        keep_records: bool = True,
     ) -> None:
         ledger = folder / "ledger"
         tasks: list[PublisherTask | SubscriberTask] = [*subscribers, *publishers]
-        self._tasks = [ChildTask(task, run_number, carrier, ledger) for task in tasks]
+        self._tasks = [ChildTask(task, run_number, carrier, ledger, keep_records) for task in tasks]
         self._ledger, self._logs = ledger, folder / "logs"
         self._children: list[_Child] = []
         self._inbox: Inbox = queue.SimpleQueue()

@@ -35,6 +35,7 @@ from pydantic import TypeAdapter
 from crep.harness.brokers.contract import PublisherSpec, SubscriberSpec
 from crep.harness.load.stamp import Carrier
 from crep.harness.metrics.histogram import Histogram
+from crep.harness.metrics.history import SEGMENT
 from crep.harness.scenario.plan import PublisherPlan
 
 Role = Literal["publisher", "subscriber"]
@@ -62,16 +63,30 @@ class SubscriberTask:
 
 @dataclass(frozen=True)
 class ChildTask:
-    """A task with what all children of a run share. ``ledger`` is the folder of the records."""
+    """A task with what all children of a run share.
+
+    ``ledger`` is the folder of the records; ``keep_records``: they stay, and need no segments.
+    """
 
     task: PublisherTask | SubscriberTask
     run_number: int
     carrier: Carrier
     ledger: Path
+    keep_records: bool = True
+
+    @property
+    def segment(self) -> int | None:
+        """Records in a segment of a record file."""
+        return None if self.keep_records else SEGMENT
 
     def to_line(self) -> bytes:
         """One line of JSON, passwords included."""
-        data: dict[str, Any] = {"run": self.run_number, "carrier": self.carrier, "ledger": str(self.ledger)}
+        data: dict[str, Any] = {
+            "run": self.run_number,
+            "carrier": self.carrier,
+            "ledger": str(self.ledger),
+            "keep_records": self.keep_records,
+        }
         if isinstance(self.task, PublisherTask):
             spec = _PUBLISHER_SPEC.dump_python(self.task.spec, mode="json")
             data |= {"role": "publisher", "spec": spec, "plan": self.task.plan.to_json()}
@@ -89,7 +104,7 @@ class ChildTask:
             task = PublisherTask(PublisherPlan.from_json(data["plan"]), spec)
         else:
             task = SubscriberTask(_SUBSCRIBER_SPEC.validate_python(data["spec"]))
-        return cls(task, data["run"], data["carrier"], Path(data["ledger"]))
+        return cls(task, data["run"], data["carrier"], Path(data["ledger"]), data["keep_records"])
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Pulse:
         tell: where it is reported.
         events: the client's connection events since the last call.
         before: called at each beat, before all else.
+        until: from the time of a beat to that until which all that the client did has been appended by then.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Pulse:
         tell: Tell,
         events: Callable[[], list[ClientEvent]],
         before: Callable[[int], None] = lambda now_ns: None,
+        until: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._meter, self._history, self._tell, self._events, self._before = meter, history, tell, events, before
+        self._until = until
         self._next_ns = self._report_ns = time.monotonic_ns()
         self._cpu_ns = time.process_time_ns()
 
@@ -51,7 +54,7 @@ class Pulse:
             return
         self._next_ns = now_ns + BEAT_NS
         self._before(now_ns)
-        self._history.flush()
+        self._history.mark(self._until(now_ns))
         self._forward_events()
         if now_ns >= self._report_ns:
             self._report_ns = now_ns + SECOND_NS

@@ -31,6 +31,7 @@ class SubscriberEngine:
         spec = task.spec
         self._client, self._run, self._history, self._tell = client, run_number, history, tell
         self._file = received_file(spec.channel, spec.reader.name, spec.member)
+        self._heard_ns = 0  # what came until then has been appended
 
     def run(self, orders: Orders) -> None:
         """Receive until told to finish.
@@ -47,7 +48,7 @@ class SubscriberEngine:
             self._history.close(FINAL_WRITE_S)
             return
         meter = Meter(orders.t0_ns)
-        pulse = Pulse(meter, self._history, self._tell, self._client.events)
+        pulse = Pulse(meter, self._history, self._tell, self._client.events, until=lambda now_ns: self._heard_ns)
         for records in early:
             _count(meter, records)
         try:
@@ -67,6 +68,7 @@ class SubscriberEngine:
         self._tell({"paused": False})
 
     def _receive(self) -> Records:
+        asked_ns = time.monotonic_ns()
         deliveries = self._client.receive(_BATCH, _WAIT_S)
         records = parse(
             deliveries.bodies,
@@ -78,6 +80,8 @@ class SubscriberEngine:
         if len(records):
             self._history.append(self._file, records)
             self._client.acknowledge(deliveries)
+        # A full batch may have left some behind, which came after its last; else all that had come was taken.
+        self._heard_ns = int(deliveries.received_ns[-1]) if len(records) >= _BATCH else asked_ns
         return records
 
 

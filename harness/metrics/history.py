@@ -7,7 +7,12 @@ of these records and of the scenario. Times are CLOCK_MONOTONIC nanoseconds of o
 ``publisher-<id>.sent``               ``SENT``: one record per message handed to the client library, by sequence
 ``publisher-<id>.outcomes``           ``OUTCOME``: one record per outcome, in the order the library reported them
 ``reader-<channel>.<reader>-<m>``     ``RECEIVED``: one record per receipt of member ``m``, in order of receipt
+``publisher-<id>.marks``,             ``MARK``: how much of the client's files holds all that it did until when
+``reader-<channel>.<reader>-<m>.marks``
 ====================================  =======================================================================
+
+Where records are not kept, a file goes on in segments of ``SEGMENT`` records: ``<name>``, ``<name>.1``, ``<name>.2`` …,
+each of which is removed when the ledger has taken it in.
 """
 
 from __future__ import annotations
@@ -47,6 +52,14 @@ RECEIVED = np.dtype(
         ("fault", "u1"),  # INTACT, CORRUPT or FOREIGN
     ]
 )
+MARK = np.dtype([("until_ns", "<i8"), ("records", "<u8", (2,))])
+"""``records`` of each of a client's files (a subscriber has one) hold all that it did until ``until_ns``; what it does
+later is later: a publisher's sends and their outcomes, a member's receipts. ``DONE`` when it has ended."""
+DONE = np.iinfo(np.int64).max
+
+SEGMENT = 1 << 18
+"""Records in a whole segment."""
+
 INTACT, CORRUPT, FOREIGN = 0, 1, 2
 """``CORRUPT``: the check sum does not match (its other fields are zero). ``FOREIGN``: intact, but of another run."""
 
@@ -66,17 +79,39 @@ def received_file(channel: str, reader: str, member: int) -> str:
     return f"reader-{channel}.{reader}-{member}"
 
 
+def publisher_marks(publisher: int) -> str:
+    """Name of the file of a publisher's ``MARK`` records: of its ``SENT`` file, then of its ``OUTCOME`` file."""
+    return f"publisher-{publisher}.marks"
+
+
+def reader_marks(channel: str, reader: str, member: int) -> str:
+    """Name of the file of a member's ``MARK`` records."""
+    return f"{received_file(channel, reader, member)}.marks"
+
+
+def segment_path(path: Path, number: int) -> Path:
+    """Segment ``number`` (from 0) of a record file."""
+    return path if number == 0 else path.with_name(f"{path.name}.{number}")
+
+
 def joined(parts: Sequence[Records], layout: np.dtype[Any]) -> Records:
     """Records laid end to end, read-only. ``np.concatenate`` compares layouts by field: a hundred times slower."""
     return np.frombuffer(b"".join([part.tobytes() for part in parts]), layout)
 
 
 class RecordFile:
-    """Append-only file of records of one layout. ``append`` buffers in the operating system, never in Python."""
+    """Append-only file of records of one layout. ``append`` buffers in the operating system, never in Python.
 
-    def __init__(self, path: Path, layout: np.dtype[Any]) -> None:
-        self.path, self.layout = path, layout
+    Args:
+        path: the file, or its first segment.
+        layout: of its records.
+        segment: records in a segment; None: one file, however long.
+    """
+
+    def __init__(self, path: Path, layout: np.dtype[Any], segment: int | None = None) -> None:
+        self.path, self.layout, self._segment = path, layout, segment
         self._file = path.open("ab", buffering=0)
+        self._number = self._held = 0  # of the segment; records in it
 
     def append(self, records: Records) -> None:
         """Write records.
@@ -86,6 +121,17 @@ class RecordFile:
         """
         if records.dtype != self.layout:
             raise TypeError(f"{self.path.name} holds {self.layout}, not {records.dtype}")
+        while self._segment is not None and self._held + len(records) > self._segment:
+            room = self._segment - self._held
+            self._write(records[:room])
+            records = records[room:]
+            self._file.close()
+            self._number, self._held = self._number + 1, 0
+            self._file = segment_path(self.path, self._number).open("ab", buffering=0)
+        self._write(records)
+        self._held += len(records)
+
+    def _write(self, records: Records) -> None:
         data = np.ascontiguousarray(records).view(np.uint8).data
         while data:
             data = data[self._file.write(data) :]
@@ -103,7 +149,11 @@ class RecordFile:
         self.close()
 
 
+def whole_records(path: Path, layout: np.dtype[Any]) -> int:
+    """How many whole records a file has; 0 where it is missing."""
+    return path.stat().st_size // layout.itemsize if path.exists() else 0
+
+
 def read_records(path: Path, layout: np.dtype[Any]) -> Records:
     """All whole records of a file; a torn last record (the writer was killed) is left out."""
-    whole = path.stat().st_size // layout.itemsize
-    return np.fromfile(path, dtype=layout, count=whole)
+    return np.fromfile(path, dtype=layout, count=path.stat().st_size // layout.itemsize)

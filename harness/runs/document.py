@@ -141,6 +141,7 @@ class RunDocument(_Part):
     faults: tuple[FaultEvent, ...] = ()
     drain: Drain | None = None
     labels: tuple[Label, ...] = ()
+    records_kept: bool = True  # each message's times; else the ledger has bitmaps, counts and anomalies only
     control: str | None = None  # run_id of the control run that outages were compared with
     failure: str | None = None
     results: RunResults | None = None

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from crep.harness.checks.results import Drain
 from crep.harness.checks.steady import Second
+from crep.harness.checks.tally import ChannelTally
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import (
@@ -30,9 +31,12 @@ from crep.harness.metrics.history import (
 )
 from crep.harness.runs.document import SCHEMA, FaultEvent, RunDocument, SitePart
 from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
+from crep.harness.runs.ledger import load_tallies
 from crep.harness.runs.provenance import process_started
 from crep.harness.runs.records import load_records
+from crep.harness.runs.tallies import saved_service
 from crep.harness.runs.windows import read_by_second, read_counters, read_histogram
+from crep.harness.scenario.plan import Plan
 
 State = Literal["complete", "incomplete", "interrupted", "failed", "not-supported", "running"]
 """The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""
@@ -140,11 +144,29 @@ class Run:
         """Samples of ``latency``, ``service``, ``acknowledge`` or ``lateness``, merged over clients and seconds.
 
         ``seconds`` are those of the messages' intended times, relative to t0; None takes every one, warm-up included.
-        No client knows both ends of ``service`` (received minus actual send): it comes from the message records.
+        No client knows both ends of ``service`` (received minus actual send): it comes from the message records, and
+        where those were not kept from the ledger, which knows it of the measured phase as a whole only.
         """
         if metric == "service":
+            if not self.document.records_kept:
+                return self._saved_service(channel, reader)
             return self._service(channel, reader, seconds)
         return read_histogram(self.path / WINDOWS, metric, channel, reader, seconds)
+
+    def _saved_service(self, channel: str, reader: str | None) -> Histogram:
+        histogram = Histogram()
+        for name in sorted({one.reader for one in self.document.clients if one.channel == channel and one.reader}):
+            if reader in (None, name):
+                histogram.merge(saved_service(self.path / LEDGER, channel, name))
+        return histogram
+
+    def tallies(self, plan: Plan, *, from_records: bool = False) -> dict[str, ChannelTally]:
+        """What every message came to, by channel; ``from_records``: of the records alone, which must have been kept.
+
+        Raises:
+            UsageError: a file of the ledger is damaged.
+        """
+        return load_tallies(self.path / LEDGER, plan, self.t0_ns or 0, from_records=from_records)
 
     def _service(self, channel: str, reader: str | None, seconds: Collection[int] | None) -> Histogram:
         clients = [client for client in self.document.clients if client.channel == channel]
@@ -162,15 +184,15 @@ class Run:
         return histogram
 
     def sent(self, publisher: int) -> Records:
-        """Every message that the publisher's client library took (layout ``SENT``)."""
+        """Every message that the publisher's client library took (layout ``SENT``), where records were kept."""
         return load_records(self.path / LEDGER, sent_file(publisher), SENT)
 
     def outcomes(self, publisher: int) -> Records:
-        """Every outcome that it reported (layout ``OUTCOME``)."""
+        """Every outcome that it reported (layout ``OUTCOME``), where records were kept."""
         return load_records(self.path / LEDGER, outcomes_file(publisher), OUTCOME)
 
     def receipts(self, channel: str, reader: str, member: int) -> Records:
-        """Every receipt of one member (layout ``RECEIVED``)."""
+        """Every receipt of one member (layout ``RECEIVED``), where records were kept."""
         return load_records(self.path / LEDGER, received_file(channel, reader, member), RECEIVED)
 
 

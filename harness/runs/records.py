@@ -21,7 +21,7 @@ def layout_of(name: str) -> np.dtype[Any] | None:
         return SENT
     if name.startswith("publisher-") and name.endswith(".outcomes"):
         return OUTCOME
-    return RECEIVED if name.startswith("reader-") and not name.endswith(".parquet") else None
+    return RECEIVED if name.startswith("reader-") and not name.endswith((".parquet", ".marks")) else None
 
 
 def compact(folder: Path) -> None:
@@ -35,7 +35,7 @@ def compact(folder: Path) -> None:
         if layout is None:
             continue
         records = read_records(path, layout)
-        write_columns(_compacted(path), {name: records[name] for name in _columns(layout)})
+        write_columns(compacted(path), {name: records[name] for name in _columns(layout)})
         path.unlink()
 
 
@@ -46,7 +46,7 @@ def load_records(folder: Path, name: str, layout: np.dtype[Any]) -> Records:
         UsageError: the file is damaged.
     """
     raw = folder / name
-    packed = _compacted(raw)
+    packed = compacted(raw)
     if raw.exists():  # still there beside the packed one only when compacting was cut off: both hold the same
         return read_records(raw, layout)
     if not packed.exists():
@@ -60,7 +60,8 @@ def load_records(folder: Path, name: str, layout: np.dtype[Any]) -> Records:
     return records
 
 
-def _compacted(path: Path) -> Path:
+def compacted(path: Path) -> Path:
+    """The Parquet form of a record file."""
     return path.with_name(f"{path.name}.parquet")
 
 

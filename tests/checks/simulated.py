@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, Guarantee, Outcome, ReaderSpec
+from crep.harness.checks.channel import channel_runs
 from crep.harness.checks.results import Drain
 from crep.harness.checks.steady import Second
+from crep.harness.checks.tally import ChannelTally
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
 from crep.harness.scenario.assignment import Assignment
@@ -19,6 +21,7 @@ from crep.harness.scenario.expectation import Expectation, parse_expectation
 from crep.harness.scenario.plan import Plan, PublisherPlan, TimelineEvent
 from crep.harness.scenario.profile import Profile, hold
 from crep.harness.scenario.sizes import Sizes
+from tests.checks.tallied import tallied_run
 
 MS, SECOND = 1_000_000, 1_000_000_000
 T0 = 900 * SECOND
@@ -184,6 +187,10 @@ class SimulatedRun:
             parts.append(got[~gone])
         everything = np.concatenate(parts)
         return everything[np.argsort(everything["received_ns"], kind="stable")]
+
+    def tallies(self, plan: Plan) -> dict[str, ChannelTally]:
+        """The same history, folded as the checks would fold it while the run goes on."""
+        return {name: tallied_run(channel) for name, channel in channel_runs(self, plan).items()}
 
     def receipts_counted(self, channel: str, reader: str) -> int:
         members = 2 if reader == "billing" else 1

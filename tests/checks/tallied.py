@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.checks.balance import channel_ledger, reader_ledger
+from crep.harness.checks.channel import ChannelRun
 from crep.harness.checks.history import ChannelHistory, PublisherHistory
 from crep.harness.checks.results import ChannelLedger, ReaderLedger
 from crep.harness.checks.tally import SECOND, ChannelTally, Clock, KeptInMemory
@@ -81,6 +82,12 @@ def tallied(
             part = slice(int(start * len(records)), int(end * len(records)))
             reader.fold(records[part], members[part])
     return tally
+
+
+def tallied_run(channel: ChannelRun) -> ChannelTally:
+    """A channel of a run, in ten pieces."""
+    cuts = [tenth / 10 for tenth in range(1, 10)]
+    return tallied(channel.history, t0_ns=channel.t0_ns, measured_s=channel.measured_s, cuts=cuts)
 
 
 def _whole(outcomes: Records, share: float) -> int:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crep.harness.brokers.contract import Outcome
 from crep.harness.checks import anomalies, tally
-from crep.harness.checks.balance import reader_ledger, records_text
+from crep.harness.checks.balance import reader_ledger, remarks
 from crep.harness.checks.bitmap import CHUNK, EMPTY, WHOLE, Bitmap, numbers_in, ones
 from crep.harness.checks.ledger import ledger
 from crep.harness.metrics.history import RECEIVED, Records
@@ -96,7 +96,7 @@ def test_anomalies_beyond_those_that_are_kept_are_counted_and_said(monkeypatch: 
     billing = found.readers[0]
     assert reader_ledger(found, billing, drain_clean=True).duplicates_unflagged == 30
     assert len(billing.anomalies.of("duplicate-unflagged")) == 7
-    assert records_text(billing) == "23 wrong receipts of billing are counted and not named"
+    assert remarks("orders.billing", billing) == ["23 wrong receipts of orders.billing are counted and not named"]
     _, (naive, *_) = ledger(world.history(), drain_clean=True, t0_ns=T0)
     assert reader_ledger(found, billing, drain_clean=True) == naive
 

@@ -45,7 +45,7 @@ def test_a_write_that_hangs_is_an_error_after_its_time(monkeypatch: pytest.Monke
 
 
 def test_records_are_on_file_after_close_in_order(tmp_path: Path) -> None:
-    writer = HistoryWriter(tmp_path, {"a": OUTCOME, "b": OUTCOME})
+    writer = HistoryWriter(tmp_path, {"a": OUTCOME, "b": OUTCOME}, marks="m")
     records = outcomes(10_000)
     for first in range(0, 10_000, 700):
         writer.append("a", records[first : first + 700])
@@ -57,12 +57,12 @@ def test_records_are_on_file_after_close_in_order(tmp_path: Path) -> None:
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="gone"):
-        HistoryWriter(tmp_path / "gone", {"a": OUTCOME})
+        HistoryWriter(tmp_path / "gone", {"a": OUTCOME}, marks="m")
 
 
 def test_a_full_disk_is_named_with_what_is_free(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("/dev/full")
-    writer = HistoryWriter(tmp_path, {"a": OUTCOME})
+    writer = HistoryWriter(tmp_path, {"a": OUTCOME}, marks="m")
     writer.append("a", outcomes(1))
     with pytest.raises(EnvironmentFailure, match=r"No space left on device \([\d,]+ B are free"):
         writer.close(5)
