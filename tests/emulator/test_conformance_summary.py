@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.emulator.conformance.features import CLIENTS, FEATURES, misnamed
@@ -62,3 +64,10 @@ def test_a_long_reason_does_not_tear_the_table() -> None:
 )
 def test_a_marker_names_features_and_clients_that_exist(names: tuple[str, ...], client: str, wrong: str) -> None:
     assert misnamed(names, client) == wrong
+
+
+def test_the_matrix_in_the_documentation_has_every_feature_in_its_order() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+    rows = [line.strip() for line in document.splitlines() if line.startswith("    ")]
+    found = [name for row in rows for name in FEATURES if row.startswith(f"{name}  ")]
+    assert found == list(FEATURES)
