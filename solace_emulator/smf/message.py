@@ -4,6 +4,7 @@ A broker keeps the body and most parameters byte for byte. Message ids, flow id,
 hop's own: they are read, dropped, and written anew for each consumer.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from . import frame as f
@@ -28,6 +29,13 @@ _HOP: Final = frozenset(
     }
 )
 _REDELIVERED_PARAMETER: Final = bytes((f.REDELIVERED, 2))
+_HEADS_REMEMBERED: Final = 4096
+_REMEMBERED_BYTES: Final = 512  # of parameters: a topic has 250 at most
+#: How the official clients write a message id and the one before it: type with UH bits, length, and 8 bytes.
+_MESSAGE_ID_MARK: Final = bytes((0x80 | f.MESSAGE_ID, 10))
+_PREVIOUS_ID_MARK: Final = bytes((0x80 | f.PREVIOUS_MESSAGE_ID, 10))
+_NO_ID: Final = bytes(8)
+_id_in: Final = f.U64.unpack_from
 
 
 class Message:
@@ -39,15 +47,15 @@ class Message:
 
     __slots__ = ("body", "cos", "delivery_mode", "flags", "kept", "priority", "time_to_live", "topic")
 
-    def __init__(self, flags: int, cos: int, kept: bytes, body: bytes) -> None:
+    def __init__(self, flags: int, cos: int, head: "Head", body: bytes) -> None:
         self.flags = flags
         self.cos = cos
-        self.kept = kept
+        self.kept = head.kept
         self.body = body
-        self.topic = ""
-        self.delivery_mode = DIRECT
-        self.time_to_live = 0
-        self.priority = 4
+        self.topic = head.topic
+        self.delivery_mode = head.delivery_mode
+        self.time_to_live = head.time_to_live
+        self.priority = head.priority
 
     @property
     def size(self) -> int:
@@ -65,52 +73,115 @@ class PublishedHop:
 
     __slots__ = ("acknowledge_now", "flow_id", "message_id", "previous_id")
 
-    def __init__(self) -> None:
+    def __init__(self, head: "Head", message_id: int, previous_id: int) -> None:
+        self.flow_id = head.flow_id
+        self.message_id = message_id
+        self.previous_id = previous_id
+        self.acknowledge_now = head.acknowledge_now
+
+
+class Head:
+    """What a message's SMF parameters say. Raises :class:`~.frame.ProtocolError` for what are none.
+
+    ``ids`` are where the values of the message id and the one before it begin, -1: not there.
+    """
+
+    __slots__ = (
+        "acknowledge_now",
+        "delivery_mode",
+        "flow_id",
+        "ids",
+        "kept",
+        "message_id",
+        "previous_id",
+        "priority",
+        "time_to_live",
+        "topic",
+    )
+
+    def __init__(self, params: bytes) -> None:
+        self.topic = ""
+        self.delivery_mode = DIRECT
+        self.time_to_live = 0
+        self.priority = 4
         self.flow_id = -1
         self.message_id = 0
         self.previous_id = 0
         self.acknowledge_now = False
+        message_id_at = previous_id_at = -1
+        kept: list[bytes] = []
+        for key, start, at, stop in f.parameters(params, 0, len(params)):
+            value = params[at:stop]
+            if key not in _HOP:
+                kept.append(params[start:stop])
+                self._learn(key, value)
+            elif key == f.FLOW_ID:
+                self.flow_id = f.number(value)
+            elif key == f.MESSAGE_ID:
+                self.message_id, message_id_at = f.number(value), at
+            elif key == f.PREVIOUS_MESSAGE_ID:
+                self.previous_id, previous_id_at = f.number(value), at
+            elif key == f.ACK_IMMEDIATELY:
+                self.acknowledge_now = True
+        self.kept = b"".join(kept)
+        self.ids = (message_id_at, previous_id_at)
+
+    def _learn(self, key: int, value: bytes) -> None:
+        if key == f.TOPIC:
+            self.topic = f.text(value)
+        elif key == f.PRIORITY:
+            self.priority = f.number(value, 4)
+        elif key == f.DELIVERY_MODE:
+            self.delivery_mode = f.number(value)
+        elif key == f.TIME_TO_LIVE:
+            self.time_to_live = f.number(value)
+
+
+#: A publisher's messages differ in ids and body, seldom in anything else: what was read once need not be read again.
+_remembered: Final = lru_cache(_HEADS_REMEMBERED)(Head)
 
 
 def decode(frame: f.Frame) -> tuple[Message, PublishedHop]:
     """Take a message frame apart. Raises :class:`~.frame.ProtocolError`."""
-    raw = frame.raw
-    hop = PublishedHop()
-    message = Message(raw[0], raw[2], b"", raw[frame.header_length :])
-    kept: list[bytes] = []
-    for key, start, value, stop in f.parameters(raw, f.HEADER_LENGTH, frame.header_length):
-        if key not in _HOP:
-            kept.append(raw[start:stop])
-            _learn(message, key, raw[value:stop])
-        elif key == f.FLOW_ID:
-            hop.flow_id = f.number(raw[value:stop])
-        elif key == f.MESSAGE_ID:
-            hop.message_id = f.number(raw[value:stop])
-        elif key == f.PREVIOUS_MESSAGE_ID:
-            hop.previous_id = f.number(raw[value:stop])
-        elif key == f.ACK_IMMEDIATELY:
-            hop.acknowledge_now = True
-    message.kept = b"".join(kept)
-    return message, hop
+    raw, length = frame.raw, frame.header_length
+    head, message_id, previous_id = _head(raw[f.HEADER_LENGTH : length], guaranteed=bool(raw[0] & f.FLAG_GUARANTEED))
+    return Message(raw[0], raw[2], head, raw[length:]), PublishedHop(head, message_id, previous_id)
+
+
+def _head(params: bytes, *, guaranteed: bool) -> tuple[Head, int, int]:
+    """Return what parameters say, message id and the one before it. Raises :class:`~.frame.ProtocolError`."""
+    head: Head | None
+    if len(params) > _REMEMBERED_BYTES:
+        head = Head(params)
+    elif guaranteed:
+        id_at, previous_at = params.find(_MESSAGE_ID_MARK) + 2, params.find(_PREVIOUS_ID_MARK) + 2
+        head = _without_ids(params, id_at, previous_at)
+        if head is not None:
+            return head, _id_in(params, id_at)[0], _id_in(params, previous_at)[0]
+        head = Head(params)
+    else:
+        head = _remembered(params)
+    return head, head.message_id, head.previous_id
+
+
+def _without_ids(params: bytes, id_at: int, previous_at: int) -> Head | None:
+    """Return what parameters say but for the two ids whose values seem to be at these places; None: they are not.
+
+    They are there if that is where a reader finds them after both were blanked out: no value moves another.
+    """
+    first, second = (previous_at, id_at) if previous_at < id_at else (id_at, previous_at)
+    if not 1 < first <= second - 10 <= len(params) - 18:  # 1: the mark was not found
+        return None
+    try:
+        head = _remembered(params[:first] + _NO_ID + params[first + 8 : second] + _NO_ID + params[second + 8 :])
+    except f.ProtocolError:
+        return None
+    return head if head.ids == (id_at, previous_at) else None
 
 
 def restore(flags: int, cos: int, kept: bytes, body: bytes) -> Message:
     """Rebuild a message from its stored parts. Raises :class:`~.frame.ProtocolError`."""
-    message = Message(flags, cos, kept, body)
-    for key, _, value, stop in f.parameters(kept, 0, len(kept)):
-        _learn(message, key, kept[value:stop])
-    return message
-
-
-def _learn(message: Message, key: int, value: bytes) -> None:
-    if key == f.TOPIC:
-        message.topic = f.text(value)
-    elif key == f.PRIORITY:
-        message.priority = f.number(value, 4)
-    elif key == f.DELIVERY_MODE:
-        message.delivery_mode = f.number(value)
-    elif key == f.TIME_TO_LIVE:
-        message.time_to_live = f.number(value)
+    return Message(flags, cos, _head(kept, guaranteed=False)[0], body)
 
 
 def encode_direct(message: Message) -> bytes:

@@ -181,3 +181,54 @@ def test_no_body_raises_anything_but_a_protocol_error(body: bytes) -> None:
             decode(body)
         except ProtocolError:
             continue
+
+
+IDS = st.integers(0, 2**64 - 1).map(frame.U64.pack)
+#: With ids in any order, number, length and encoding, and inside the values of other parameters.
+SOME_PARAMETERS = st.lists(
+    st.one_of(
+        st.builds(lambda mark, value: mark + value, st.sampled_from([b"\x91\x0a", b"\x92\x0a", b"\x11\x0a"]), IDS),
+        st.builds(frame.parameter, st.sampled_from([0x11, 0x91, 0x92]), st.binary(max_size=8)),
+        st.builds(frame.parameter, st.just(frame.FLOW_ID), st.binary(min_size=4, max_size=4)),
+        st.builds(
+            lambda key, mark, value: frame.parameter(key, mark + value),
+            st.sampled_from([frame.TOPIC, frame.TIME_TO_LIVE, 0x04]),
+            st.sampled_from([b"", b"\x91\x0a", b"\x92\x0a"]),
+            st.binary(max_size=8),
+        ),
+        st.sampled_from([b"\x2c", b"\x03\x03\x04", b"\x90\x03\x01", b"\x00"]),
+    ),
+    max_size=6,
+).map(b"".join)
+
+
+def said(params: bytes) -> tuple[object, ...] | None:
+    """What a guaranteed message with these parameters is read as; None: it is not SMF."""
+    raw = frame.frame(frame.MESSAGE, params, b"body", flags=frame.VERSION | frame.FLAG_GUARANTEED)
+    try:
+        got, hop = message.decode(frame.Frame(raw, frame.MESSAGE, len(raw) - 4))
+    except ProtocolError:
+        return None
+    assert got.body == b"body"
+    ids = (hop.message_id, hop.previous_id, hop.flow_id, hop.acknowledge_now)
+    return ids, got.topic, got.kept, got.time_to_live, got.delivery_mode, got.priority
+
+
+def said_alone(params: bytes) -> tuple[object, ...] | None:
+    """The same, read without any memory of others."""
+    try:
+        head = message.Head(params)
+    except ProtocolError:
+        return None
+    ids = (head.message_id, head.previous_id, head.flow_id, head.acknowledge_now)
+    return ids, head.topic, head.kept, head.time_to_live, head.delivery_mode, head.priority
+
+
+@given(st.lists(SOME_PARAMETERS, min_size=1, max_size=4), IDS, IDS)
+def test_messages_that_resemble_those_before_are_read_as_if_they_did_not(
+    several: list[bytes], message_id: bytes, previous_id: bytes
+) -> None:
+    usual = b"\x98\x04a\x00\x17\x06\x00\x00\x00\x07\x92\x0a" + previous_id + b"\x91\x0a" + message_id
+    for other in several:
+        for params in (usual, other, usual + other, other + usual):
+            assert said(params) == said_alone(params)
