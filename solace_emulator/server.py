@@ -1,6 +1,7 @@
 """The process's edge: listeners, journal, timers, start and stop."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from .http import HEAD_BYTES, HttpServer
 from .journal.commit import GroupCommit
 from .journal.compaction import Compaction
 from .journal.files import Files
+from .journal.segments import Reader
 from .journal.store import Journal, read_all
 from .options import Options
 from .semp.api import SempApi
@@ -65,9 +67,10 @@ class Server:
         self._semp = HttpServer(semp.answer)
 
     def _recovered(self) -> Broker:
-        log = RecoveryLog()
+        log = RecoveryLog(Reader(self.options.data_dir).read)
         broker = Broker(log, lambda: time.time_ns() // 1_000_000, self._schedule_work, router=ROUTER)
         started = time.monotonic()
+        gc.disable()  # nothing of what is built is garbage, and there may be millions of it
         try:
             records = ((place, decode(record)) for place, record in read_all(self.options.data_dir, log.on_damage))
             messages = recover(broker, log, records)
@@ -75,6 +78,9 @@ class Server:
             raise StartFailure(
                 f"data directory {self.options.data_dir}: the journal cannot be read: {error}"
             ) from error
+        finally:
+            gc.enable()
+        gc.freeze()
         _LOG.info("recovered %d messages in %.1f s", messages, time.monotonic() - started)
         return broker
 

@@ -51,6 +51,7 @@ class EmulatorProcess:
         except BaseException:
             self.stop()
             raise
+        self.pid: int = ready["pid"]
         self.smf: str = ready["smf"]
         self.semp_url: str = ready["semp"]
         self._made = 0

@@ -41,8 +41,10 @@ class Bodies:
         return self._bytes
 
     def begin_turn(self) -> None:
-        """Allow as much to be read as keeps a turn short."""
+        """Allow as much to be read as keeps a turn short, and let go what has become durable meanwhile."""
         self._unread = _READ_PER_TURN
+        if self._bytes > self.budget:
+            self._evict()
 
     @property
     def may_read(self) -> bool:

@@ -53,6 +53,7 @@ class Broker:
         self.spool_id = 0  # what replication group message ids begin with
         self.live = Live()
         self._shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._moment = 0
         self._next_message = 1
         self._next_number = 1
         self._next_delivery = 0
@@ -231,8 +232,10 @@ class Broker:
             message,
             self.share(tuple([holder.number for holder in holders])),
             self.bodies,
+            size=message.size,
+            flags=message.flags,
             segment=self.log.segment,
-            spooled_at_ms=self.now_ms(),
+            spooled_at_ms=self.moment(self.now_ms()),
             expires=expires,
         )
         self._next_message += 1
@@ -248,6 +251,12 @@ class Broker:
         if len(self._shared) > _COMBINATIONS_SHARED:
             self._shared.clear()
         return self._shared.setdefault(queues, queues)
+
+    def moment(self, time_ms: int) -> int:
+        """Return an equal number that the message before has as well, where there is one."""
+        if time_ms != self._moment:
+            self._moment = time_ms
+        return self._moment
 
     def _write(self, spooled: SpooledMessage, message: Message, flow: int, publisher_message_id: int) -> None:
         record = records.Spooled(

@@ -30,7 +30,8 @@ class SpooledMessage:
     """A message on the spool, shared by the queues (by number) that still hold it.
 
     Its record lies at ``offset`` of ``segment`` in the journal, 0 as long as it is not written. ``position`` is that of
-    the record in the log, 0 when it is known to be durable. ``queues`` is a tuple that messages share.
+    the record in the log, 0 when it is known to be durable. ``queues`` is a tuple that messages share. ``size`` and
+    ``flags`` (header byte 0) are the message's, which may be on the disk only (None).
     """
 
     __slots__ = ("_bodies", "_extent", "_message", "id", "position", "queues", "segment", "spooled_at_ms")
@@ -38,10 +39,12 @@ class SpooledMessage:
     def __init__(
         self,
         message_id: int,
-        message: Message,
+        message: Message | None,
         queues: tuple[int, ...],
         bodies: Bodies,
         *,
+        size: int,
+        flags: int,
         segment: int,
         spooled_at_ms: int,
         expires: bool,
@@ -52,10 +55,11 @@ class SpooledMessage:
         self.position = 0
         self.spooled_at_ms = spooled_at_ms
         self._bodies = bodies
-        self._message: Message | None = message
+        self._message = message
         #: offset, size and two flags in one number, which takes 32 bytes; apart they would take 120.
-        flags = (_EXPIRES if expires else 0) | (_DMQ_ELIGIBLE if message.flags & FLAG_DMQ_ELIGIBLE else 0)
-        self._extent = message.size << _SIZE_SHIFT | flags
+        self._extent = (
+            size << _SIZE_SHIFT | (_EXPIRES if expires else 0) | (_DMQ_ELIGIBLE if flags & FLAG_DMQ_ELIGIBLE else 0)
+        )
 
     @property
     def message(self) -> Message:

@@ -11,6 +11,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal, Protocol
 
 from .entry import Entry, Lane, SpooledMessage
@@ -206,6 +207,8 @@ class Queue:
             position = self._host.log.append(encode(Added(self.number, ids)))
         self._host.log.commit()
         for logged in messages:
+            if self.partition_count and not self._readable(logged.spooled):  # the key is in the message
+                continue
             logged.spooled.position = position
             self._host.held_again(self, logged.spooled)
             self.spool(logged.spooled, logged.time_to_live)
@@ -231,8 +234,10 @@ class Queue:
 
     def reorder(self) -> list[Entry]:
         """After a restart: bring the entries into the order of spooling (a compaction writes old ones anew)."""
-        ordered = sorted(self._entries.values(), key=lambda entry: entry.id)
-        self._entries = {entry.id: entry for entry in ordered}
+        ordered = list(self._entries.values())
+        if any(earlier.id > later.id for earlier, later in pairwise(ordered)):
+            ordered.sort(key=lambda entry: entry.id)
+            self._entries = {entry.id: entry for entry in ordered}
         self._lanes = [Lane() for _ in self._lanes]
         for entry in ordered:
             self._lanes[entry.partition].add(entry)
@@ -271,7 +276,7 @@ class Queue:
             if flow is None:
                 return
             lane.pop_head()
-            if self._readable(entry):
+            if self._readable(entry.spooled):
                 self._deliver(flow, entry)
 
     def _out_of_turn(self, entry: Entry) -> bool:
@@ -281,12 +286,12 @@ class Queue:
         self._host.wake(self)
         return True
 
-    def _readable(self, entry: Entry) -> bool:
-        """Bring an entry's message to memory; one that is damaged on the disk is lost, to every queue."""
+    def _readable(self, spooled: SpooledMessage) -> bool:
+        """Bring a message to memory; one that is damaged on the disk is lost, to every queue."""
         try:
-            entry.spooled.message  # noqa: B018 - reading it is what brings it there
+            spooled.message  # noqa: B018 - reading it is what brings it there
         except Unreadable:
-            self._host.lose(entry.spooled)
+            self._host.lose(spooled)
             return False
         return True
 
@@ -310,7 +315,7 @@ class Queue:
             if not browser.backlog[0].removed and self._out_of_turn(browser.backlog[0]):
                 return
             entry = browser.backlog.popleft()
-            if not entry.removed and self._readable(entry):
+            if not entry.removed and self._readable(entry.spooled):
                 browser.show(entry, self._host.next_delivery_id())
 
     def _chosen_flow(self, partition: int) -> ConsumerFlow | None:

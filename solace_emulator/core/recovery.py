@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..smf import message as smf_message
 from . import configuration
 from . import log as records
 from .broker import Broker
@@ -21,9 +20,11 @@ Place: TypeAlias = tuple[int, int]
 class RecoveryLog:
     """The log of a broker while it is rebuilt: nothing is written again; everything there is durable.
 
+    ``reader`` reads a record back for rules that have to look into a message, such as for the key of its partition.
     ``damaged`` is set by who reads the journal and finds a part that cannot be read.
     """
 
+    reader: Callable[[int, int, int], bytes]
     segment: int = 0
     durable: int = 0
     position: int = 0
@@ -41,8 +42,8 @@ class RecoveryLog:
         """Do nothing."""
 
     def read(self, segment: int, offset: int, least: int) -> bytes:
-        """Refuse: the journal is being read already, in its order."""
-        raise records.Unreadable(f"nothing of segment {segment} is read during recovery")
+        """Return a record that was read before."""
+        return self.reader(segment, offset, least)
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ def recover(broker: Broker, log: RecoveryLog, replayed: Iterable[tuple[Place, re
             delivery.clean = True
         elif delivery.clean or delivery.counts:
             delivery.clean, delivery.counts = False, {}
+    known.clear()  # it may be large, and what follows takes memory for a moment
     known_exactly = delivery.clean and not log.damaged
     for number, (_, queue) in broker.queues_by_number.items():
         for entry in queue.reorder():
@@ -129,14 +131,15 @@ def _restore_message(broker: Broker, record: records.Spooled, place: Place, know
     holders = [holder for number in queues if (holder := broker.holder(number)) is not None]
     if not holders:
         return
-    message = smf_message.restore(record.flags, record.cos, record.kept, record.body)
     spooled = SpooledMessage(
         record.message_id,
-        message,
+        None,
         queues,
         broker.bodies,
+        size=len(record.kept) + len(record.body),
+        flags=record.flags,
         segment=place[0],
-        spooled_at_ms=record.spooled_at_ms,
+        spooled_at_ms=broker.moment(record.spooled_at_ms),
         expires=record.expires,
     )
     known[record.message_id] = spooled

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ..core.log import Unreadable
+
 MAGIC: Final = b"SMFJRNL1"
 _BATCH: Final = struct.Struct(">II")
 _LENGTH: Final = struct.Struct(">I")
@@ -98,22 +100,17 @@ class Reader:
         self._folder = folder
         self._files: OrderedDict[int, int] = OrderedDict()  # segment -> descriptor, the last used last
 
-    def read(self, segment: int, offset: int, least: int, end: int) -> bytes | None:
-        """Return the record at ``offset`` if its length is ``least`` or more and it ends before ``end``; else None.
-
-        Raises ``OSError``.
-        """
+    def read(self, segment: int, offset: int, least: int) -> bytes:
+        """Return the record at ``offset``, of ``least`` bytes or more. Raises :class:`Unreadable` and ``OSError``."""
         descriptor = self._open(segment)
         start = os.pread(descriptor, _LENGTH.size + least + _READ_AHEAD, offset)
-        if len(start) < _LENGTH.size:
-            return None
-        (length,) = _LENGTH.unpack_from(start)
-        if length < least or offset + _LENGTH.size + length > end:
-            return None
+        length = _LENGTH.unpack_from(start)[0] if len(start) >= _LENGTH.size else 0
+        if length < least or offset + _LENGTH.size + length > os.fstat(descriptor).st_size:
+            raise Unreadable("its length is wrong")
         found = start[_LENGTH.size : _LENGTH.size + length]
         if len(found) < length:
             found += os.pread(descriptor, length - len(found), offset + _LENGTH.size + len(found))
-        return found if len(found) == length else None
+        return found
 
     def _open(self, segment: int) -> int:
         descriptor = self._files.pop(segment, None)

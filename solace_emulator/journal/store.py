@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ..core.log import Placed, Unreadable
+from ..core.log import Placed
 from . import segments
 from .files import AppendedFile, Files, OsFiles
 
@@ -122,11 +122,7 @@ class Journal:
 
     def read(self, segment: int, offset: int, least: int) -> bytes:
         """Return a record that was written, of ``least`` bytes or more. Raises ``OSError`` and :class:`Unreadable`."""
-        end = self._sizes.get(segment)
-        found = self._reader.read(segment, offset, least, end) if end is not None else None
-        if found is None:
-            raise Unreadable("its length is wrong")
-        return found
+        return self._reader.read(segment, offset, least)
 
     def check_room(self, size: int) -> None:
         """Raise ``OSError`` when the disk has no room for ``size`` bytes; leaves the segment as it is.

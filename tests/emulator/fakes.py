@@ -122,7 +122,7 @@ class World:
     def __init__(self, log: MemoryLog | None = None) -> None:
         self.now = 1_000_000
         self.log = log or MemoryLog()
-        replay = RecoveryLog()
+        replay = RecoveryLog(self.log.read)
         self.broker = Broker(replay, lambda: self.now, lambda: None, router="test")
         self.recovered = recover(self.broker, replay, list(self.log.replayed()))
         self.broker.start(self.log)

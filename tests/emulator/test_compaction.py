@@ -14,6 +14,7 @@ from crep.solace_emulator.core.recovery import RecoveryLog, recover
 from crep.solace_emulator.core.settings import QueueSettings
 from crep.solace_emulator.journal.commit import GroupCommit, SyncMode
 from crep.solace_emulator.journal.compaction import Compaction
+from crep.solace_emulator.journal.segments import Reader
 from crep.solace_emulator.journal.store import Journal, read_all
 from tests.emulator.fakes import message
 
@@ -24,7 +25,7 @@ class Running:
     """A broker over a real journal in small segments."""
 
     def __init__(self, folder: Path, mode: SyncMode = "always") -> None:
-        log = RecoveryLog()
+        log = RecoveryLog(Reader(folder).read)
         self.broker = Broker(log, lambda: time.time_ns() // 1_000_000, lambda: None, router="test")
         recover(self.broker, log, ((place, decode(record)) for place, record in read_all(folder)))
         self.journal = Journal(folder, self.broker.snapshot, segment_bytes=SEGMENT)

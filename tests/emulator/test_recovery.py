@@ -36,7 +36,7 @@ def test_a_snapshot_says_the_whole_configuration() -> None:
     rebuilt = World(MemoryLog(snapshot, durable=len(snapshot)))
     assert list(configuration.snapshot(rebuilt.broker)) == list(configuration.snapshot(world.broker))
     assert set(rebuilt.vpn.queues) == {"q"}
-    assert not rebuilt.vpn.acl_profiles["default"].may_publish("x/y")
+    assert not rebuilt.vpn.acl_profiles["default"].may_publish("x/y", "anybody")
 
 
 def test_a_deleted_queue_and_its_messages_stay_gone_and_a_new_one_of_its_name_is_empty() -> None:

@@ -1,0 +1,127 @@
+"""A deep queue on the emulator: memory, recovery, drain and what is left of the journal, against floors.
+
+A million messages of 1 KiB are published, the process is killed, started again and the queue emptied.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import smf
+from crep.solace_emulator.testing import EmulatorError, EmulatorProcess
+
+MESSAGES = 1_000_000
+SIZE = 1024  # bytes of payload
+MOST_MEMORY_MB = 500.0
+MOST_RECOVERY_S = 30.0
+_VPN = "default"
+_QUEUE = "deep"
+_SHRINKS_WITHIN_S = 30.0
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What a deep queue takes. Memory is the highest resident size in MB, of filling and of recovery with the drain."""
+
+    messages: int
+    size: int  # bytes of payload
+    fill_per_s: float
+    filled_mb: float
+    recovery_s: float  # from the start of the process to its ready line
+    recovered_mb: float
+    drained_mb: float
+    drain_per_s: float
+    journal_full_mb: float
+    journal_empty_mb: float
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The floors that were missed, a line each."""
+        found = []
+        memory = max(self.filled_mb, self.recovered_mb, self.drained_mb)
+        if memory >= MOST_MEMORY_MB:
+            found.append(f"resident memory {memory:.0f} MB; the floor is less than {MOST_MEMORY_MB:.0f} MB")
+        if self.recovery_s >= MOST_RECOVERY_S:
+            found.append(f"recovered in {self.recovery_s:.1f} s; the floor is less than {MOST_RECOVERY_S:.0f} s")
+        if self.journal_empty_mb > self.journal_full_mb / 2:
+            found.append(f"the journal keeps {self.journal_empty_mb:.0f} MB of an empty queue")
+        return tuple(found)
+
+
+def measure(messages: int, size: int, say: Callable[[str], None]) -> Depth:
+    """Fill, kill, recover, drain. Raises :class:`EmulatorError`, :class:`.smf.SmfError` and ``OSError``."""
+    with tempfile.TemporaryDirectory(prefix="bench-depth-") as name:
+        folder = Path(name)
+        say(f"emulator: {messages:,} messages of {size:,} B into one queue")
+        emulator = EmulatorProcess(folder)
+        try:
+            opened = {"ingressEnabled": True, "egressEnabled": True, "permission": "delete"}
+            emulator.semp("POST", f"config/msgVpns/{_VPN}/queues", {"queueName": _QUEUE} | opened)
+            started = time.monotonic()
+            smf.publish(emulator.smf, _VPN, _QUEUE, range(messages), size)
+            fill_s = time.monotonic() - started
+            filled_mb = _peak_mb(emulator.pid)
+            os.kill(emulator.pid, signal.SIGKILL)
+        finally:
+            emulator.stop()
+        journal_full_mb = _journal_mb(folder)
+        say("emulator: killed; recovering and draining")
+        started = time.monotonic()
+        emulator = EmulatorProcess(folder)
+        try:
+            recovery_s = time.monotonic() - started
+            recovered_mb = _peak_mb(emulator.pid)
+            started = time.monotonic()
+            for expected, number in enumerate(smf.consume(emulator.smf, _VPN, _QUEUE, messages)):
+                if number != expected:
+                    raise EmulatorError(f"message {number} came where {expected} was due")
+            drain_s = time.monotonic() - started
+            drained_mb = _peak_mb(emulator.pid)
+            journal_empty_mb = _shrunk_mb(folder, journal_full_mb / 2)
+        finally:
+            emulator.stop()
+    return Depth(
+        messages,
+        size,
+        messages / fill_s,
+        filled_mb,
+        recovery_s,
+        recovered_mb,
+        drained_mb,
+        messages / drain_s,
+        journal_full_mb,
+        journal_empty_mb,
+    )
+
+
+def _peak_mb(pid: int) -> float:
+    """The highest resident size of a process since its start, which only Linux tells."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise OSError(f"the system does not tell the memory of process {pid}")
+
+
+def _journal_mb(folder: Path) -> float:
+    total = 0
+    for path in (folder / "data").glob("journal-*.log"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:  # it was dropped meanwhile
+            continue
+    return total / _MB
+
+
+def _shrunk_mb(folder: Path, hoped_mb: float) -> float:
+    """The journal's size once it is as small as hoped, or after a while."""
+    deadline = time.monotonic() + _SHRINKS_WITHIN_S
+    while (size := _journal_mb(folder)) > hoped_mb and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return size
