@@ -95,7 +95,7 @@ def _run_row(scenario: ScenarioComparison, row: RunRow) -> tuple[Cell, ...]:
 
 def provenance(scenario: ScenarioComparison) -> list[Block]:
     """Who measured, on what, with which settings, from which text; and the command that does it again."""
-    blocks: list[Block] = [Heading(1, f"Provenance of {scenario.name}")]
+    blocks: list[Block] = [Heading(1, f"Provenance of {scenario.label}")]
     blocks.append(Facts(tuple(_origin(scenario))))
     blocks += [
         Heading(2, "Run it again"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from crep.harness.checks.results import ExpectationResult, FaultResult, Offender, Verdict
+from crep.harness.checks.results import ExpectationResult, FaultResult, Offender, Steadiness, Verdict
 from crep.harness.runs.document import Harness, Host, Phase
 
 SCHEMA = "crep-comparison/1"
@@ -62,6 +62,7 @@ class RunRow(_Part):
     harness: Harness
     host: Host
     labels: tuple[str, ...]
+    steadiness: Steadiness | None = None  # METHOD rule 9; None: not checked, or by an older crep
 
 
 class Site(_Part):
@@ -286,10 +287,33 @@ class ScenarioComparison(_Part):
     contests: tuple[Contest, ...]
     performance: tuple[str, ...]  # the performance verdict in sentences
     command: str  # how to run it again
+    varied: dict[str, str] = {}  # the dimension of ``vary`` and its value here
+
+    @property
+    def label(self) -> str:
+        """``name``, or ``name@value`` of one of several values."""
+        return "@".join((self.name, *self.varied.values()))
 
     def subject(self, key: str) -> Subject:
         """The subject of that binding."""
         return next(s for s in self.subjects if s.key == key)
+
+
+class SweepPoint(_Part):
+    """One value of a varied dimension; ``label`` is that of its scenario."""
+
+    value: str
+    number: float | None  # in its base unit; None for a word
+    label: str
+
+
+class Sweep(_Part):
+    """A scenario that was run with several values of one dimension; the numbers are those of its variants."""
+
+    name: str
+    sha256: str
+    dimension: str
+    points: tuple[SweepPoint, ...]
 
 
 class Comparison(_Part):
@@ -300,3 +324,4 @@ class Comparison(_Part):
     title: str
     campaigns: tuple[str, ...]
     scenarios: tuple[ScenarioComparison, ...]
+    sweeps: tuple[Sweep, ...] = ()

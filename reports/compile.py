@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, SitePart
-from crep.reports import contest, gather, judge
+from crep.reports import contest, gather, judge, sweep
 from crep.reports.comparison import (
     ClientGroup,
     Comparison,
@@ -41,10 +41,11 @@ def compile_comparison(runs: Sequence[RunData]) -> Comparison:
         raise UsageError("there is no run to report on", hint="name a results folder that holds at least one run.json")
     once = {run.document.run_id: run for run in runs}  # a folder and its copy hold the same runs
     ordered = sorted(once.values(), key=lambda r: (r.document.started_utc, r.document.binding, r.document.run_id))
-    groups: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[RunData]] = {}
+    groups: dict[tuple[object, ...], list[RunData]] = {}
     for run in ordered:
         scenario = run.document.scenario
-        groups.setdefault((scenario.name, scenario.sha256, tuple(sorted(scenario.params.items()))), []).append(run)
+        apart = (*sorted(scenario.params.items()), *scenario.varied.items())
+        groups.setdefault((scenario.name, scenario.sha256, apart), []).append(run)
     compiled = [_scenario(group) for group in groups.values()]
     contests = iter(contest.decide([pairing for _, pairings in compiled for pairing in pairings]))
     scenarios = tuple(_judged(scenario, list(islice(contests, len(pairings)))) for scenario, pairings in compiled)
@@ -54,6 +55,7 @@ def compile_comparison(runs: Sequence[RunData]) -> Comparison:
         title=" and ".join(names) if len(names) <= 2 else "Event broker comparison",
         campaigns=tuple(dict.fromkeys(run.document.campaign for run in ordered)),
         scenarios=scenarios,
+        sweeps=sweep.sweeps(scenarios),
     )
 
 
@@ -111,6 +113,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
             {site.profile for run in runs for site in run.document.sites.values()},
             max(run.document.repetition for run in runs),
         ),
+        varied=scenario.varied,
     )
     return compiled, contest.pairings(subjects, counted)
 
@@ -289,6 +292,7 @@ def _run_row(run: RunData, state: RunState, why: str) -> RunRow:
         harness=document.harness,
         host=document.host,
         labels=tuple(label.code for label in document.labels),
+        steadiness=document.results.steadiness if document.results else None,
     )
 
 
@@ -297,6 +301,7 @@ def _command(scenario: ScenarioPart, bindings: Sequence[str], profiles: Collecti
     words += [word for binding in bindings for word in ("--on", _target_names(binding))]
     if profiles == {"quick"}:
         words += ["--profile", "quick"]
-    words += [word for name, value in sorted(scenario.params.items()) for word in ("-p", f"{name}={value}")]
+    given = {name: value for name, value in scenario.params.items() if name not in scenario.varied}
+    words += [word for name, value in sorted(given.items()) for word in ("-p", f"{name}={value}")]
     words += ["--repeat", str(max(repetitions, 1))]
     return shlex.join(words)

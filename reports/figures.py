@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from crep.reports.comparison import Comparison, Curve, FaultRow, ScenarioComparison, Series, Subject
+from crep.reports.comparison import Comparison, Curve, FaultRow, ScenarioComparison, Series, Subject, Sweep
+from crep.reports.sweep import curve_of, places_of, subjects_of, sweep_name, variants_of
 
 INK, MUTED, RULE, DOWN, BROKEN = "#1d252c", "#5f6a73", "#d5dbe0", "#eceff1", "#c3cad0"
 MEASURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -25,6 +26,9 @@ GREYS = ("#6e767d", "#a3a9ae", "#54595e", "#8b9196")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 RECEIVED_DASHES: tuple[Any, ...] = ((0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1)))
 WIDTH_IN = 6.9
+SWEEP_PERCENTILES = ("50", "99")
+_LOG_FROM = 20.0
+"""Values of a sweep that are so many times apart lie on a logarithmic axis."""
 UNCOUNTED_SHOWN = 6
 """As many panels as fit one page."""
 _LEGEND: dict[str, Any] = {"fontsize": 6.5, "handlelength": 2.2, "columnspacing": 1.4}
@@ -69,22 +73,25 @@ def figures(comparison: Comparison) -> dict[str, str]:
                 drawn[timeline_name(scenario, channel)] = _svg(_timeline(scenario, channel))
             if scenario.uncounted:
                 drawn[uncounted_name(scenario)] = _svg(_uncounted(scenario))
+        for one in comparison.sweeps:
+            if places_of(variants_of(one, comparison.scenarios)):
+                drawn[sweep_name(one)] = _svg(_sweep(one, comparison.scenarios))
     return drawn
 
 
 def uncounted_name(scenario: ScenarioComparison) -> str:
     """Name of the picture of the runs that are not counted."""
-    return f"{scenario.name} {scenario.sha256[:8]} uncounted"
+    return f"{scenario.label} {scenario.sha256[:8]} uncounted"
 
 
 def latency_name(scenario: ScenarioComparison) -> str:
     """Name of the picture of the scenario's latencies."""
-    return f"{scenario.name} {scenario.sha256[:8]} latency"
+    return f"{scenario.label} {scenario.sha256[:8]} latency"
 
 
 def timeline_name(scenario: ScenarioComparison, channel: str) -> str:
     """Name of the picture of a channel over time."""
-    return f"{scenario.name} {scenario.sha256[:8]} timeline {channel}"
+    return f"{scenario.label} {scenario.sha256[:8]} timeline {channel}"
 
 
 def colours(subjects: Sequence[Subject]) -> dict[str, str]:
@@ -254,6 +261,65 @@ def _legend(rows: Sequence[Series], *, faults: bool) -> list[Any]:
             Line2D([], [], color=INK, marker="D", markersize=3.2, linestyle="none", label="recovered"),
         ]
     return handles
+
+
+def _sweep(sweep: Sweep, scenarios: Sequence[ScenarioComparison]) -> Figure:
+    """A panel for each reader: median and p99 of the latency against the value, one colour per target."""
+    variants = variants_of(sweep, scenarios)
+    subjects, places = subjects_of(variants), places_of(variants)
+    columns = min(len(places), 2)
+    rows = -(-len(places) // columns)
+    figure = Figure(figsize=(WIDTH_IN, 0.6 + 2.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    colour = colours(subjects)
+    at = _sweep_axis(sweep)
+    handles: dict[str, Any] = {}
+    for axis, where in zip(axes.flat, places, strict=False):
+        for subject in subjects:
+            for percent, dashes, marker in zip(SWEEP_PERCENTILES, DASHES, "o^", strict=False):
+                curves = [curve_of(variant, subject, where) for variant in variants]
+                known = [(x, c.percentiles[percent].value) for x, c in zip(at, curves, strict=True) if c]
+                drawn = [(x, y) for x, y in known if y is not None]
+                (line,) = axis.plot(
+                    [x for x, _ in drawn],
+                    [y for _, y in drawn],
+                    color=colour[subject.key],
+                    linestyle=dashes,
+                    marker=marker,
+                    markersize=3,
+                    linewidth=1.2,
+                )
+                why = f" — {subject.standing.why}" if subject.kind != "measured" else ""
+                handles.setdefault(f"{subject.title}, p{percent}{why}", line)
+        axis.set_title(f"Latency, {where}")
+    for axis in axes.flat[len(places) :]:
+        axis.set_visible(False)
+    _dress_sweep(axes, sweep, at)
+    figure.supxlabel(sweep.dimension, fontsize=7, color=INK)
+    figure.supylabel("Milliseconds, log scale", fontsize=7, color=INK)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=2, **_LEGEND)
+    return figure
+
+
+def _sweep_axis(sweep: Sweep) -> list[float]:
+    """Where the values lie: by their numbers, or side by side where one is a word."""
+    numbers = [point.number for point in sweep.points]
+    known = [number for number in numbers if number is not None]
+    return known if len(known) == len(numbers) else [float(place) for place in range(len(numbers))]
+
+
+def _dress_sweep(axes: Any, sweep: Sweep, at: Sequence[float]) -> None:
+    names = {x: point.value for x, point in zip(at, sweep.points, strict=True)}
+    for axis in axes.flat:
+        axis.set_yscale("log")
+        if min(at) > 0 and max(at) / min(at) >= _LOG_FROM:
+            axis.set_xscale("log")
+        axis.xaxis.set_major_locator(FixedLocator(list(at)))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: names.get(x, "")))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.6g}"))
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.tick_params(labelbottom=True)
 
 
 def _svg(figure: Figure) -> str:

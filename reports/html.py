@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from crep.reports.blocks import Block, Group
 from crep.reports.comparison import Comparison
+from crep.reports.wording import counted_line
 
 _IDENTITIES = re.compile(r'(\bid="|href="#|url\(#)')
 
@@ -32,7 +33,7 @@ def render_html(comparison: Comparison, blocks: Sequence[Block], figures: Mappin
         blocks=blocks,
         figures=inline,
         is_group=lambda row: isinstance(row, Group),
-        runs=[run for scenario in comparison.scenarios for run in scenario.runs],
+        counted=counted_line(comparison),
     )
 
 

@@ -22,6 +22,7 @@ from matplotlib.ft2font import FT2Font
 
 from crep.reports.blocks import Block, Picture, Table
 from crep.reports.comparison import Comparison
+from crep.reports.wording import counted_line
 
 STANDARDS: list[Any] = ["ua-1", "a-3a"]
 LINE, WORD = 70, 22
@@ -39,10 +40,9 @@ def render_pdf(comparison: Comparison, blocks: Sequence[Block], figures: Mapping
     names = {name: f"figure-{number}.svg" for number, name in enumerate(sorted(figures), start=1)}
     data = {
         "title": printable(comparison.title),
-        "subtitle": printable(" · ".join(s.name for s in comparison.scenarios)),
+        "subtitle": printable(" · ".join(dict.fromkeys(s.name for s in comparison.scenarios))),
         "moment": [moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second],
-        "runs": sum(len(s.runs) for s in comparison.scenarios),
-        "counted": sum(r.state == "counted" for s in comparison.scenarios for r in s.runs),
+        "counted": printable(counted_line(comparison)),
         "blocks": [_plain(block, names) for block in blocks],
     }
     files = {

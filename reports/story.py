@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crep.reports import appendix, evidence
+from crep.reports import appendix, evidence, sweep
 from crep.reports.blocks import (
     NOTHING,
     Block,
@@ -32,6 +32,7 @@ from crep.reports.wording import (
     left_out,
     performance_failed,
     recovery,
+    steady,
     tone_of,
 )
 
@@ -55,9 +56,11 @@ def story(comparison: Comparison) -> tuple[Block, ...]:
     """All blocks of the report."""
     blocks: list[Block] = []
     several = len(comparison.scenarios) > 1
+    for one in comparison.sweeps:
+        blocks += sweep.blocks(one, comparison.scenarios)
     for scenario in comparison.scenarios:
         if several:
-            blocks.append(Heading(1, f"Scenario {scenario.name}", new_page=scenario is not comparison.scenarios[0]))
+            blocks.append(Heading(1, f"Scenario {scenario.label}", new_page=bool(blocks)))
         blocks += _result(scenario)
         blocks += _what_was_run(scenario)
         blocks += evidence.ledger(scenario)
@@ -162,11 +165,13 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
         ("Scenario", f"{scenario.name} ({scenario.file}), seed {scenario.seed}, SHA-256 {scenario.sha256[:16]}…"),
         ("Evidence for", listed(list(scenario.evidences)) or NOTHING),
         ("Parameters", ", ".join(f"{k} = {v}" for k, v in sorted(scenario.params.items())) or "as in the file"),
+        *((f"Varied: {dimension}", value) for dimension, value in scenario.varied.items()),
         ("Durability class", scenario.durability),
         (
             "Phases",
             f"warm-up {declared(scenario.warm_up_s)}, measured {declared(scenario.measured_s)}, drain",
         ),
+        ("Steady", steady(scenario)),
         ("Faults", faults_declared(scenario)),
         ("Runs", counted_in(scenario)),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crep.reports.blocks import NOTHING, plural, quantity
 from crep.reports.comparison import Comparison, FunctionalVerdict, ScenarioComparison, Subject
-from crep.reports.wording import badge, left_out, performance_failed
+from crep.reports.wording import badge, left_out, performance_failed, why_left_out
 
 LINES = 10
 _WORDS: dict[FunctionalVerdict, str] = {
@@ -23,6 +23,7 @@ def summary_lines(comparison: Comparison, written: Sequence[Path] = ()) -> list[
     lines: list[str] = []
     for scenario in comparison.scenarios:
         lines.append(_headline(scenario))
+        lines += [f"  {text}" for text in why_left_out(scenario)]
         for subject in scenario.subjects:
             lines += _subject(scenario, subject)
         lines += [f"  {sentence}" for sentence in scenario.performance]
@@ -45,7 +46,7 @@ def _report(written: Sequence[Path]) -> list[str]:
 def _headline(scenario: ScenarioComparison) -> str:
     counted = sum(run.state == "counted" for run in scenario.runs)
     parts = ", ".join((f"{plural(counted, 'run')} counted", *left_out(scenario)))
-    return f"{scenario.name}: {parts}; {scenario.durability}"
+    return f"{scenario.label}: {parts}; {scenario.durability}"
 
 
 def _subject(scenario: ScenarioComparison, subject: Subject) -> list[str]:

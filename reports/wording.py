@@ -10,7 +10,7 @@ from crep.reports.blocks import (
     plural,
     quantity,
 )
-from crep.reports.comparison import Quantity, RunState, ScenarioComparison, Subject
+from crep.reports.comparison import Comparison, Quantity, RunState, ScenarioComparison, Subject
 
 STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
     "counted": ("counted", "good"),
@@ -24,10 +24,54 @@ STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
 }
 
 
+LONGEST_REASON = 140  # characters of a reason on the terminal
+
+
 def left_out(scenario: ScenarioComparison) -> tuple[str, ...]:
     """``1 invalid``, ``2 not supported`` …: the runs that are neither counted nor control runs, by state."""
     states = [run.state for run in scenario.runs if run.state not in ("counted", "control")]
     return tuple(f"{states.count(state)} {STATE_WORDS[state][0].lower()}" for state in dict.fromkeys(states))
+
+
+def why_left_out(scenario: ScenarioComparison) -> list[str]:
+    """Which run of those does not count, and why: one line for the first of each state and target."""
+    lines: dict[tuple[RunState, str], str] = {}
+    for run in scenario.runs:
+        if run.state in ("counted", "control", "not-supported"):
+            continue
+        which = f"repetition {run.repetition}" if run.repetition else "control run"
+        why = " ".join(run.why.split())
+        why = why if len(why) <= LONGEST_REASON else why[: LONGEST_REASON - 1] + "…"
+        text = f"{scenario.subject(run.subject).title}, {which} {STATE_WORDS[run.state][0]}: {why}"
+        lines.setdefault((run.state, run.subject), text)
+    return list(lines.values())
+
+
+def counted_line(comparison: Comparison) -> str:
+    """``4 of 4 measured runs counted, 2 control runs``: the control runs apart, because none is ever averaged in."""
+    runs = [run for scenario in comparison.scenarios for run in scenario.runs]
+    measured = [run for run in runs if run.repetition]
+    counted = sum(run.state == "counted" for run in measured)
+    controls = len(runs) - len(measured)
+    return f"{counted} of {plural(len(measured), 'measured run')} counted" + (
+        f", {plural(controls, 'control run')}" if controls else ""
+    )
+
+
+def steady(scenario: ScenarioComparison) -> str:
+    """Per target: in how many counted runs the measured part was steady, after which warm-up; else what was seen."""
+    texts = []
+    for subject in scenario.subjects:
+        found = [r.steadiness for r in scenario.runs if r.run_id in subject.counted and r.steadiness is not None]
+        good = [one for one in found if one.verdict == "steady"]
+        if not found:
+            continue
+        if good:
+            longest = max(one.warm_up_s or 0.0 for one in good)
+            text = f"steady in {len(good)} of {plural(len(subject.counted), 'run')}, at the latest {declared(longest)}"
+            texts.append(f"{subject.title}: {text} after the first send")
+        texts += dict.fromkeys(f"{subject.title}: {one.text}" for one in found if one.verdict != "steady")
+    return "; ".join(texts) or "not judged"
 
 
 def badge(subject: Subject) -> str:
