@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from ..core import access, configuration, topics
 from ..core.access import AclProfile
@@ -183,8 +183,6 @@ class QueueStore(InVpn):
     def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
         """Create or change a queue."""
         vpn = self.vpn(ids[0])
-        if any(sign in ids[1] for sign in "*?'<>&;"):
-            raise invalid_parameter("queueName must not contain any of * ? ' < > & ;")
         settings = QueueSettings(**fields)
         if new:
             configuration.create_queue(self.broker, vpn, ids[1], settings, durable=True, managed=True)
@@ -228,8 +226,6 @@ def _not_default(label: str, name: str) -> None:
 
 # -- the tree of types
 
-_VPN_NAME: Final = {"msgVpnName": 32}
-
 
 def object_types(broker: Broker) -> ObjectType:
     """Return the type ``msgVpns`` with everything below it."""
@@ -239,6 +235,7 @@ def object_types(broker: Broker) -> ObjectType:
             kind,
             identifiers if kind == access.CONNECT else (f"{identifiers[0]}Syntax", identifiers[0]),
             ExceptionStore(broker, kind),
+            limits={"clientConnectExceptionAddress": 43},
         )
         for label, kind, identifiers in (
             ("client connect exception", access.CONNECT, ("clientConnectExceptionAddress",)),
@@ -258,7 +255,7 @@ def object_types(broker: Broker) -> ObjectType:
             AclProfileStore(broker),
             schema.ACL_PROFILE,
             {"aclProfileName": 32},
-            exceptions,
+            children=exceptions,
         ),
         ObjectType(
             "client profile",
@@ -267,6 +264,7 @@ def object_types(broker: Broker) -> ObjectType:
             ClientProfileStore(broker),
             schema.CLIENT_PROFILE,
             {"clientProfileName": 32},
+            {"clientProfileName": r"#?[A-Za-z0-9\-_]+"},
         ),
         ObjectType(
             "client username",
@@ -275,10 +273,27 @@ def object_types(broker: Broker) -> ObjectType:
             UsernameStore(broker),
             schema.CLIENT_USERNAME,
             {"clientUsername": 189},
+            {"clientUsername": "[^?*]+"},
         ),
         ObjectType(
-            "queue", "queues", ("queueName",), QueueStore(broker), schema.QUEUE, {"queueName": 200}, (subscription,)
+            "queue",
+            "queues",
+            ("queueName",),
+            QueueStore(broker),
+            schema.QUEUE,
+            {"queueName": 200},
+            {"queueName": "[^*?'<>&;]+"},
+            (subscription,),
         ),
         replay_log.object_type(broker),
     )
-    return ObjectType("message VPN", "msgVpns", ("msgVpnName",), VpnStore(broker), schema.MESSAGE_VPN, _VPN_NAME, below)
+    return ObjectType(
+        "message VPN",
+        "msgVpns",
+        ("msgVpnName",),
+        VpnStore(broker),
+        schema.MESSAGE_VPN,
+        {"msgVpnName": 32},
+        {"msgVpnName": "[^*?]+"},
+        below,
+    )

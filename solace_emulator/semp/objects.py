@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
@@ -40,7 +41,11 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class ObjectType:
-    """A type of config object. ``schema`` None: it has identifiers only, and is created and deleted, not changed."""
+    """A type of config object. ``schema`` None: it has identifiers only, and is created and deleted, not changed.
+
+    ``limits`` are the longest identifiers in characters (250 where there is none), ``patterns`` are regular expressions
+    that they match.
+    """
 
     label: str
     collection: str
@@ -48,6 +53,7 @@ class ObjectType:
     store: Store
     schema: Schema[Any] | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    patterns: Mapping[str, str] = field(default_factory=dict)
     children: tuple[ObjectType, ...] = ()
 
     @property
@@ -80,6 +86,9 @@ class ObjectType:
         limit = self.limits.get(name, 250)
         if not isinstance(value, str) or not 1 <= len(value) <= limit:
             raise invalid_parameter(f"{name} must be a string of 1 to {limit} characters")
+        pattern = self.patterns.get(name)
+        if pattern is not None and re.fullmatch(pattern, value, re.DOTALL) is None:
+            raise invalid_parameter(f"{name} {value!r} has a character that it must not have; it must match {pattern}")
         return value
 
     def change(self, ids: Ids, body: Values, *, put: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from ..core import configuration, replay, topics
 from ..core.broker import Broker
@@ -16,8 +16,6 @@ from ..core.vpn import Vpn
 from . import schema
 from .errors import failed, invalid_parameter, not_allowed, not_found
 from .objects import Ids, InVpn, ObjectType, Values
-
-_FORBIDDEN: Final = "*?'<>&;"
 
 
 def log_of(vpn: Vpn, name: str) -> ReplayLog:
@@ -46,8 +44,6 @@ class ReplayLogStore(InVpn):
     def write(self, ids: Ids, fields: Values, *, new: bool) -> None:
         """Create or change it."""
         vpn = self.vpn(ids[0])
-        if any(sign in ids[1] for sign in _FORBIDDEN):
-            raise invalid_parameter("replayLogName must not contain any of * ? ' < > & ;")
         settings = ReplayLogSettings(**fields)
         if vpn.replay_log is None:
             configuration.create_replay_log(self.broker, vpn, ids[1], settings)
@@ -95,6 +91,7 @@ def object_type(broker: Broker) -> ObjectType:
         ReplayLogStore(broker),
         schema.REPLAY_LOG,
         {"replayLogName": 185},
+        {"replayLogName": "[^*?'<>&;]+"},
         (subscription,),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from crep.solace_emulator.semp import schema
+from crep.solace_emulator.semp.config import object_types
+from crep.solace_emulator.semp.objects import ObjectType
 from crep.solace_emulator.semp.schema import Monitored, Schema, snake_case
+from tests.emulator.fakes import World
 from tests.emulator.messaging import direct_receiver, persistent_publisher, receiver, send
 from tests.emulator.process import Emulator
 
@@ -107,3 +110,50 @@ def test_what_monitor_answers_is_documented_and_has_its_type(emulator: Emulator,
         assert every.status_code == 200
     source.receive_message(2000)
     source.terminate(500)
+
+
+def walk(kind: ObjectType) -> Iterator[ObjectType]:
+    """A type and all below it."""
+    yield kind
+    for child in kind.children:
+        yield from walk(child)
+
+
+@needs_documents
+def test_identifiers_have_the_documents_names_lengths_and_patterns() -> None:
+    objects = json.loads(DOCUMENT.read_text())["config"]["objects"].values()
+    by_collection: dict[tuple[str, ...], dict[str, Any]] = {}
+    for documented in objects:
+        own = {name: facts for name, facts in documented["attributes"].items() if facts.get("requiredOnPost")}
+        for operation in documented["operations"]:
+            if operation.startswith("POST "):
+                by_collection[(operation.rpartition("/")[2], *sorted(own))] = own
+    types = list(walk(object_types(World().broker)))
+    assert len(types) >= 10
+    for kind in types:
+        documented = by_collection[(kind.collection, *sorted(kind.identifiers))]
+        for name, facts in documented.items():
+            if "enum" in facts or name == "clientConnectExceptionAddress":  # checked as a syntax and a network
+                continue
+            assert kind.limits.get(name, 250) == facts["maxLength"], name
+            pattern = facts.get("pattern", "").removeprefix("^").removesuffix("$")
+            assert kind.patterns.get(name, "") == pattern, name
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("config/msgVpns", {"msgVpnName": "a*"}),
+        ("config/msgVpns/default/queues", {"queueName": "a;b"}),
+        ("config/msgVpns/default/clientUsernames", {"clientUsername": "a?"}),
+        ("config/msgVpns/default/clientProfiles", {"clientProfileName": "a b"}),
+        ("config/msgVpns/default/clientProfiles", {"clientProfileName": "a\n"}),
+    ],
+)
+def test_a_name_with_a_character_that_it_must_not_have_is_refused(
+    emulator: Emulator, path: str, body: dict[str, str]
+) -> None:
+    error = emulator.semp("POST", path, body).json()["meta"]["error"]
+    assert error["status"] == "INVALID_PARAMETER"
+    assert next(iter(body)) in error["description"]
