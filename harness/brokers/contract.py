@@ -14,10 +14,10 @@ address and what to check; *refusals of one message* are outcomes, never excepti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,12 +221,52 @@ class Outcomes:
     reasons: dict[int, str] = field(default_factory=dict)
 
 
+class Packed(Sequence[bytes]):
+    """Payloads in one buffer: what a library that takes addresses needs, and bytes for any other.
+
+    ``starts`` and ``lengths`` are int64 arrays, one item a payload; a slice shares the buffer. ``address`` is that of
+    the buffer, valid while this object lives.
+    """
+
+    def __init__(self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        self._buffer, self.starts, self.lengths = buffer, starts, lengths
+        self.address = int(buffer.ctypes.data)
+
+    @classmethod
+    def of(cls, bodies: Sequence[bytes]) -> Packed:
+        """A copy of payloads that lie anywhere."""
+        lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
+        return cls(np.frombuffer(b"".join(bodies), np.uint8), np.cumsum(lengths) - lengths, lengths)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Packed: ...
+
+    def __getitem__(self, at: int | slice) -> bytes | Packed:
+        if isinstance(at, slice):
+            return Packed(self._buffer, self.starts[at], self.lengths[at])
+        start = int(self.starts[at])
+        return self._buffer[start : start + int(self.lengths[at])].tobytes()
+
+    def __iter__(self) -> Iterator[bytes]:
+        if len(self):
+            first = int(self.starts[0])
+            raw = self._buffer[first : int(self.starts[-1] + self.lengths[-1])].tobytes()
+            starts = (self.starts - first).tolist()
+            yield from (raw[at : at + n] for at, n in zip(starts, self.lengths.tolist(), strict=True))
+
+
 @dataclass(frozen=True)
 class Batch:
     """Messages ready to send, in sequence order. ``topic[i]`` indexes the publisher's topics, ``key[i]`` is the key.
 
-    ``bodies[i]`` is the whole payload (with the stamp in front for carrier ``payload``); ``stamps`` holds the stamps
-    for carrier ``property`` and is None otherwise.
+    ``bodies[i]`` is the whole payload (with the stamp in front for carrier ``payload``), usually of a ``Packed``;
+    ``stamps`` holds the stamps for carrier ``property`` and is None otherwise.
     """
 
     sequence: NDArray[np.uint64]

@@ -30,6 +30,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crep.harness.brokers.contract import Packed
+from crep.harness.load.checksum import head_sums
 from crep.harness.metrics.history import CORRUPT, FOREIGN, RECEIVED, Records
 
 Carrier = Literal["payload", "property"]
@@ -56,7 +58,7 @@ VERSION = 1
 class Rendered:
     """Bodies and, with carrier ``property``, stamps of a block of messages; as ``brokers.contract.Batch`` has them."""
 
-    bodies: list[bytes]
+    bodies: Packed
     stamps: list[bytes] | None
 
 
@@ -90,17 +92,35 @@ class Renderer:
         heads["run"], heads["publisher"], heads["version"] = self._run, self._publisher, VERSION
         heads["sequence"], heads["intended_ns"] = sequence, intended_ns
         heads["key"], heads["key_sequence"] = key, key_sequence
-        lengths = [n - self.smallest for n in size.tolist()]
-        sums = [self._sum(n) for n in lengths]
-        raw = heads.tobytes()
-        starts = range(0, len(raw), SIZE)
-        heads["crc"] = [zlib.crc32(raw[at : at + SUMMED], tail) for at, tail in zip(starts, sums, strict=True)]
-        raw = heads.tobytes()
-        stamps = [raw[at : at + SIZE] for at in starts]
-        filler = self._filler
+        lengths = size.astype(np.int64) - self.smallest
+        different, which = np.unique(lengths, return_inverse=True)
+        sums = np.array([self._sum(length) for length in different.tolist()], np.uint32)[which]
+        raw = heads.view(np.uint8).reshape(-1, SIZE)
+        heads["crc"] = head_sums(raw[:, :SUMMED], sums)
         if self._carrier == "property":
-            return Rendered([bytes(filler[:n]) for n in lengths], stamps)
-        return Rendered([stamp + filler[:n] for stamp, n in zip(stamps, lengths, strict=True)], None)
+            return Rendered(self._packed(None, lengths, different), [stamp.tobytes() for stamp in raw])
+        return Rendered(self._packed(raw, lengths, different), None)
+
+    def _packed(
+        self, heads: NDArray[np.uint8] | None, lengths: NDArray[np.int64], different: NDArray[np.int64]
+    ) -> Packed:
+        """Payloads of so much filler, behind their heads; ``different`` are the lengths that occur."""
+        sizes = lengths + self.smallest
+        starts = np.cumsum(sizes) - sizes
+        buffer = np.empty(int(sizes.sum()), np.uint8)
+        for length in different.tolist():
+            filler = np.frombuffer(self._filler, np.uint8, length)
+            if len(different) == 1:  # all in a row: no index is needed
+                rows = buffer.reshape(len(lengths), -1)
+                rows[:, self.smallest :] = filler
+                if heads is not None:
+                    rows[:, :SIZE] = heads
+            else:
+                of_it = np.flatnonzero(lengths == length)
+                buffer[starts[of_it, None] + self.smallest + np.arange(length)] = filler
+                if heads is not None:
+                    buffer[starts[of_it, None] + np.arange(SIZE)] = heads[of_it]
+        return Packed(buffer, starts, sizes)
 
     def _sum(self, length: int) -> int:
         known = self._sums.get(length)
@@ -140,10 +160,12 @@ def parse(
     else:
         heads = list(stamps)
         tail_sums = [zlib.crc32(body) for body in bodies]
-    sums = [zlib.crc32(head[:SUMMED], start) for head, start in zip(heads, tail_sums, strict=True)]
     whole = np.fromiter((len(head) == SIZE for head in heads), bool, len(heads))
-    fields: NDArray[Any] = np.frombuffer(b"".join(head[:SIZE].ljust(SIZE, b"\0") for head in heads), STAMP)
-    intact = whole & (fields["crc"] == np.array(sums, np.uint32))
+    if not whole.all():
+        heads = [head[:SIZE].ljust(SIZE, b"\0") for head in heads]
+    fields: NDArray[Any] = np.frombuffer(b"".join(heads), STAMP)
+    sums = head_sums(fields.view(np.uint8).reshape(-1, SIZE)[:, :SUMMED], np.array(tail_sums, np.uint32))
+    intact = whole & (fields["crc"] == sums)
 
     records = np.zeros(len(bodies), RECEIVED)
     for name in ("sequence", "intended_ns", "key", "key_sequence", "publisher"):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crep.harness.brokers.contract import Packed
 from crep.harness.load.stamp import SIZE, STAMP, Carrier, Rendered, Renderer, parse
 from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records
 
@@ -58,12 +59,13 @@ def test_a_flipped_bit_is_never_taken_for_a_message(
 ) -> None:
     out = rendered(messages, carrier)
     victim = data.draw(st.integers(0, len(messages) - 1))
-    parts = data.draw(st.sampled_from([out.bodies, out.stamps] if out.stamps else [out.bodies]))
+    bodies, stamps = list(out.bodies), out.stamps
+    parts = data.draw(st.sampled_from([bodies, stamps] if stamps else [bodies]))
     bit = data.draw(st.integers(0, len(parts[victim]) * 8 - 1))
     changed = bytearray(parts[victim])
     changed[bit // 8] ^= 1 << bit % 8
     parts[victim] = bytes(changed)
-    records = parsed(out.bodies, out.stamps)
+    records = parsed(bodies, stamps)
     expected = [CORRUPT if i == victim else INTACT for i in range(len(messages))]
     assert records["fault"].tolist() == expected
     assert records["sequence"][victim] == records["key"][victim] == records["intended_ns"][victim] == 0
@@ -97,4 +99,17 @@ def test_a_payload_below_the_stamp_is_refused() -> None:
 
 def test_the_same_seed_renders_the_same_bytes() -> None:
     message = [(1, 2, 3, 4, 5_000), (2, 2, 3, 5, 100)]
-    assert rendered(message, "payload") == rendered(message, "payload")
+    assert list(rendered(message, "payload").bodies) == list(rendered(message, "payload").bodies)
+
+
+@given(MESSAGES, CARRIERS, st.data())
+def test_a_part_of_a_block_holds_the_same_payloads(
+    messages: list[tuple[int, ...]], carrier: Carrier, data: st.DataObject
+) -> None:
+    bodies = rendered(messages, carrier).bodies
+    first = data.draw(st.integers(0, len(messages)))
+    part = slice(first, data.draw(st.integers(first, len(messages))))
+    expected = list(bodies)[part]
+    assert list(bodies[part]) == expected
+    assert [bodies[part][at] for at in range(len(expected))] == expected
+    assert list(Packed.of(expected)) == expected

@@ -21,8 +21,11 @@ from crep.harness.brokers.contract import (
     SubscriberSpec,
 )
 from crep.harness.brokers.kafka.admin import KafkaAdmin
+from crep.harness.brokers.kafka.client import client_asked
 from crep.harness.brokers.kafka.inspect import KafkaInspect
 from crep.harness.brokers.kafka.messages import KafkaMessages
+from crep.harness.brokers.kafka.native.library import NativeClientUnavailable
+from crep.harness.brokers.kafka.native.publisher import NativeKafkaPublisher
 from crep.harness.brokers.kafka.publisher import KafkaPublisher
 from crep.harness.brokers.kafka.subscriber import KafkaSubscriber
 
@@ -39,7 +42,14 @@ class KafkaAdapter:
         return KafkaAdmin(endpoint)
 
     def publisher(self, spec: PublisherSpec) -> BulkPublisher:
-        """One producer."""
+        """One producer, on the library that the settings ask for."""
+        if client_asked(spec.settings) == "native":
+            try:
+                return NativeKafkaPublisher(spec)
+            except NativeClientUnavailable as unavailable:
+                publisher = KafkaPublisher(spec)
+                publisher.instead_of_native(unavailable.message)
+                return publisher
         return KafkaPublisher(spec)
 
     def subscriber(self, spec: SubscriberSpec) -> BulkSubscriber:

@@ -10,14 +10,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint, Outcome
+from crep.harness.config.errors import UsageError
 
 CONNECT_TIMEOUT_S = 10.0
+CLIENT = "client"
+"""The setting, in a mapping or a target, that chooses the library of publishers: ``native`` or ``api``."""
 _EVENTS_KEPT = 1000
 _MOCK_CLUSTER_PREFIX = "mockCluster"  # librdkafka's built-in mock cluster names itself so
 
@@ -43,6 +46,23 @@ _NOT_STORED = frozenset(
 def given_up(error: KafkaError) -> Outcome:
     """The outcome of a message that the library gave up on."""
     return Outcome.REJECTED if error.code() in _NOT_STORED else Outcome.UNKNOWN
+
+
+def client_asked(settings: Mapping[str, object]) -> Literal["native", "api"]:
+    """What the settings ask for: the C library unless they say ``api``.
+
+    Raises:
+        UsageError: another word.
+    """
+    asked = settings.get(CLIENT, "native")
+    if asked == "native":
+        return "native"
+    if asked == "api":
+        return "api"
+    raise UsageError(
+        f"the Kafka client has no library {asked!r}",
+        hint="write client: native (librdkafka's C API, the default) or client: api (confluent-kafka's Python API)",
+    )
 
 
 def client_library() -> str:
@@ -106,14 +126,18 @@ class ConnectionWatch:
         return {"error_cb": self._on_error, "logger": _SILENT}
 
     def _on_error(self, error: KafkaError) -> None:
-        self.last_error = error.str()
-        self.refused |= error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
-        if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):
-            self._failed(error.str())
-        else:
-            self.note("error", error.str())
+        self.failed(error.code(), error.str())
 
-    def _failed(self, text: str) -> None:
+    def failed(self, code: int, text: str) -> None:
+        """Take in an error that the library reported."""
+        self.last_error = text
+        self.refused |= code in (KafkaError._AUTHENTICATION, KafkaError._SSL)
+        if code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):
+            self._lost(text)
+        else:
+            self.note("error", text)
+
+    def _lost(self, text: str) -> None:
         """The library tries about ten times a second; one event a second tells as much."""
         now = time.monotonic()
         if self.connected or now - self._told_s >= 1.0:

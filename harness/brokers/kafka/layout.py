@@ -38,6 +38,7 @@ def channel_layout(run_id: str, channel: ChannelSpec, rules: Json, brokers: int)
         "min_insync_replicas": asked.copies,
         "topic_settings": settings,
         "topic_header": str(rules["topic_header"]),
+        "topic_in_header": any(reader.topic_filter is not None for reader in channel.readers),
         "filter_side": "client",
         "groups": {r.name: _checked(f"{topic}-{r.name}") for r in channel.readers if _has_group(r)},
         "turns": {r.name: _checked(f"{topic}-{r.name}-turn") for r in channel.readers if r.share == "exclusive"},

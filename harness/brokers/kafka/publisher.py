@@ -9,17 +9,10 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
-from crep.harness.brokers.kafka.client import (
-    CONNECT_TIMEOUT_S,
-    ConnectionWatch,
-    connection,
-    given_up,
-    shown,
-    unreachable,
-)
+from crep.harness.brokers.kafka.client import CLIENT, CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
+from crep.harness.brokers.kafka.producing import Headers, publisher_properties, topic_headers
 
 _POLL_AT_MOST_S = 0.005
-_Headers = list[tuple[str, bytes]]
 
 
 class _Keys(dict[int, bytes]):
@@ -43,8 +36,8 @@ class KafkaPublisher:
         self._watch = ConnectionWatch()
         self._producer: Producer | None = None
         self._topic = str(spec.objects["topic"])
-        header = str(spec.objects["topic_header"])
-        self._topic_headers: list[_Headers] = [[(header, topic.encode())] for topic in spec.topics]
+        self._client, self._fallback = "api", ""
+        self._topic_headers: list[Headers] = topic_headers(spec) or [[] for _ in spec.topics]
         self._keys = _Keys()
         self._success = Outcome.ACKNOWLEDGED if spec.guaranteed else Outcome.SENT
         self._sequences: list[int] = []  # what was reported since the last `_take`, and when
@@ -52,17 +45,12 @@ class KafkaPublisher:
         self._failed: dict[int, Outcome] = {}  # index in these two: every other one is a success
         self._reasons: dict[int, str] = {}
         self._untaken = 0  # messages whose outcome has not left `_take`
-        self._properties = self._configuration()
+        self._properties = publisher_properties(spec)
 
-    def _configuration(self) -> dict[str, object]:
-        spec = self._spec
-        properties = connection(spec.endpoint, spec.name) | dict(spec.settings)
-        properties["delivery.timeout.ms"] = max(
-            int(spec.reconnect_for_s * 1000), int(properties.get("linger.ms", 5)) + 1
-        )
-        if spec.guaranteed:
-            return properties | {"acks": "all"}
-        return properties | {"acks": 0, "enable.idempotence": False}
+    def instead_of_native(self, reason: str) -> None:
+        """The C library was asked for and cannot be used: say so among the events and in the provenance."""
+        self._fallback = f"client 'native' cannot be used, 'api' is used instead: {reason}"
+        self._client = f"api (native cannot be used: {reason})"
 
     def open(self) -> None:
         """Connect and see the topic.
@@ -97,6 +85,8 @@ class KafkaPublisher:
             time.sleep(0.1)
         self._watch.connected = True
         self._watch.take()
+        if self._fallback:
+            self._watch.note("fallback", self._fallback)
 
     def send_batch(self, batch: Batch, start: int) -> int:
         """Hand messages to the library's queue until it is full; the queue's length is in the settings."""
@@ -120,7 +110,7 @@ class KafkaPublisher:
         self._untaken += taken
         return taken
 
-    def _headers(self, batch: Batch, start: int) -> list[_Headers]:
+    def _headers(self, batch: Batch, start: int) -> list[Headers]:
         by_topic, topics, name = self._topic_headers, batch.topic[start:].tolist(), self._spec.stamp_property
         if batch.stamps is None or name is None:
             return [by_topic[topic] for topic in topics]
@@ -172,8 +162,8 @@ class KafkaPublisher:
         return self._watch.take()
 
     def effective_settings(self) -> dict[str, str]:
-        """Every property that was given to librdkafka, without the password."""
-        return shown(self._properties)
+        """The library, and every property that it was given, without the password."""
+        return {CLIENT: self._client} | shown(self._properties)
 
     def close(self) -> None:
         """Drop what is still queued and disconnect."""

@@ -28,7 +28,7 @@ from crep.harness.brokers.contract import (
     Deliveries,
     SubscriberSpec,
 )
-from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, connection, shown, unreachable
+from crep.harness.brokers.kafka.client import CLIENT, CONNECT_TIMEOUT_S, ConnectionWatch, connection, shown, unreachable
 from crep.harness.brokers.kafka.settlement import Partition, Settlement
 from crep.harness.brokers.topics import topic_matches
 
@@ -54,7 +54,7 @@ class KafkaSubscriber:
         self._spec = spec
         self._topic = str(spec.objects["topic"])
         self._partitions = int(spec.objects["partitions"])
-        self._header = str(spec.objects["topic_header"])
+        self._header = str(spec.objects["topic_header"])  # there where this reader has a filter
         self._at_most_once = spec.reader.delivery == "at-most-once"
         self._group: str | None = spec.objects["groups"].get(spec.reader.name)
         self._turn: str | None = spec.objects["turns"].get(spec.reader.name)
@@ -72,7 +72,8 @@ class KafkaSubscriber:
 
     def _configuration(self) -> dict[str, object]:
         spec = self._spec
-        properties = connection(spec.endpoint, spec.name) | dict(spec.settings)
+        settings = {name: value for name, value in spec.settings.items() if name != CLIENT}  # of publishers
+        properties = connection(spec.endpoint, spec.name) | settings
         return properties | {
             "group.id": self._group or spec.name,  # librdkafka wants one even where no group is joined
             "enable.auto.commit": self._group is not None and not self._at_most_once,

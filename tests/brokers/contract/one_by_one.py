@@ -63,7 +63,7 @@ class OneByOne(SystemUnderTest):
             messages.settle(without, "reject")
 
     def test_a_stored_message_is_found_by_its_identity_and_stays(self, bench: Bench, admin: Admin) -> None:
-        provisioned = bench.provision(reader("billing"))
+        provisioned = bench.provision(reader("billing", topic_filter=">"))  # who filters by topic is told the topic
         send_all(bench.publisher(), batch(0, 30))
         inspect = bench.broker.inspect(bench.endpoint, provisioned)
         found = inspect.find(CHANNEL, "billing", (17).to_bytes(8, "big"))

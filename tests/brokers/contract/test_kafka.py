@@ -5,15 +5,32 @@ from dataclasses import replace
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Admin, BrokerError, Endpoint
+from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Admin, BrokerError, Endpoint, MappingFile
+from crep.harness.brokers.mapping import load_mapping
+from crep.harness.brokers.registry import DEFAULT_MAPPINGS
 from crep.harness.deployment import Deployment
-from tests.brokers.contract.bench import Bench
+from tests.brokers.contract.bench import Bench, reader
+from tests.brokers.contract.publishing import Publishing
 from tests.brokers.contract.suite import BrokerContract
+from tests.brokers.contract.system import SystemUnderTest
 
 
-@pytest.mark.kafka
-class TestKafka(BrokerContract):
+class Kafka(SystemUnderTest):
+    """A local Kafka, with publishers on one of two libraries."""
+
     system = "kafka"
+    client: str
+
+    @pytest.fixture
+    def mapping(self) -> MappingFile:
+        mapping = load_mapping(DEFAULT_MAPPINGS[self.system])
+        return replace(mapping, publisher=mapping.publisher | {"client": self.client})
+
+    def test_the_library_that_was_asked_for_is_the_one_that_is_used_and_named(self, bench: Bench) -> None:
+        bench.provision(reader("billing"))
+        publisher = bench.publisher()
+        assert publisher.effective_settings()["client"].startswith(self.client)
+        assert "fallback" not in [event.kind for event in publisher.events()]
 
     @pytest.fixture
     def endpoint(self, kafka_endpoint: Endpoint) -> Endpoint:
@@ -33,7 +50,23 @@ class TestKafka(BrokerContract):
         return Endpoint("kafka", "nowhere", bootstrap="127.0.0.1:9"), "127.0.0.1:9"
 
     def objects_of_nobody(self) -> dict[str, object]:
-        return {"topic": "nobody", "topic_header": "crep-topic"}
+        return {"topic": "nobody", "topic_header": "crep-topic", "topic_in_header": False}
+
+
+@pytest.mark.kafka
+class TestApiPublisher(Kafka, Publishing):
+    client = "api"
+
+
+@pytest.mark.kafka
+class TestKafka(Kafka, BrokerContract):
+    client = "native"
+
+    def test_messages_with_headers_go_through_the_public_client_which_says_so(self, bench: Bench) -> None:
+        bench.provision(reader("billing", topic_filter="a/*"))
+        publisher = bench.publisher()
+        assert publisher.effective_settings()["client"].startswith("api (native cannot be used: its messages have")
+        assert [event.kind for event in publisher.events()] == ["fallback"]
 
     def test_a_failure_at_a_later_channel_removes_the_topics_of_the_earlier_ones(
         self, bench: Bench, admin: Admin, endpoint: Endpoint
