@@ -10,12 +10,17 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from bench import smf
+from crep.harness.runs.document import Harness, Host
 from crep.solace_emulator.testing import EmulatorError, EmulatorProcess
 
+SCHEMA = "crep-bench-emulator-depth/1"
 MESSAGES = 1_000_000
 SIZE = 1024  # bytes of payload
 MOST_MEMORY_MB = 500.0
@@ -99,6 +104,40 @@ def measure(messages: int, size: int, say: Callable[[str], None]) -> Depth:
         journal_full_mb,
         journal_empty_mb,
     )
+
+
+def show(depth: Depth, console: Console) -> None:
+    """Print the figures beside their floors."""
+    table = Table(title=f"A queue of {depth.messages:,} messages of {depth.size:,} B on the emulator")
+    for heading in ("figure", "measured", "floor"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    memory = f"< {MOST_MEMORY_MB:.0f} MB"
+    rows = (
+        ("fill, one bare SMF publisher", f"{depth.fill_per_s:,.0f} msg/s", ""),
+        ("highest resident memory, filling", f"{depth.filled_mb:.0f} MB", memory),
+        ("recovery after a kill, start to ready", f"{depth.recovery_s:.1f} s", f"< {MOST_RECOVERY_S:.0f} s"),
+        ("highest resident memory, recovery", f"{depth.recovered_mb:.0f} MB", memory),
+        ("highest resident memory, drain", f"{depth.drained_mb:.0f} MB", memory),
+        ("drain, one bare SMF consumer", f"{depth.drain_per_s:,.0f} msg/s", ""),
+        ("journal, queue full", f"{depth.journal_full_mb:.0f} MB", ""),
+        ("journal, queue drained", f"{depth.journal_empty_mb:.0f} MB", f"<= {depth.journal_full_mb / 2:.0f} MB"),
+    )
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in depth.missed:
+        console.print(f"missed: {line}", style="red", highlight=False, markup=False)
+
+
+def to_json(depth: Depth, host: Host, harness: Harness, started_utc: str) -> dict[str, object]:
+    """The figures and where they were taken."""
+    return {
+        "schema_version": SCHEMA,
+        "started_utc": started_utc,
+        "host": host.model_dump(),
+        "harness": harness.model_dump(),
+        "depth": asdict(depth) | {"missed": list(depth.missed)},
+    }
 
 
 def _peak_mb(pid: int) -> float:
