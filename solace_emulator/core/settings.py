@@ -23,6 +23,7 @@ class VpnSettings:
     authentication_client_cert_allow_api_provided_username_enabled: bool = False
     max_connection_count: int = 1000
     max_msg_spool_usage: int = 0
+    max_subscription_count: int = 500_000
     allow_dmq_eligible_endpoint_override_enabled: bool = True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from ..smf import message as smf_message
 from ..smf.message import Message
@@ -16,33 +16,16 @@ from .log import Unreadable
 from .queue import Burial, Queue
 from .refusal import Refused, over_quota
 from .replay import ReplayLog
+from .routing import Route, Routing, split_share
 from .settings import MEGABYTE, ClientProfileSettings, UsernameSettings, VpnSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .broker import Broker
     from .publisher import PublisherFlow
 
-QUEUE_TOPIC: Final = "#P2P/QUE/"
-TEMPORARY_QUEUE_TOPIC: Final = "#P2P/QTMP/"
-_SHARE: Final = "#share/"
-_NO_EXPORT: Final = "#noexport/"
 _LOG: Final = logging.getLogger(__name__)
-
-
-class ShareGroup:
-    """The members of one shared subscription take turns."""
-
-    def __init__(self) -> None:
-        self.members: list[Client] = []
-        self._turn = 0
-
-    def deliver(self, frame: bytes) -> None:
-        """Deliver to the next member."""
-        self._turn += 1
-        self.members[self._turn % len(self.members)].deliver(frame)
-
-
-DirectTarget: TypeAlias = Client | ShareGroup
 
 
 class Vpn:
@@ -59,12 +42,10 @@ class Vpn:
         self.clients: dict[str, Client] = {}
         self.spool_usage = 0  # bytes; a message in several queues counts once
         self.spooled_count = 0
+        self._subscription_count = 0  # of clients
         self._departed = ClientStats()  # of clients that are gone, less what was cleared
         self._broker = broker
-        self._direct: topics.TopicTrie[DirectTarget] = topics.TopicTrie()
-        self._shares: dict[str, ShareGroup] = {}
-        self._queue_topics: topics.TopicTrie[Queue] = topics.TopicTrie()
-        self._exceptions: topics.TopicTrie[Queue] = topics.TopicTrie()
+        self._routing = Routing()
 
     # -- login
 
@@ -167,16 +148,11 @@ class Vpn:
         if not topics.is_valid(topic) or share == "":
             raise Refused(400, "Subscription Parse Error")
         self._check_subscribe(client, share, topic)
+        if self._subscription_count >= self.settings.max_subscription_count:
+            raise Refused(400, "Max Num Subscriptions Exceeded")
+        self._subscription_count += 1
         client.subscriptions[subscription] = None
-        if share is None:
-            self._direct.add(topic, client)
-            return
-        key = f"{share}/{topic}"
-        group = self._shares.get(key)
-        if group is None:
-            group = self._shares[key] = ShareGroup()
-            self._direct.add(topic, group)
-        group.members.append(client)
+        self._routing.add(client, share, topic)
 
     def _check_subscribe(self, client: Client, share: str | None, topic: str) -> None:
         acl = self.acl(client)
@@ -207,64 +183,52 @@ class Vpn:
         if subscription not in client.subscriptions:
             raise Refused(400, "Subscription Not Found")
         del client.subscriptions[subscription]
+        self._subscription_count -= 1
         share, topic = split_share(subscription)
-        if share is None:
-            if not any(split_share(other) == (None, topic) for other in client.subscriptions):
-                self._direct.remove(topic, client)
-            return
-        group = self._shares[f"{share}/{topic}"]
-        group.members.remove(client)
-        if not group.members:
-            del self._shares[f"{share}/{topic}"]
-            self._direct.remove(topic, group)
+        if share is not None or not any(split_share(other) == (None, topic) for other in client.subscriptions):
+            self._routing.remove(client, share, topic)
 
     # -- queue subscriptions
 
     def add_queue_subscription(self, queue: Queue, subscription: str) -> None:
         """Attract a topic to a queue; ``!topic`` keeps one away."""
         queue.subscriptions[subscription] = None
-        if subscription.startswith("!"):
-            self._exceptions.add(subscription[1:], queue)
-        else:
-            self._queue_topics.add(split_share(subscription)[1], queue)
+        self._routing.attract(queue, subscription)
 
     def remove_queue_subscription(self, queue: Queue, subscription: str) -> None:
         """Undo :meth:`add_queue_subscription`."""
         queue.subscriptions.pop(subscription, None)
-        if subscription.startswith("!"):
-            self._exceptions.remove(subscription[1:], queue)
-        else:
-            self._queue_topics.remove(split_share(subscription)[1], queue)
+        self._routing.release(queue, subscription)
 
     # -- messages
 
     def publish_direct(self, client: Client, message: Message, frame: bytes) -> None:
         """Route a direct message. Nobody hears of a refusal: it is counted."""
         try:
-            self._check_publish(client, message)
+            route = self._route(client, message.topic)
         except Refused:
             return
-        targets = self._direct.match(message.topic)
-        for target in targets:
+        for target in route.targets:
             target.deliver(frame)
         try:
-            spooled = self._spool(message, None, 0, alone_in_log=False)
+            spooled = self._spool(message, route, None, 0, alone_in_log=False)
         except Refused:
             client.stats.msg_spool_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             return
-        if not targets and not spooled:
+        if not route.targets and not spooled:
             client.stats.no_subscription_match_rx_discarded_msg_count += 1
 
     def publish_guaranteed(self, client: Client, message: Message, flow: PublisherFlow, message_id: int) -> None:
         """Spool a guaranteed message where it is wanted, and log it. Raises :class:`Refused`: then nobody has it."""
-        if not self.profile(client).allow_guaranteed_msg_send_enabled:
+        profile = self.profile(client)
+        if not profile.allow_guaranteed_msg_send_enabled:
             raise Refused(403, "Permission Not Allowed")
-        self._check_publish(client, message)
-        targets = self._direct.match(message.topic)
-        unmatched_rejected = self.profile(client).reject_msg_to_sender_on_no_subscription_match_enabled and not targets
+        route = self._route(client, message.topic)
+        targets = route.targets
+        unmatched_rejected = profile.reject_msg_to_sender_on_no_subscription_match_enabled and not targets
         try:
-            spooled = self._spool(message, flow, message_id, alone_in_log=not unmatched_rejected)
+            spooled = self._spool(message, route, flow, message_id, alone_in_log=not unmatched_rejected)
         except Refused:
             client.stats.msg_spool_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
@@ -278,9 +242,10 @@ class Vpn:
             client.stats.rx_discarded_msg_count += 1
             raise Refused(503, "No Subscription Match")
 
-    def _check_publish(self, client: Client, message: Message) -> None:
-        topic = message.topic
-        if not topics.is_valid(topic):
+    def _route(self, client: Client, topic: str) -> Route:
+        """Return where a message of a client goes. Raises :class:`Refused`, and counts that."""
+        route = self._routing.find(topic)
+        if route is None:
             client.stats.topic_parse_error_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             raise Refused(400, "Topic Parse Error")
@@ -288,30 +253,30 @@ class Vpn:
             client.stats.publish_topic_acl_rx_discarded_msg_count += 1
             client.stats.rx_discarded_msg_count += 1
             raise Refused(403, "Publish ACL Denied")
+        return route
 
-    def _wanting(self, topic: str) -> list[Queue]:
-        if topic.startswith((QUEUE_TOPIC, TEMPORARY_QUEUE_TOPIC)):
-            name = topic.removeprefix(QUEUE_TOPIC)
-            if name not in self.queues:
-                raise Refused(400, "Queue Not Found")
-            return [self.queues[name]]
-        kept_away = self._exceptions.match(topic)
-        return [queue for queue in self._queue_topics.match(topic) if queue not in kept_away]
+    def _wanting(self, route: Route) -> Sequence[Queue]:
+        if route.addressed is None:
+            return route.queues
+        queue = self.queues.get(route.addressed)
+        if queue is None:
+            raise Refused(400, "Queue Not Found")
+        return (queue,)
 
     def attracts(self, queue: Queue, topic: str) -> bool:
         """Whether a message with this topic is for a queue now."""
-        try:
-            return queue in self._wanting(topic)
-        except Refused:  # it was for a queue that is gone
-            return False
+        route = self._routing.find(topic)
+        return route is not None and (queue.name == route.addressed or queue in route.queues)
 
-    def _spool(self, message: Message, flow: PublisherFlow | None, message_id: int, *, alone_in_log: bool) -> bool:
+    def _spool(
+        self, message: Message, route: Route, flow: PublisherFlow | None, message_id: int, *, alone_in_log: bool
+    ) -> bool:
         """Spool a message where it is wanted; one refusal that the publisher must hear of, and no queue takes it.
 
         The replay log takes what a queue takes, and with ``alone_in_log`` what no queue does as well. Return whether a
         queue has it.
         """
-        wanting = self._wanting(message.topic)
+        wanting = self._wanting(route)
         log = self.replay_log if self.replay_log is not None and self.replay_log.wants(message) else None
         if not wanting and (log is None or not alone_in_log):
             return False
@@ -361,12 +326,3 @@ class Vpn:
         """Count a message that has left the spool."""
         self.spool_usage -= spooled.size
         self.spooled_count -= 1
-
-
-def split_share(subscription: str) -> tuple[str | None, str]:
-    """Return (share name or None, topic) of a subscription with its prefixes."""
-    plain = subscription.removeprefix(_NO_EXPORT)
-    if not plain.startswith(_SHARE):
-        return None, plain
-    share, _, topic = plain.removeprefix(_SHARE).partition("/")
-    return share, topic

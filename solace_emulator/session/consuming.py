@@ -9,10 +9,11 @@ from ..core.entry import Entry
 from ..core.flow import ConsumerFlow
 from ..core.queue import Queue
 from ..core.refusal import Refused, over_quota
+from ..core.routing import TEMPORARY_QUEUE_TOPIC
 from ..core.settings import QueueSettings
-from ..core.vpn import TEMPORARY_QUEUE_TOPIC
 from ..smf import assured, frame, message
 from ..smf.frame import U32, U64
+from .publishing import MAX_FLOWS
 
 if TYPE_CHECKING:
     from ..core.broker import Broker
@@ -153,6 +154,8 @@ class Consuming:
                 messages = replay.plan(self._vpn, queue, start)
             except Refused as refused:
                 obstacle = refused
+        if len(self._flows) >= MAX_FLOWS:
+            raise Refused(503, "Max Egress Flows Exceeded")
         queue.check_bind(self._client.username, browser=browser, obstacle=obstacle)
         if start is not None:
             replay.begin(queue, messages, self._broker.now_ms())

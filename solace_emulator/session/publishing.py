@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .wire import Wire
 
 OK: Final = frame.response(200, "OK")
+#: Of a client each way, the vendor's default in a client profile. The texts of the refusals are not the vendor's.
+MAX_FLOWS: Final = 1000
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -45,6 +47,8 @@ class Publishing:
             if isinstance(flow.owner, Publishing) and flow.owner is not self:
                 flow.owner.disown(flow)
         else:
+            if len(self._flows) >= MAX_FLOWS:
+                raise Refused(503, "Max Ingress Flows Exceeded")
             flow = self._broker.open_publisher(self._vpn)
         last = flow.resume(frame.number(params.get(assured.LAST_ID_ACKED)))
         flow.owner = self

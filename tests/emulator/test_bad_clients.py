@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from solace.messaging.resources.topic import Topic
 
-from crep.solace_emulator.smf import FrameSplitter, clientctrl, frame
+from crep.solace_emulator.smf import FrameSplitter, assured, clientctrl, frame
 from tests.emulator.corpus.files import corpus
 from tests.emulator.messaging import (
     direct_publisher,
@@ -192,6 +192,38 @@ def test_who_never_logs_in_and_who_falls_silent_is_dropped_and_who_promised_noth
         assert quiet.recv(100) == frame.KEEP_ALIVE_FRAME
     assert "no login within 5 s" in emulator.log
     assert "silent for 9 s" in emulator.log
+
+
+def answers(connection: socket.socket, requests: list[bytes]) -> list[tuple[int, bytes]]:
+    """Send requests; return each answer's code and the text behind it."""
+    splitter, found = FrameSplitter(100_000), []
+    connection.sendall(b"".join(requests))
+    while len(found) < len(requests) and (data := connection.recv(65536)):
+        for answer in splitter.feed(data):
+            response = answer.parameters()[frame.RESPONSE]
+            found.append((frame.number(response[:4]), response[4:]))
+    return found
+
+
+def test_nobody_piles_up_flows_or_subscriptions(emulator: Emulator) -> None:
+    emulator.semp("PATCH", "config/msgVpns/default", {"maxSubscriptionCount": 50})
+    tag = frame.correlation(b"\0\0\1")
+    opening = frame.frame(frame.ASSURED_CTRL, tag, assured.encode(4, assured.OPEN_FLOW, []))
+    try:
+        with raw(emulator) as greedy:
+            log_in(greedy, "greedy")
+            flows = answers(greedy, [opening] * 1002)
+            assert [code for code, _ in flows] == [200] * 1000 + [503] * 2
+            topics = [b"pile/%d\0" % number for number in range(60)]
+            adding = [b"\x80" + frame.U32.pack(6 + len(topic)) + b"\x0c" + topic for topic in topics]
+            added = answers(greedy, [frame.frame(frame.SMP, tag, body) for body in adding])
+            assert added.count((400, b"Max Num Subscriptions Exceeded")) >= 10
+        assert eventually(lambda: emulator.semp("GET", "monitor/msgVpns/default/clients/greedy").status_code == 400)
+        with raw(emulator) as modest:  # what the greedy one had is free again
+            log_in(modest, "modest")
+            assert answers(modest, [frame.frame(frame.SMP, tag, adding[0]), opening]) == [(200, b"OK")] * 2
+    finally:
+        emulator.semp("PATCH", "config/msgVpns/default", {"maxSubscriptionCount": 500_000})
 
 
 # -- one that behaves among fifty that do not
