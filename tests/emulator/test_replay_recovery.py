@@ -105,6 +105,17 @@ def test_a_deleted_log_is_gone_with_its_messages_also_after_a_crash() -> None:
         assert one.vpn.spooled_count == 0
 
 
+def test_a_deleted_vpn_takes_its_log_along() -> None:
+    world = World()
+    logged(world)
+    queue = world.queue("q", "a")
+    world.publish("a", "1")
+    start(world, queue)
+    world.configure(ConfigDeleted(configuration.VPN, ("default",)))
+    assert world.broker.vpns == world.broker.replay_logs_by_number == world.broker.queues_by_number == {}
+    assert world.broker.live.count(world.log.segment) == 0
+
+
 def test_a_message_refused_for_a_full_disk_leaves_the_log_and_the_queues_that_it_was_replayed_to() -> None:
     log = MemoryLog()
     world = World(log)
