@@ -37,17 +37,17 @@ class EmulatorError(Exception):
 class EmulatorProcess:
     """A running emulator on free ports of this machine, with its data and its log below ``folder``.
 
-    Raises :class:`EmulatorError` when it does not become ready. :meth:`stop` ends it.
+    Raises :class:`EmulatorError` when it does not become ready in time. :meth:`stop` ends it.
     """
 
-    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = (), *, ready_within_s: float = _READY_SECONDS) -> None:
         self.log = folder / "emulator.log"
         ports = [part for name in ("smf", "semp", "health") for part in (f"--{name}-port", "0")]
         command = [sys.executable, "-m", str(__package__), "--data-dir", str(folder / "data"), *ports, *options]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:
-            ready = self._ready_line()
+            ready = self._ready_line(ready_within_s)
         except BaseException:
             self.stop()
             raise
@@ -56,10 +56,10 @@ class EmulatorProcess:
         self.semp_url: str = ready["semp"]
         self._made = 0
 
-    def _ready_line(self) -> dict[str, Any]:
+    def _ready_line(self, within_s: float) -> dict[str, Any]:
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - it was asked for above
-        line = stdout.readline() if select.select([stdout], [], [], _READY_SECONDS)[0] else b""
+        line = stdout.readline() if select.select([stdout], [], [], within_s)[0] else b""
         if not line:
             said = self.log.read_text(errors="replace").strip().splitlines()
             raise EmulatorError(f"the emulator is not ready: {said[-1] if said else 'it says nothing'} ({self.log})")

@@ -127,8 +127,8 @@ def _restore_message(broker: Broker, record: records.Spooled, place: Place, know
         broker.live.move(former, place[0])
         former.placed(place[1])
         return
-    queues = broker.share(tuple([number for number in record.queues if broker.holder(number) is not None]))
-    holders = [holder for number in queues if (holder := broker.holder(number)) is not None]
+    holders = [holder for number in record.queues if (holder := broker.holder(number)) is not None]
+    queues = broker.share(tuple([holder.number for _, holder in holders]))
     if not holders:
         return
     spooled = SpooledMessage(
