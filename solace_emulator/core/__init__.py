@@ -2,6 +2,7 @@
 
 Reading order: ``settings`` (what can be configured), ``topics`` (matching), ``access`` (who may), ``entry``, ``queue``
 and ``partitions`` (spooling, delivery, settlement), ``replay`` (the replay log), ``publisher`` (message ids and
-outcomes), ``vpn`` (routing), ``broker`` (everything), ``recovery`` (from the journal's records, which ``log``
-describes). Time comes in as a clock function; durability as a :class:`~.log.Log`.
+outcomes), ``routing`` (who wants a topic), ``vpn`` (admission and traffic), ``broker`` (everything), ``recovery``
+(from the journal's records, which ``log`` describes). Time comes in as a clock function; durability as a
+:class:`~.log.Log`.
 """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core import configuration, topics
 from ..core.refusal import Refused, over_quota
-from ..core.vpn import split_share
+from ..core.routing import split_share
 from ..smf import smp
 
 if TYPE_CHECKING:
