@@ -19,7 +19,7 @@ from crep.harness.load.outstanding import Outstanding
 from crep.harness.load.pulse import Tell
 from crep.harness.metrics.history import OUTCOME, SENT, Records, joined, outcomes_file, sent_file
 
-_GATHER = 1024  # sends and outcomes
+_GATHER = 4096  # sends and outcomes
 _REASONS = 20  # different reasons that are told apart
 _OTHER_REASONS = "other reasons"
 

@@ -26,13 +26,15 @@ from crep.harness.load.protocol import PublisherTask
 from crep.harness.load.pulse import Pulse, Tell
 from crep.harness.load.stamp import Rendered, Renderer
 from crep.harness.metrics.history import SENT, Records
+from crep.harness.scenario.plan import PublisherPlan
 
 SETTLE_BEYOND_RECONNECT_S = 10.0
 """After its reconnect budget a client gets this long to hand over and settle what is left."""
 STOPPED_SETTLE_S = 3.0
 """The same after an early end."""
 
-_BLOCK_MESSAGES, _BLOCK_BYTES = 512, 4 << 20  # rendered ahead
+_BLOCK_MESSAGES, _BLOCK_BYTES = 4096, 4 << 20  # most that is rendered ahead
+_BLOCK_AT_LEAST, _BLOCK_NS = 64, 10_000_000  # what is due within this time: rendering must not hold up the schedule
 _NAP_NS = 500_000  # outcomes are read (and, where the library calls back in ``poll``, stamped) at least this often
 _IDLE_NS = 20_000_000  # nothing is outstanding
 _BLOCKED_S = 0.001  # the library is full: wait for outcomes, then offer again
@@ -64,6 +66,13 @@ class _Block:
         part = self.records[first : first + len(sent_ns)]
         part["sent_ns"] = sent_ns
         return part
+
+
+def prepare(renderer: Renderer, plan: PublisherPlan) -> None:
+    """Render a message of each size, whose filler and check sum are kept: tens of MB in the loop would be lateness."""
+    sizes = np.array([size for size, _ in plan.sizes.choices], np.uint32)
+    nothing = np.zeros(len(sizes), np.uint32)
+    renderer.render(nothing.astype(np.uint64), nothing.astype(np.int64), nothing, nothing, sizes)
 
 
 class PublisherEngine:
@@ -169,7 +178,9 @@ class PublisherEngine:
         return False
 
     def _render(self, first: int) -> _Block:
-        sequence = np.arange(first, min(first + self._block_length, self._plan.count), dtype=np.int64)
+        soon = len(self._schedule.due(time.monotonic_ns() + _BLOCK_NS))
+        length = min(max(soon, _BLOCK_AT_LEAST), self._block_length, self._plan.count - first)
+        sequence = np.arange(first, first + length, dtype=np.int64)
         records = np.zeros(len(sequence), SENT)
         records["sequence"], records["intended_ns"] = sequence, self._intended_ns(sequence)
         records["key"], records["key_sequence"] = self._plan.assignment.of(sequence)
