@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crep.harness.brokers.contract import Batch, BrokerError, Outcome, Outcomes, PublisherSpec
 from crep.harness.brokers.solace.client import Patience, SolaceClient
 from crep.harness.brokers.solace.errors import fate_of
+from crep.harness.brokers.solace.native.block import PLACES, Block
 from crep.harness.brokers.solace.native.library import MOST_AT_ONCE, DeliveryMode, Result, load
 from crep.harness.brokers.solace.native.properties import PUBLISHER_WINDOW, session_properties
 from crep.harness.brokers.solace.native.session import Session
@@ -54,6 +55,7 @@ class NativePublisher(SolaceClient):
         self._session_properties = session_properties(spec.endpoint, spec.name, self._properties)
         self._session: Session | None = None
         self._slots: Slots | None = None
+        self._block: Block | None = None  # direct messages without properties
         self._patience = Patience()
         self._written = c_uint32()
         self._sequences = np.zeros(_RING, np.uint64)  # by slot
@@ -92,6 +94,9 @@ class NativePublisher(SolaceClient):
                 stamp_property=spec.stamp_property,
                 key_property=spec.objects["key_property"],
             )
+            if not spec.guaranteed and spec.objects["key_property"] is None:
+                block = Block(self._library, [f"{prefix}/{topic}" for topic in spec.topics])
+                self._block = block if block.suits else None
         except BrokerError:
             self.close()
             raise
@@ -103,12 +108,16 @@ class NativePublisher(SolaceClient):
         itself seems to be the cause.
         """
         session, slots = self._open_session()
+        if self._block is not None and batch.stamps is None:
+            taken = self._send_block(session, self._block, batch, start)
+            if taken is not None:
+                return taken
         topics, at, end = batch.topic.tolist(), start, len(batch.sequence)
         while at < end:
             count = min(slots.room, end - at)
             if not count:
                 break  # every slot is under way
-            first = slots.load(batch.bodies, topics, at, count)
+            first = slots.load(batch.bodies[at : at + count], topics[at : at + count])
             self._describe(slots, batch, at, count)
             result = self._library.calls.session_sendMultipleMsg(session.handle, first, count, byref(self._written))
             taken = count if result == Result.OK else min(self._written.value, count)
@@ -119,6 +128,31 @@ class NativePublisher(SolaceClient):
             elif result != Result.OK:
                 break  # the window or the socket is full, or there is no connection: offered again by the engine
         return at - start
+
+    def _send_block(self, session: Session, block: Block, batch: Batch, start: int) -> int | None:
+        """Direct messages of one length; None where these are not, or where the library fails at one of them."""
+        sent = start
+        while sent < len(batch.sequence):
+            bodies = batch.bodies[sent : sent + PLACES]
+            if not block.fill(bodies, batch.topic[sent : sent + PLACES]):
+                break
+            for at in range(0, len(bodies), MOST_AT_ONCE):
+                count = min(MOST_AT_ONCE, len(bodies) - at)
+                result = self._library.calls.session_sendMultipleMsg(
+                    session.handle, block.address(at), count, byref(self._written)
+                )
+                taken = count if result == Result.OK else min(self._written.value, count)
+                self._sent(batch.sequence[sent : sent + taken])
+                sent += taken
+                if result == Result.FAIL:
+                    return sent - start or None
+                if result != Result.OK:
+                    return sent - start
+        return sent - start or None
+
+    def _sent(self, sequences: NDArray[np.uint64]) -> None:
+        if len(sequences):
+            self._outcomes.append((sequences, Outcome.SENT, time.monotonic_ns()))
 
     def _describe(self, slots: Slots, batch: Batch, at: int, count: int) -> None:
         stamps = batch.stamps if self._spec.stamp_property is not None else None
@@ -138,7 +172,7 @@ class NativePublisher(SolaceClient):
             slots.tail += count
         else:  # copied by the library: the slots are free at once
             slots.head = slots.tail = slots.tail + count
-            self._outcomes.append((sequences, Outcome.SENT, time.monotonic_ns()))
+            self._sent(sequences)
 
     def _give_up(self, sequence: int) -> bool:
         """The library failed at this message: whether that is its end."""
@@ -208,10 +242,12 @@ class NativePublisher(SolaceClient):
         """Disconnect; messages without an outcome keep none."""
         session, self._session = self._session, None
         slots, self._slots = self._slots, None
+        block, self._block = self._block, None
         if session is not None:
             session.close()
-        if slots is not None:
-            slots.free()
+        for messages in (slots, block):
+            if messages is not None:
+                messages.free()
 
     def _open_session(self) -> tuple[Session, Slots]:
         if self._session is None or self._slots is None:

@@ -13,7 +13,7 @@ the ring holds until the slot is free. (A persistent message is sent again from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ctypes import addressof, byref, c_void_p, sizeof
 
 from crep.harness.brokers.solace.native.library import (
@@ -36,6 +36,9 @@ class Slots:
         mode: of every message.
         topics: full names; a message's topic is given by its place here.
         stamp_property, key_property: names of the user properties, None where there are none.
+
+    Raises:
+        BrokerError: a topic that the library does not accept.
     """
 
     def __init__(
@@ -59,6 +62,9 @@ class Slots:
         self._bodies: list[bytes] = [b""] * size
         self.head = self.tail = 0
         self._allocate(mode)
+        for topic, pointer in zip(topics, self._pointers, strict=True):  # so that none is refused later, unseen
+            set_up = library.quick.msg_setDestination(self._addresses[0], pointer, sizeof(Destination))
+            library.check(set_up, f"publish to topic {topic!r}")
 
     def _allocate(self, mode: DeliveryMode) -> None:
         quick, check, message = self._library.quick, self._library.check, c_void_p()
@@ -81,8 +87,8 @@ class Slots:
         """Messages without an outcome."""
         return self.tail - self.head
 
-    def load(self, bodies: Sequence[bytes], topics: Sequence[int], start: int, count: int) -> int:
-        """Put ``count`` messages (at most ``room``) into the slots from ``tail`` on, without moving it.
+    def load(self, bodies: Iterable[bytes], topics: Iterable[int]) -> int:
+        """Put messages (at most ``room``) into the slots from ``tail`` on, without moving it; both of equal length.
 
         Returns:
             The address of the first message, for ``session_sendMultipleMsg``.
@@ -90,8 +96,8 @@ class Slots:
         quick = self._library.quick
         attach, direct, slot = quick.msg_setBinaryAttachmentPtr, quick.msg_setDestination, self.tail % self.size
         first, destination_size = slot, sizeof(Destination)
-        for i in range(start, start + count):
-            message, body, topic = self._addresses[slot], bodies[i], topics[i]
+        for body, topic in zip(bodies, topics, strict=True):
+            message = self._addresses[slot]
             attach(message, body, len(body))
             self._bodies[slot] = body
             if self._topics[slot] != topic:
