@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from crep.harness.config.errors import EnvironmentFailure, Interrupted
+from crep.harness.config.errors import EnvironmentFailure, Interrupted, UsageError
 from crep.harness.config.targets import Target
 from crep.harness.deployment import Deployment, deploy
 from crep.harness.monitor.live import LiveView, Status
@@ -25,6 +25,8 @@ from crep.harness.scenario.plan import Plan, TimelineEvent, plan, without_faults
 
 CONTROL = 0
 """Repetition number of the control run."""
+RECORDED_AT_MOST = 10_000_000
+"""Messages of a run whose times ``--record`` keeps."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,15 @@ class Part:
 class Campaign:
     """What is to be run.
 
-    ``targets`` holds every target that a binding names, ``results`` is the folder of all results.
+    ``targets`` holds every target that a binding names, ``results`` is the folder of all results; ``record``: each
+    message's times stay in the run folders.
     """
 
     name: str
     parts: tuple[Part, ...]
     targets: dict[str, Target]
     results: Path = Path("results")
+    record: bool = False
 
 
 @dataclass
@@ -130,12 +134,24 @@ def run_campaign(
         EnvironmentFailure: a broker cannot be started or reached, or results cannot be written.
     """
     order = turns(campaign)
+    _require_recordable(campaign, order)
     with Rounds(campaign, view, stop, evaluate, strict=strict) as rounds:
         for number, turn in enumerate(order, 1):
             if stop.requested.is_set():
                 break
             rounds.carry_out(turn, number=number, of=len(order))
     return rounds.outcome
+
+
+def _require_recordable(campaign: Campaign, order: list[Turn]) -> None:
+    """``--record`` is for runs that a person will look into, message by message."""
+    for turn in order if campaign.record else ():
+        messages = sum(publisher.count for publisher in turn.plan.publishers)
+        if messages > RECORDED_AT_MOST:
+            raise UsageError(
+                f"--record: {turn.title} sends {messages:,} messages; times are kept of at most {RECORDED_AT_MOST:,}",
+                hint="leave --record out (the ledger counts every message all the same), or send less",
+            )
 
 
 class Rounds:
@@ -198,6 +214,7 @@ class Rounds:
             folder=folder,
             timeline=turn.timeline,
             control=self._controls.get(turn.pair),
+            record=campaign.record,
         )
         document = run_once(request, view, self._stop, self._evaluate).document
         self.outcome.runs.append(document)

@@ -18,6 +18,9 @@ from crep.harness.checks.tally import SECOND, ChannelTally, PublisherTally, Read
 _BY_OUTCOME = {"unknown-received": Outcome.UNKNOWN, "rejected-received": Outcome.REJECTED}
 """Kinds that the message's final outcome makes, not its receipt."""
 
+NOT_KEPT = "was not kept"
+"""Ends the detail of an offender of which the tally knows less than all records together would tell."""
+
 
 def channel_ledger(tally: ChannelTally, rejection_reasons: Mapping[str, int] | None = None) -> ChannelLedger:
     """Outcomes of all sends."""
@@ -208,7 +211,7 @@ def _by_outcome(kind: str, reader: ReaderTally, books: list[_Books], t0_ns: int,
                 continue
             named.add((number, sequence))
             offender = _unseen(kind, one.publisher, sequence)[1]
-            yield offender.model_copy(update={"at_s": None, "detail": "when it came was not kept"})
+            yield offender.model_copy(update={"at_s": None, "detail": f"when it came {NOT_KEPT}"})
 
 
 def _received(kind: str, record: np.void, books: list[_Books], t0_ns: int) -> Offender:
@@ -228,7 +231,7 @@ def _detail(kind: str, record: np.void, books: list[_Books]) -> str:
     if kind.startswith("duplicate"):
         first_ns = int(record["first_ns"])
         if first_ns == UNKNOWN_NS:
-            return ", long after the first receipt"
+            return f", after the first receipt, whose time {NOT_KEPT}"
         return f", {(int(record['received_ns']) - first_ns) / 1e6:.1f} ms after the first receipt"
     if kind != "unexpected":
         return ""

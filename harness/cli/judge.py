@@ -26,7 +26,11 @@ def evaluate_folder(folder: Path) -> RunResults:
 
 
 def contradictions(run: Run) -> tuple[str, ...]:
-    """Where ``run.json`` says something else than its own records: the names of its parts, none for a true one.
+    """Where ``run.json`` says something else than its own folder: the names of its parts, none for a true one.
+
+    Every count and verdict is computed again from the ledger's bitmaps, counters and anomalies, and from the windows.
+    Where each message's records were kept, the ledger is moreover computed from these alone, in the one-step way that
+    is its specification (``checks.ledger``), not in the one that was taken while the run went on.
 
     Raises:
         UsageError: as ``evaluate_folder``.

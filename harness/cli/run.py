@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import rich_click as click
@@ -27,6 +28,7 @@ from crep.harness.config.targets import Profile
 )
 @click.option("--name", metavar="NAME", help="name of the campaign; default: the first file's")
 @click.option("--strict", is_flag=True, help="exit 1, not 0, where a target does not support a scenario")
+@click.option("--record", is_flag=True, help="keep the times of every message, of up to 10,000,000 in a run")
 @click.option("--no-report", is_flag=True, help="leave out the PDF and the page")
 def command(
     what: tuple[str, ...],
@@ -38,6 +40,7 @@ def command(
     out: Path,
     name: str | None,
     strict: bool,
+    record: bool,
     no_report: bool,
 ) -> int:
     """Run scenarios on brokers, check every message, and write a report.
@@ -47,4 +50,4 @@ def command(
     campaign = campaign_from(
         what, bindings=bindings, params=params, repeat=repeat, profile=profile, targets=targets, out=out, name=name
     )
-    return conduct(campaign, report=not no_report, strict=strict)
+    return conduct(replace(campaign, record=record), report=not no_report, strict=strict)

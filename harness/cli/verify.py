@@ -14,11 +14,13 @@ from crep.harness.runs.read import find_runs
 @click.command("verify")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULTS…")
 def command(results: tuple[Path, ...]) -> int:
-    """Recompute every count, percentile and verdict of the runs under RESULTS from their raw records.
+    """Recompute every count, percentile and verdict of the runs under RESULTS from what their folders keep.
 
-    Taken from run.json as they stand: when faults came, how the drain ended, and what the broker is.
+    Counts come from the ledger's bitmaps, and where the run kept its records (runs with faults, control runs, --record)
+    once more from these, message by message. Taken from run.json as they stand: when faults came, how the drain ended,
+    and what the broker is.
 
-    Exit code 1 where a run folder says something else than its records.
+    Exit code 1 where a run folder says something else than it holds.
     """
     runs = find_runs(results)
     console, differing = Console(), 0
@@ -29,10 +31,11 @@ def command(results: tuple[Path, ...]) -> int:
         if wrong := contradictions(run):
             differing += 1
             parts = ", ".join(wrong)
-            console.print(f"{title}: run.json differs from its own records: {parts}", style="red", highlight=False)
+            console.print(f"{title}: run.json differs from its own folder: {parts}", style="red", highlight=False)
         elif document.results is None:
             console.print(f"{title}: {run.state}, nothing was claimed", highlight=False)
         else:
             receipts = sum(reader.receipts for reader in document.results.readers)
-            console.print(f"{title}: confirmed from {receipts:,} receipts", highlight=False)
+            source = "the records" if document.records_kept else "the ledger"
+            console.print(f"{title}: confirmed from {source} of {receipts:,} receipts", highlight=False)
     return 1 if differing else 0

@@ -21,6 +21,7 @@ from crep.harness.metrics.histogram import Histogram
 from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.runner.drain import DrainWatch
+from crep.harness.runner.keeper import LedgerKeeper, keeps_records
 from crep.harness.runner.members import ReaderMembers
 from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
 from crep.harness.runner.processor import ProcessorWatch, WorkerLoad
@@ -35,6 +36,7 @@ from crep.harness.runner.record import (
 )
 from crep.harness.runner.stop import Stop
 from crep.harness.runs.folder import RunFolder
+from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
 
@@ -63,6 +65,7 @@ class RunRequest:
     folder: RunFolder
     timeline: tuple[TimelineEvent, ...]  # of the measured runs; a control run only asks whether it can be done
     control: str | None = None  # run id of the control run
+    record: bool = False  # keep each message's times, also where no verdict needs them
 
 
 Evaluate = Callable[[Path], RunResults]
@@ -93,6 +96,7 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
             "warm_up_s": request.plan.warm_up_s,
             "measured_s": request.plan.measured_s,
             "control": request.control,
+            "records_kept": keeps_records(request.plan, request.kind, request.record),
             "campaign_started_utc": request.campaign_started_utc,
         }
     )
@@ -112,7 +116,7 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
     finally:
         run.clean_up()
     record.folder.merge_windows()
-    record.folder.compact_ledger()
+    run.close_ledger()
     record.finish("running", drain=run.drained, failure=failure, results=None)
     results = evaluate(record.folder.path) if run.measured_anything else None
     if results is not None and results.steadiness is not None and results.steadiness.disturbed:
@@ -130,6 +134,7 @@ class _Run:
         self._sites: list[Site] = []
         self._engines: Engines | None = None
         self._timeline: Timeline | None = None
+        self._keeper: LedgerKeeper | None = None
         self._watch: DrainWatch | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
         self._lateness = RecentLateness()
@@ -167,6 +172,12 @@ class _Run:
             except BrokerError as error:
                 self._note(f"objects of this run are left on {site.target.name}: {error.message}", "yellow")
             site.admin.close()
+
+    def close_ledger(self) -> None:
+        """Every engine has ended: the ledger is made whole, and what records stay are compressed."""
+        if self._keeper is not None:
+            self._keeper.finish()
+        self._record.folder.compact_ledger()
 
     def _wind_down(self, engines: Engines) -> None:
         """The user wants the end: stop the schedule, let what is under way arrive, keep the records."""
@@ -209,6 +220,7 @@ class _Run:
             run_number=int(run_id, 16),
             folder=self._record.folder.path,
             carrier=self._plan.carrier,
+            keep_records=self._record.document.records_kept,
         )
         self._engines = engines
         engines.start(READY_WITHIN_S, self._stop.check)
@@ -238,6 +250,10 @@ class _Run:
         self._record.start_clock(self._t0_ns)
         self._phase("warm-up", total_s=plan.warm_up_s)
         self.measured_anything = True
+        keep_records = self._record.document.records_kept
+        self._keeper = LedgerKeeper(
+            LedgerFolder(self._record.folder.ledger, plan, self._t0_ns, keep_records=keep_records)
+        )
         engines.go(self._t0_ns)
         timeline.start(self._t0_ns)
         self._pump_until(engines, lambda: time.monotonic_ns() >= self._t0_ns)
@@ -308,6 +324,8 @@ class _Run:
 
     def _pump(self, engines: Engines, timeout_s: float) -> None:
         """Take what the children said: keep it, show it."""
+        if self._keeper is not None:
+            self._keeper.check()
         said = engines.take(timeout_s)
         windows = [message for message in said if isinstance(message, Window)]
         if windows:

@@ -123,7 +123,7 @@ def test_a_duplicate_long_after_the_first_says_so(monkeypatch: pytest.MonkeyPatc
     world.receipts["billing"].append(copy_of(first, at_ns=first.at_ns + 900 * MS))
     found = tallied(world.history(), t0_ns=T0, cuts=tuple(n / 10 for n in range(10)))
     (offender,) = reader_ledger(found, found.readers[0], drain_clean=True).offenders
-    assert offender.detail == f"member {first.member}, long after the first receipt"
+    assert offender.detail == f"member {first.member}, after the first receipt, whose time was not kept"
 
 
 def test_members_are_merged_by_time_so_that_order_is_judged_across_them() -> None:
