@@ -196,7 +196,8 @@ def test_who_never_logs_in_and_who_falls_silent_is_dropped_and_who_promised_noth
 
 def answers(connection: socket.socket, requests: list[bytes]) -> list[tuple[int, bytes]]:
     """Send requests; return each answer's code and the text behind it."""
-    splitter, found = FrameSplitter(100_000), []
+    splitter = FrameSplitter(100_000)
+    found: list[tuple[int, bytes]] = []
     connection.sendall(b"".join(requests))
     while len(found) < len(requests) and (data := connection.recv(65536)):
         for answer in splitter.feed(data):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -158,8 +158,12 @@ def test_there_is_a_file_for_what_a_client_says_in_an_ordinary_conversation() ->
 def test_what_the_official_client_sends_is_read_to_its_end(name: str) -> None:
     (one,) = FrameSplitter(LIMIT).feed(CORPUS[name])
     if one.protocol != frame.KEEP_ALIVE:
-        decode = {frame.CLIENT_CTRL: clientctrl.decode, frame.SMP: smp.decode, frame.MESSAGE: lambda _: None}
-        decode.get(one.protocol, assured.decode)(one.body)
+        decoders: dict[int, Callable[[bytes], object]] = {
+            frame.CLIENT_CTRL: clientctrl.decode,
+            frame.SMP: smp.decode,
+            frame.MESSAGE: lambda _: message.decode(one),
+        }
+        decoders.get(one.protocol, assured.decode)(one.body)
     read_everything(CORPUS[name])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -102,12 +103,12 @@ def test_what_is_no_query_is_an_error(raw: str) -> None:
 def test_a_page_reads_its_rows_and_no_more() -> None:
     read: list[int] = []
 
-    def rows() -> object:
+    def rows() -> Iterator[int]:
         for number in range(1_000_000):
             read.append(number)
             yield number
 
-    first = query.page(query.parse("count=3"), rows(), 1_000_000)  # type: ignore[arg-type]
+    first = query.page(query.parse("count=3"), rows(), 1_000_000)
     assert (first.rows, first.total, len(read)) == ((0, 1, 2), 1_000_000, 3)
     assert first.cursor is not None
     second = query.page(query.parse(f"count=3&cursor={first.cursor}"), range(5), 5)
