@@ -67,7 +67,8 @@ class Server:
         self._semp = HttpServer(semp.answer)
 
     def _recovered(self) -> Broker:
-        log = RecoveryLog(Reader(self.options.data_dir).read)
+        reader = Reader(self.options.data_dir)
+        log = RecoveryLog(reader.read)
         broker = Broker(log, lambda: time.time_ns() // 1_000_000, self._schedule_work, router=ROUTER)
         started = time.monotonic()
         gc.disable()  # nothing of what is built is garbage, and there may be millions of it
@@ -80,6 +81,7 @@ class Server:
             ) from error
         finally:
             gc.enable()
+            reader.close()
         gc.freeze()
         _LOG.info("recovered %d messages in %.1f s", messages, time.monotonic() - started)
         return broker
