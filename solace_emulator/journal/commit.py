@@ -1,8 +1,8 @@
 """Group commit: one write for each turn of the event loop, one sync for as many turns as a sync takes.
 
-``always`` syncs as soon as somebody waits; ``batch`` lets others join for a few milliseconds first; ``never`` counts
-what was handed to the operating system as durable: it survives the process, not the machine. Nothing is told to be
-durable before that, in any mode.
+``always`` syncs as soon as somebody waits; ``batch`` lets others join first, for a few milliseconds or until there are
+many; ``never`` counts what was handed to the operating system as durable: it survives the process, not the machine.
+Nothing is told to be durable before that, in any mode.
 
 A disk without space is a state, not an end: what could not be written waits in memory and is tried again; the rules
 (:class:`Storage`) are asked at once which records nobody needs then. Any other failure is final: after a sync that has
@@ -21,6 +21,7 @@ from .store import Journal
 
 SyncMode = Literal["always", "batch", "never"]
 _BATCH_SECONDS: Final = 0.005
+_BATCH_RECORDS: Final = 128  # half a publisher's window: it fills the other half during the sync and never stands still
 _RETRY_SECONDS: Final = 0.5
 _ROOM_BYTES: Final = 1024 * 1024  # less is no end of a shortage: it would begin again with the next message
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -133,10 +134,9 @@ class GroupCommit:
         if self._mode == "never":
             self._advance(self._journal.written)
         elif self._wanted > self._durable < self._journal.written and not self._syncing:
-            self._syncing = True
-            if self._mode == "always":
+            if self._mode == "always" or self._journal.written - self._durable >= _BATCH_RECORDS:
                 self._start_sync()
-            else:
+            elif self._timer is None:
                 self._timer = self._loop.call_later(_BATCH_SECONDS, self._start_sync)
 
     def _wait_for_space(self, error: OSError) -> None:
@@ -148,6 +148,10 @@ class GroupCommit:
         self._loop.call_later(_RETRY_SECONDS, self._flush)
 
     def _start_sync(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._syncing = True
         target = self._journal.written
         future = self._loop.run_in_executor(self._thread, self._journal.prepare_sync())
         future.add_done_callback(lambda done: self._synced(target, done))
