@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from crep.harness.checks.balance import NOT_KEPT
+from crep.harness.checks.channel import channel_runs
 from crep.harness.checks.evaluate import evaluate
-from crep.harness.checks.results import RunResults
+from crep.harness.checks.ledger import ledger
+from crep.harness.checks.results import ReaderLedger, RunResults
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.folder import INPUTS
 from crep.harness.runs.read import Run, read_run
@@ -53,7 +56,35 @@ def contradictions(run: Run) -> tuple[str, ...]:
             for part in RunResults.model_fields
             if part in parts and getattr(computed, part) != getattr(claimed, part)
         ]
+        if run.document.records_kept and not _as_recorded(run, claimed):
+            found.append("ledger (the records of the messages say something else)")
     return tuple(found)
+
+
+def _as_recorded(run: Run, claimed: RunResults) -> bool:
+    ledgers = [
+        ledger(
+            channel.history,
+            drain_clean=run.drain is not None and run.drain.clean,
+            t0_ns=channel.t0_ns,
+            rejection_reasons=run.rejection_reasons(channel.name),
+        )
+        for channel in channel_runs(run, plan_of(run)).values()
+    ]
+    readers = [reader for _, found in ledgers for reader in found]
+    if tuple(channel for channel, _ in ledgers) != claimed.channels or len(readers) != len(claimed.readers):
+        return False
+    return all(_same(one, other) for one, other in zip(readers, claimed.readers, strict=True))
+
+
+def _same(recorded: ReaderLedger, claimed: ReaderLedger) -> bool:
+    """All counts, and every offender but for kinds of which the tally says that it could not keep all."""
+    vague = {offender.kind for offender in claimed.offenders if offender.detail.endswith(NOT_KEPT)}
+
+    def comparable(one: ReaderLedger) -> ReaderLedger:
+        return one.model_copy(update={"offenders": tuple(each for each in one.offenders if each.kind not in vague)})
+
+    return comparable(recorded) == comparable(claimed)
 
 
 def plan_of(run: Run) -> Plan:

@@ -13,7 +13,9 @@ from crep.harness.brokers.contract import PublisherSpec, SubscriberSpec
 from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import Drain, ReaderLedger, RunResults
 from crep.harness.load.engines import EngineFailed, Engines, PublisherDone, PublisherTask, SubscriberTask, Window
+from crep.harness.runner.keeper import LedgerKeeper
 from crep.harness.runs.folder import RunFolder
+from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.runs.read import read_run
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.plan import Plan
@@ -42,8 +44,8 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
         yield folder
 
 
-def measured(folder: RunFolder, lies: Lies, plan: Plan = PLAN) -> RunResults:
-    """A whole run, judged from its folder alone, before and after the ledger is compacted."""
+def measured(folder: RunFolder, lies: Lies, plan: Plan = PLAN, *, keep_records: bool = True) -> RunResults:
+    """A whole run, judged from its folder alone, before and after the ledger is made whole."""
     (spec,) = plan.channels["bus"]
     with LyingBroker(lies) as broker:
         common = {"endpoint": broker.endpoint, "channel": "orders", "objects": {"topics": spec.topics}, "settings": {}}
@@ -77,10 +79,12 @@ def measured(folder: RunFolder, lies: Lies, plan: Plan = PLAN) -> RunResults:
             run_number=0x7F3A,
             folder=folder.path,
             carrier="payload",
+            keep_records=keep_records,
         )
         try:
             engines.start(30)
             t0_ns = time.monotonic_ns() + 700_000_000
+            keeper = LedgerKeeper(LedgerFolder(folder.ledger, plan, t0_ns, keep_records=keep_records))
             engines.go(t0_ns)
             _pump(engines, folder, len(plan.publishers))
             engines.finish(10)
@@ -90,6 +94,8 @@ def measured(folder: RunFolder, lies: Lies, plan: Plan = PLAN) -> RunResults:
     folder.merge_windows()
     folder.write_document(document("complete").model_copy(update={"t0_ns": t0_ns}))
     results = judged(folder, plan)
+    keeper.finish()
+    assert judged(folder, plan) == results
     folder.compact_ledger()
     assert judged(folder, plan) == results
     return results
@@ -132,7 +138,8 @@ def test_an_honest_broker_is_cleared(folder: RunFolder) -> None:
     assert set(samples.values()) == {400}  # measured messages; the warm-up's 200 are not among them
 
 
-def test_every_lie_is_caught_and_named(folder: RunFolder) -> None:
+@pytest.mark.parametrize("keep_records", [True, False])
+def test_every_lie_is_caught_and_named(folder: RunFolder, keep_records: bool) -> None:
     lies = Lies(
         drop={10, 11},
         double={20, 21, 22},
@@ -146,7 +153,7 @@ def test_every_lie_is_caught_and_named(folder: RunFolder) -> None:
         swallow={140},
         readers={"billing"},
     )
-    results = measured(folder, lies, plan=ONE_PUBLISHER)
+    results = measured(folder, lies, plan=ONE_PUBLISHER, keep_records=keep_records)
     (channel,) = results.channels
     assert (channel.rejected, channel.unknown, channel.acknowledged) == (3, 2, PER_RUN - 5)
     outcomes = {"rejected_received": 2, "unknown_received": 1, "missing_unknown": 1}
@@ -165,3 +172,5 @@ def test_every_lie_is_caught_and_named(folder: RunFolder) -> None:
     assert accused(next(reader for reader in results.readers if reader.reader == "screen")) == outcomes
     unclean = judged(folder, ONE_PUBLISHER, drain_clean=False)
     assert accused(billing(unclean)) == outcomes | delivery | {"pending": missing}
+    records = {path.name for path in folder.ledger.iterdir() if path.name.startswith(("publisher-", "reader-"))}
+    assert (len(records) > 3) if keep_records else (records == set())

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import RunResults
 from crep.harness.cli import judge
+from crep.harness.metrics.history import DONE, RECEIVED
 from crep.harness.runs.document import ScenarioPart
+from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.runs.read import Run
+from tests.checks.simulated import T0
 from tests.reports import factories
+from tests.runs.test_ledger import Recorded, clients_of, plan_with
 
 
 @pytest.fixture
@@ -26,7 +31,8 @@ def run(results: RunResults | None, text: str = factories.SCENARIO, hashed: str 
     scenario: ScenarioPart = factories.document().scenario
     digest = hashlib.sha256(hashed.encode()).hexdigest()
     scenario = scenario.model_copy(update={"text": text, "sha256": digest})
-    return Run(Path("anywhere"), factories.document(results=results, scenario=scenario), "complete")
+    document = factories.document(results=results, scenario=scenario, records_kept=False)
+    return Run(Path("anywhere"), document, "complete")
 
 
 def test_a_run_that_says_what_its_records_say_is_confirmed(truth: RunResults) -> None:
@@ -46,3 +52,25 @@ def test_a_threshold_that_was_changed_after_the_run_is_found(truth: RunResults) 
 
 def test_a_run_without_claims_contradicts_nothing() -> None:
     assert judge.contradictions(run(None)) == ()
+
+
+def test_records_that_were_kept_are_held_against_the_ledger_that_was_made_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_with(guaranteed=True, order="per-key")
+    folder = tmp_path / "ledger"
+    folder.mkdir()
+    for client in clients_of(Recorded(plan, seed=5), folder, None):
+        client.write(DONE, mark=True)
+    LedgerFolder(folder, plan, T0, keep_records=True).finish()
+    recorded = Run(tmp_path, factories.document(t0_ns=T0, records_kept=True, faults=()), "complete")
+    results = evaluate(recorded, plan)
+    monkeypatch.setattr(judge, "evaluate_folder", lambda _path: results)
+    monkeypatch.setattr(judge, "plan_of", lambda _document: plan)
+    scenario = run(results).document.scenario
+    document = recorded.document.model_copy(update={"results": results, "scenario": scenario})
+    claiming = Run(tmp_path, document, "complete")
+    assert judge.contradictions(claiming) == ()
+    receipts = folder / "reader-orders.billing-1"
+    receipts.write_bytes(receipts.read_bytes()[RECEIVED.itemsize :])
+    assert judge.contradictions(claiming) == ("ledger (the records of the messages say something else)",)

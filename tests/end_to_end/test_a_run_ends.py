@@ -29,7 +29,7 @@ def wait_for_receipts(crep: Crep, process: subprocess.Popen[str], within_s: floa
     """Until a subscriber has written receipts: the run is in its middle."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
-        files = [p for p in (crep.folder / "results").rglob("ledger/reader-*") if "latest" not in p.parts]
+        files = [p for p in (crep.folder / "results").rglob("ledger/reader-*-0") if "latest" not in p.parts]
         if any(p.stat().st_size > 0 for p in files):
             return
         assert process.poll() is None, process.communicate()[0]
