@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -263,6 +264,16 @@ def test_a_closed_client_says_so() -> None:
     client.close()
     with pytest.raises(BrokerError, match="not open"):
         client.poll(0.0)
+
+
+def test_the_end_of_a_session_on_another_thread_is_refused_for_it_would_end_the_process(endpoint: Endpoint) -> None:
+    client = NativePublisher(publisher_spec(endpoint, True))
+    client.open()
+    session = client._session
+    assert session is not None
+    with ThreadPoolExecutor(1) as elsewhere, pytest.raises(BrokerError, match="another thread"):
+        elsewhere.submit(session.close).result(10.0)
+    client.close()
 
 
 def test_positions_are_found_by_tag_across_the_end_of_the_ring() -> None:

@@ -116,6 +116,8 @@ class Member:
         except Exception as error:  # noqa: BLE001 - handed to the test by `ready` and `close`
             self.failure = error
             self._ready.set()
+        finally:
+            self.subscriber.close()  # a client is used by one thread
 
     def _take(self, deliveries: Deliveries) -> None:
         assert len(deliveries) == len(deliveries.received_ns) == len(deliveries.redelivered)
@@ -133,8 +135,8 @@ class Member:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(10.0)
-        self.subscriber.close()
+        self._thread.join(30.0)
+        assert not self._thread.is_alive(), "the subscriber does not end"
         if self.failure is not None:
             raise self.failure
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from ctypes import byref, c_char_p, c_void_p, cast, sizeof
@@ -80,6 +81,7 @@ class Session:
         self._events: list[int] = []  # of subscription and bind, while somebody waits for them
         self._refusal: tuple[str, str] = ("", "")  # reason and subcode that came with the last of those
         self._escaped: BaseException | None = None
+        self._thread = threading.get_ident()
         # The library keeps the addresses only: these must live as long as the session.
         self._callbacks = (
             EVENT_CALLBACK(self._heard),
@@ -177,24 +179,30 @@ class Session:
         callback then costs half.
 
         Raises:
-            BrokerError: a callback failed.
+            BrokerError: a callback failed, or this is another thread than the one that made the session.
         """
+        self._check_thread()
         functions = self._library.calls if wait else self._library.quick
         functions.context_processEventsWait(self._context, wait)
         if self._escaped is not None:
             escaped, self._escaped = self._escaped, None
             raise BrokerError(f"an event of the Solace C library was not understood: {escaped!r}") from escaped
 
-    def close(self) -> None:
-        """Unbind, disconnect, release. Idempotent.
+    def _check_thread(self) -> None:
+        """The library takes the thread that lets it work for its own: a session ended on another ends the process."""
+        if threading.get_ident() != self._thread:
+            raise BrokerError("a Solace session in poll mode was used on another thread than the one that made it")
 
-        On the thread that calls ``process``: the library's own part of a disconnect runs nowhere else. It waits for
-        nobody, also where the broker is frozen.
+    def close(self) -> None:
+        """Unbind, disconnect, release. Idempotent; waits for nobody, also where the broker is frozen.
+
+        Raises:
+            BrokerError: on another thread than the one that made the session.
         """
         if not self._context:
             return
+        self._check_thread()
         calls = self._library.calls
-        calls.context_processEventsWait(self._context, False)
         if self.flow:
             calls.flow_destroy(byref(self.flow))
         calls.session_disconnect(self.handle)
