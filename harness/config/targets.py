@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from crep.harness.config.errors import UsageError
 from crep.harness.config.resources import resource
@@ -109,6 +109,11 @@ class SolaceAddress(_Strict):
     admin: Credentials = Credentials(username="admin")
 
 
+def _library_alone(client: object) -> object:
+    """``client: api`` is short for ``client: {client: api}``: which of a system's client libraries, and nothing else."""
+    return {"client": client} if isinstance(client, str) else client
+
+
 class Target(_Strict):
     """One named broker deployment as ``targets.yaml`` declares it."""
 
@@ -118,7 +123,10 @@ class Target(_Strict):
     profile: Profile = "default"
     mapping: str | None = Field(None, description="mapping file, e.g. kafka/topic-per-channel; default per system")
     settings: dict[str, Setting] = Field(default_factory=dict, description="broker settings added to the profile's")
-    client: dict[str, Setting] = Field(default_factory=dict, description="client settings added to the mapping's")
+    client: Annotated[dict[str, Setting], BeforeValidator(_library_alone)] = Field(
+        default_factory=dict,
+        description="client settings added to the mapping's; or the name of a client library alone",
+    )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         0, description="client port of a local broker; 0 takes a free one"
     )

@@ -371,7 +371,7 @@ class _Run:
     def _say_connection(self, note: ClientNote) -> None:
         """Show a client's connection only where it changes: an outage brings the same error many times a second."""
         lost = note.kind in ("down", "reconnecting")
-        if note.kind == "rejected" or lost != (note.client in self._disconnected):
+        if note.kind in ("rejected", "fallback") or lost != (note.client in self._disconnected):
             text = note.text if len(note.text) <= _SHOWN_TEXT else note.text[:_SHOWN_TEXT] + "…"
             self._note(f"{note.client} {note.kind}: {text}")  # whole in events.jsonl
         if lost:

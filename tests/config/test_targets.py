@@ -128,3 +128,15 @@ def test_a_mapping_of_the_users_own_is_read_from_its_path(tmp_path: Path) -> Non
         load_mapping(str(path))
     assert "2:10: version: must be a whole number, not 'one'" in str(caught.value)
     assert "5:1: chanel: unknown key; did you mean 'channel'?" in str(caught.value)
+
+
+def test_the_name_of_a_client_library_may_stand_alone(tmp_path: Path) -> None:
+    file = tmp_path / "targets.yaml"
+    file.write_text(
+        "targets:\n"
+        "  short: {system: solace, source: embedded, client: api}\n"
+        "  long: {system: solace, source: embedded, client: {client: native, more: 1}}\n"
+    )
+    targets = load_targets(file)
+    assert targets["short"].client == {"client": "api"}
+    assert targets["long"].client == {"client": "native", "more": 1}
