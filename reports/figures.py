@@ -15,7 +15,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from crep.reports.comparison import Comparison, Curve, FaultRow, ScenarioComparison, Series, Subject, Sweep
 from crep.reports.sweep import curve_of, places_of, subjects_of, sweep_name, variants_of
@@ -312,6 +312,7 @@ def _dress_sweep(axes: Any, sweep: Sweep, at: Sequence[float]) -> None:
     names = {x: point.value for x, point in zip(at, sweep.points, strict=True)}
     for axis in axes.flat:
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         if min(at) > 0 and max(at) / min(at) >= _LOG_FROM:
             axis.set_xscale("log")
         axis.xaxis.set_major_locator(FixedLocator(list(at)))

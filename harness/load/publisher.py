@@ -36,6 +36,8 @@ STOPPED_SETTLE_S = 3.0
 _BLOCK_MESSAGES, _BLOCK_BYTES = 4096, 4 << 20  # most that is rendered ahead
 _BLOCK_AT_LEAST, _BLOCK_NS = 64, 10_000_000  # what is due within this time: rendering must not hold up the schedule
 _NAP_NS = 500_000  # outcomes are read (and, where the library calls back in ``poll``, stamped) at least this often
+_GAP_NS = 600_000  # a beat, or rendering a block, takes about as long
+_BEAT_WAITS_NS = 50_000_000  # at most, for such a gap
 _IDLE_NS = 20_000_000  # nothing is outstanding
 _BLOCKED_S = 0.001  # the library is full: wait for outcomes, then offer again
 _DRAIN_SLICE_S = 0.25
@@ -145,7 +147,8 @@ class PublisherEngine:
         give_up_ns = last_ns + self._patience_ns
         while not stop.is_set():
             now_ns = time.monotonic_ns()
-            self._pulse.beat(now_ns)
+            if now_ns - self._pulse.due_ns > _BEAT_WAITS_NS:
+                self._pulse.beat(now_ns)
             next_ns = self._schedule.next_ns()
             if next_ns is None or now_ns > give_up_ns:
                 break
@@ -154,11 +157,21 @@ class PublisherEngine:
             longest_ns = _NAP_NS if self._accounts.waiting else _IDLE_NS
             now_ns, next_ns = time.monotonic_ns(), self._schedule.next_ns()
             if next_ns is not None and next_ns > now_ns:
+                self._use_gap(now_ns, next_ns)
                 wait_until(wake_at(now_ns, next_ns, longest_ns))
         if stop.is_set():  # what was due until now was intended, what would have come was not
             self._bring_up_to_date(time.monotonic_ns())
             self._clock_hand.end_here()
         return give_up_ns
+
+    def _use_gap(self, now_ns: int, next_ns: int) -> None:
+        """Do now, where there is time, what would otherwise keep the next message waiting."""
+        if next_ns - now_ns < _GAP_NS:
+            return
+        if self._at == len(self._block):
+            self._block, self._at = self._render(self._schedule.position), 0
+        else:
+            self._pulse.beat(now_ns)
 
     def _offer(self, due: int) -> bool:
         """Offer the messages that are due, as far as they lie in the block; False when not all of those were taken."""

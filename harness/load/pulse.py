@@ -44,6 +44,11 @@ class Pulse:
         self._next_ns = self._report_ns = time.monotonic_ns()
         self._cpu_ns = time.process_time_ns()
 
+    @property
+    def due_ns(self) -> int:
+        """When the next beat is to come; one that waits for a gap in the schedule may come a little later."""
+        return self._next_ns
+
     def beat(self, now_ns: int) -> None:
         """Act if it is time.
 
