@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
-from bench.bare import WITHIN_S, Clock, key, settle_memory
+from bench.bare import WITHIN_S, Clock, key, say_ready, settle_memory
 from bench.brokers import KEYS
 from crep.harness.brokers.contract import BrokerError, PublisherSpec, SubscriberSpec
 from crep.harness.brokers.kafka.client import connection
@@ -15,8 +15,8 @@ _BATCH = 1000
 _FLUSH_S = 60.0
 
 
-def publish(spec: PublisherSpec, count: int, size: int) -> float:
-    """``count`` messages of ``size`` bytes, each with a key and a callback; messages per second."""
+def publish(spec: PublisherSpec, count: int, size: int) -> dict[str, float]:
+    """``count`` messages of ``size`` bytes, each with a key and a callback."""
     producer = Producer(connection(spec.endpoint, spec.name) | dict(spec.settings) | {"acks": "all"})
     topic, payload, keys = str(spec.objects["topic"]), bytes(size), [n.to_bytes(4, "big") for n in range(KEYS)]
     producer.list_topics(topic, timeout=10.0)
@@ -25,7 +25,8 @@ def publish(spec: PublisherSpec, count: int, size: int) -> float:
     def delivered(error: KafkaError | None, _message: Message) -> None:
         if error is None:
             clock.count += 1
-            clock.last_ns = time.monotonic_ns()
+            if clock.count == count:
+                clock.last_ns = time.monotonic_ns()
 
     settle_memory()
     clock.start()
@@ -39,11 +40,11 @@ def publish(spec: PublisherSpec, count: int, size: int) -> float:
         if number % _BATCH == 0:
             producer.poll(0)
     producer.flush(_FLUSH_S)
-    return clock.rate(count)
+    return clock.did(count)
 
 
-def receive(spec: SubscriberSpec, count: int, size: int) -> float:
-    """``count`` waiting messages, offsets committed by the library; messages per second from first to last."""
+def receive(spec: SubscriberSpec, count: int, size: int) -> dict[str, float]:
+    """``count`` waiting messages, offsets committed by the library; from first to last."""
     group = f"{spec.objects['groups'][spec.reader.name]}"
     settings = {"group.id": group, "auto.offset.reset": "earliest"}
     consumer = Consumer(connection(spec.endpoint, spec.name) | dict(spec.settings) | settings)
@@ -55,6 +56,7 @@ def receive(spec: SubscriberSpec, count: int, size: int) -> float:
     while not assigned and early is None and time.monotonic() < deadline:
         early = consumer.poll(0.05)
     settle_memory()
+    say_ready()
     while clock.count < count and time.monotonic() < deadline:
         first = early or consumer.poll(0.1)
         early = None
@@ -70,4 +72,4 @@ def receive(spec: SubscriberSpec, count: int, size: int) -> float:
             if len(message.value()) == size:
                 clock.count += 1
     consumer.close()
-    return clock.rate(count)
+    return clock.did(count)

@@ -10,7 +10,7 @@ from solace.messaging.publisher.persistent_message_publisher import MessagePubli
 from solace.messaging.resources.queue import Queue
 from solace.messaging.resources.topic import Topic
 
-from bench.bare import WITHIN_S, Clock, settle_memory
+from bench.bare import WITHIN_S, Clock, say_ready, settle_memory
 from crep.harness.brokers.contract import BrokerError, PublisherSpec, SubscriberSpec
 from crep.harness.brokers.solace.service import TERMINATE_MS, properties_of
 
@@ -40,8 +40,8 @@ def _service(spec: PublisherSpec | SubscriberSpec) -> MessagingService:
     return service
 
 
-def publish(spec: PublisherSpec, count: int, size: int) -> float:
-    """``count`` persistent messages of ``size`` bytes, each with a receipt; messages per second."""
+def publish(spec: PublisherSpec, count: int, size: int) -> dict[str, float]:
+    """``count`` persistent messages of ``size`` bytes, each with a receipt."""
     service = _service(spec)
     publisher = service.create_persistent_message_publisher_builder().on_back_pressure_wait(_BUFFER).build()
     publisher.start()
@@ -56,17 +56,18 @@ def publish(spec: PublisherSpec, count: int, size: int) -> float:
     receipts.complete.wait(WITHIN_S)
     publisher.terminate(TERMINATE_MS)
     service.disconnect()
-    return clock.rate(count)
+    return clock.did(count)
 
 
-def receive(spec: SubscriberSpec, count: int, size: int) -> float:
-    """``count`` waiting messages, each acknowledged; messages per second from first to last."""
+def receive(spec: SubscriberSpec, count: int, size: int) -> dict[str, float]:
+    """``count`` waiting messages, each acknowledged; from first to last."""
     service = _service(spec)
     queue = Queue.durable_non_exclusive_queue(spec.objects["queues"][spec.reader.name]["name"])
     builder = service.create_persistent_message_receiver_builder().with_message_client_acknowledgement()
     receiver = builder.build(queue)
     receiver.start()
     settle_memory()
+    say_ready()
     clock = Clock()
     deadline = time.monotonic() + WITHIN_S
     while clock.count < count and time.monotonic() < deadline:
@@ -83,4 +84,4 @@ def receive(spec: SubscriberSpec, count: int, size: int) -> float:
         clock.count += 1
     receiver.terminate(TERMINATE_MS)
     service.disconnect()
-    return clock.rate(count)
+    return clock.did(count)

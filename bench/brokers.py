@@ -54,7 +54,7 @@ class Broker:
         try:
             provisioned = admin.provision(f"{number:08x}", [spec], self.mapping)
             try:
-                yield Channel(self, number, provisioned)
+                yield Channel(self, number, provisioned, spec)
             finally:
                 admin.remove(provisioned)
         finally:
@@ -68,6 +68,7 @@ class Channel:
     broker: Broker
     number: int
     provisioned: Provisioned
+    spec: ChannelSpec
 
     @property
     def objects(self) -> Json:

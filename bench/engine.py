@@ -37,11 +37,11 @@ def publish(channel: Channel, count: int, size: int) -> float:
     Raises:
         EnvironmentFailure: not every message was acknowledged.
     """
-    task = _publisher(channel, Profile(tuple(hold(FLAT_OUT, count / FLAT_OUT))), size)
-    with TemporaryDirectory(prefix="bench-") as name, _engines(channel, name, publishers=[task]) as engines:
-        engines.go(time.monotonic_ns())
-        _hear(engines, lambda said: any(isinstance(one, PublisherDone) for one in said))
-        engines.finish(SETTLE_S)
+    task = publisher(channel, Profile(tuple(hold(FLAT_OUT, count / FLAT_OUT))), size)
+    with TemporaryDirectory(prefix="bench-") as name, engines(channel, name, publishers=[task]) as running:
+        running.go(time.monotonic_ns())
+        hear(running, lambda said: any(isinstance(one, PublisherDone) for one in said))
+        running.finish(SETTLE_S)
         ledger = Path(name) / "ledger"
         sent = read_records(ledger / sends_file(0), SENT)
         outcomes = read_records(ledger / outcomes_file(0), OUTCOME)
@@ -63,10 +63,10 @@ def receive(channel: Channel, count: int, *, distinct: bool = True) -> float:
         EnvironmentFailure: not every message came, once and intact.
     """
     task = SubscriberTask(channel.subscriber("engine"))
-    with TemporaryDirectory(prefix="bench-") as name, _engines(channel, name, subscribers=[task]) as engines:
-        engines.go(time.monotonic_ns())
-        _hear(engines, lambda said: _counted(said, "received") >= count)
-        engines.finish(SETTLE_S)
+    with TemporaryDirectory(prefix="bench-") as name, engines(channel, name, subscribers=[task]) as running:
+        running.go(time.monotonic_ns())
+        hear(running, lambda said: counted(said, "received") >= count)
+        running.finish(SETTLE_S)
         records = read_records(Path(name) / "ledger" / received_file(CHANNEL, "engine", 0), RECEIVED)
     intact = records[records["fault"] == INTACT]
     if len(intact) != count or (distinct and len(np.unique(intact["sequence"])) != count):
@@ -82,16 +82,16 @@ def keep_schedule(channel: Channel, rate: int, for_s: float, size: int) -> Punct
         EnvironmentFailure: not every message was acknowledged, or too few for a percentile.
     """
     profile = Profile(tuple(hold(rate, for_s)), WARM_UP_S)
-    publisher, subscriber = _publisher(channel, profile, size), SubscriberTask(channel.subscriber("engine"))
+    sender, subscriber = publisher(channel, profile, size), SubscriberTask(channel.subscriber("engine"))
     with (
         TemporaryDirectory(prefix="bench-") as name,
-        _engines(channel, name, publishers=[publisher], subscribers=[subscriber]) as engines,
+        engines(channel, name, publishers=[sender], subscribers=[subscriber]) as running,
     ):
-        engines.go(time.monotonic_ns() + round((WARM_UP_S + 0.5) * 1e9))
-        said = _hear(engines, lambda said: any(isinstance(one, PublisherDone) for one in said))
-        engines.finish(SETTLE_S)
-        said += engines.take(0.0)
-    acknowledged = _counted(said, "acknowledged")
+        running.go(time.monotonic_ns() + round((WARM_UP_S + 0.5) * 1e9))
+        said = hear(running, lambda said: any(isinstance(one, PublisherDone) for one in said))
+        running.finish(SETTLE_S)
+        said += running.take(0.0)
+    acknowledged = counted(said, "acknowledged")
     if acknowledged != profile.count:
         raise EnvironmentFailure(f"{acknowledged:,} of {profile.count:,} messages were acknowledged")
     measured = [one for one in said if isinstance(one, Window) and one.role == "publisher" and 0 <= one.second < for_s]
@@ -106,7 +106,8 @@ def keep_schedule(channel: Channel, rate: int, for_s: float, size: int) -> Punct
     return Punctuality(p50 / 1e6, p99 / 1e6, longest / 1e6, processor)
 
 
-def _publisher(channel: Channel, profile: Profile, size: int) -> PublisherTask:
+def publisher(channel: Channel, profile: Profile, size: int) -> PublisherTask:
+    """The only publisher of a channel."""
     plan = PublisherPlan(
         publisher=0,
         site="bus",
@@ -124,13 +125,14 @@ def _publisher(channel: Channel, profile: Profile, size: int) -> PublisherTask:
 
 
 @contextmanager
-def _engines(
+def engines(
     channel: Channel,
     folder: str,
     publishers: list[PublisherTask] | None = None,
     subscribers: list[SubscriberTask] | None = None,
 ) -> Iterator[Engines]:
-    engines = Engines(
+    """Engines that are ready, ended at the end."""
+    made = Engines(
         publishers=publishers or [],
         subscribers=subscribers or [],
         run_number=channel.number,
@@ -138,25 +140,26 @@ def _engines(
         carrier="payload",
     )
     try:
-        engines.start(READY_WITHIN_S)
-        yield engines
+        made.start(READY_WITHIN_S)
+        yield made
     finally:
-        engines.kill()
+        made.kill()
 
 
-def _hear(engines: Engines, done: Callable[[list[Said]], bool]) -> list[Said]:
+def hear(running: Engines, done: Callable[[list[Said]], bool]) -> list[Said]:
     """All that the engines say until ``done``; the whole of it is looked at a few times a second only."""
     said: list[Said] = []
     deadline = time.monotonic() + DONE_WITHIN_S + RECONNECT_S
     while not done(said):
         if time.monotonic() > deadline:
             raise EnvironmentFailure(f"the engines did not end within {DONE_WITHIN_S + RECONNECT_S:.0f} s")
-        said += engines.take(0.2)
+        said += running.take(0.2)
         for one in said:
             if isinstance(one, EngineFailed):
                 raise EnvironmentFailure(f"{one.client} failed: {one.reason}")
     return said
 
 
-def _counted(said: list[Said], counter: str) -> int:
+def counted(said: list[Said], counter: str) -> int:
+    """The sum of a counter over all windows that were said."""
     return sum(one.counters.get(counter, 0) for one in said if isinstance(one, Window))
