@@ -1,0 +1,127 @@
+"""The parts of the benchmark, by name: each measures, prints its own tables, and ends in figures and details."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from bench import emulator_depth, pair, session, table
+from bench.brokers import KAFKA, running
+from bench.figure import Figure
+from bench.pair import Moved
+from bench.smf import SmfError
+from bench.summary import Comparison, Spread
+from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.runs.document import Harness, Host
+from crep.solace_emulator.testing import EmulatorError
+
+RECEIVING_FLOOR = 0.65
+"""Receiving from Kafka with every check, as a share of a bare consume loop."""
+PAIR_FLOOR = 1.0
+"""Consumed rate while publishing, with every check, as a share of a bare pair of loops."""
+PAIRS = 5
+_PAIR_LOADS = ((100, 1_000_000), (1024, 300_000))  # bytes, messages
+_QUICK_SHARE = 10
+_QUICK_DEPTH = 50_000  # messages
+
+
+@dataclass(frozen=True)
+class Session:
+    """How much is measured, where, and whom it is told."""
+
+    rounds: int
+    quick: bool
+    console: Console
+    host: Host
+    harness: Harness
+    started_utc: str
+
+    def say(self, text: str) -> None:
+        """Tell what is done now."""
+        self.console.print(text, style="dim")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a section found: the figures, and all that they were computed from."""
+
+    figures: tuple[Figure, ...]
+    details: Mapping[str, Any]
+
+
+def engines(asked: Session) -> Measured:
+    """The engines against bare loops and a no-op broker, publishing and receiving apart, and their punctuality."""
+    bench = session.measure(1 if asked.quick else asked.rounds, asked.say)
+    table.show(bench, asked.host, asked.harness, asked.started_utc, asked.console)
+    figures = [figure for one in bench.comparisons for figure in _compared(one)]
+    for schedule in bench.schedules:
+        p99 = schedule.spread("p99_ms")
+        name = f"{schedule.broker}: lateness p99 at {schedule.rate:,} messages/s"
+        figures.append(Figure(name, None if p99 is None else p99.median, "ms", detail=_span(p99)))
+    figures += [Figure(failure, None, "", detail="not measured") for failure in bench.failures]
+    return Measured(tuple(figures), table.to_json(bench, asked.host, asked.harness, asked.started_utc))
+
+
+def _compared(one: Comparison) -> list[Figure]:
+    what = f"{one.broker}, {one.work} alone, {one.size:,} B"
+    floor = RECEIVING_FLOOR if one.work == "receive" and not one.emulated else None
+    ratio, rate = one.to_bare, one.engine
+    return [
+        Figure(f"{what}: engine ÷ bare loop", None if ratio is None else ratio.median, "", floor, detail=_span(ratio)),
+        Figure(f"{what}: engine", None if rate is None else rate.median, "messages/s", detail=_span(rate)),
+    ]
+
+
+def _span(spread: Spread | None) -> str:
+    return "" if spread is None else f"{spread.lowest:,.3g}–{spread.highest:,.3g} over {spread.rounds} rounds"
+
+
+def kafka_pair(asked: Session) -> Measured:
+    """Publishing to Kafka and consuming together, against a bare pair."""
+    rounds, share = (1, _QUICK_SHARE) if asked.quick else (PAIRS, 1)
+    done: dict[int, list[tuple[Moved, Moved]]] = {size: [] for size, _ in _PAIR_LOADS}
+    with running(KAFKA, asked.say) as broker:
+        for number in range(rounds):
+            for size, count in _PAIR_LOADS:
+                asked.say(f"pair {number + 1} of {rounds}: {count // share:,} messages of {size} B")
+                done[size].append(pair.measure(broker, count // share, size, number))
+    figures = [one for size, pairs in done.items() for one in pair.figures(broker.name, size, pairs, PAIR_FLOOR)]
+    details = {
+        str(size): [{"engines": ours.__dict__, "bare": theirs.__dict__} for ours, theirs in pairs]
+        for size, pairs in done.items()
+    }
+    return Measured(tuple(figures), details)
+
+
+def depth(asked: Session) -> Measured:
+    """A deep queue on the emulator."""
+    messages = _QUICK_DEPTH if asked.quick else emulator_depth.MESSAGES
+    found = emulator_depth.measure(messages, emulator_depth.SIZE, asked.say)
+    emulator_depth.show(found, asked.console)
+    memory = max(found.filled_mb, found.recovered_mb, found.drained_mb)
+    what = f"Solace emulator, queue of {messages:,} messages of 1 KiB"
+    figures = (
+        Figure(f"{what}: resident memory", memory, "MB", emulator_depth.MOST_MEMORY_MB, at_most=True),
+        Figure(
+            f"{what}: recovered in",
+            found.recovery_s,
+            "s",
+            emulator_depth.MOST_RECOVERY_S,
+            at_most=True,
+            detail=f"{found.recovery_cpu_s:.1f} s of processor time",
+        ),
+        Figure(f"{what}: drain", found.drain_per_s, "messages/s"),
+    )
+    return Measured(figures, emulator_depth.to_json(found, asked.host, asked.harness, asked.started_utc))
+
+
+SECTIONS: dict[str, Callable[[Session], Measured]] = {
+    "engines": engines,
+    "kafka-pair": kafka_pair,
+    "emulator-depth": depth,
+}
+FAILURES = (EnvironmentFailure, EmulatorError, SmfError, OSError)
+"""What may keep a section from being measured; anything else is a defect."""
