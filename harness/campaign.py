@@ -134,7 +134,7 @@ def run_campaign(
         EnvironmentFailure: a broker cannot be started or reached, or results cannot be written.
     """
     order = turns(campaign)
-    _require_recordable(campaign, order)
+    require_recordable(campaign, order)
     with Rounds(campaign, view, stop, evaluate, strict=strict) as rounds:
         for number, turn in enumerate(order, 1):
             if stop.requested.is_set():
@@ -143,8 +143,12 @@ def run_campaign(
     return rounds.outcome
 
 
-def _require_recordable(campaign: Campaign, order: list[Turn]) -> None:
-    """``--record`` is for runs that a person will look into, message by message."""
+def require_recordable(campaign: Campaign, order: list[Turn]) -> None:
+    """Refuse ``--record`` for runs of more messages than anybody looks into one by one.
+
+    Raises:
+        UsageError: a run sends more than ``RECORDED_AT_MOST``.
+    """
     for turn in order if campaign.record else ():
         messages = sum(publisher.count for publisher in turn.plan.publishers)
         if messages > RECORDED_AT_MOST:

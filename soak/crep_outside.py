@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from crep.harness.cli.judge import plan_of
 from crep.harness.runs.folder import DOCUMENT
 from crep.harness.runs.read import Run, read_run
 from tests.end_to_end.outside import Crep
@@ -37,7 +38,7 @@ def left_behind(crep: Crep) -> str:
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """Every run below a results folder, read whole, records included.
+    """Every run below a results folder, read whole: its ledger, and the records that were kept.
 
     Raises:
         UsageError: a run cannot be read.
@@ -45,6 +46,7 @@ def runs_in(folder: Path) -> list[Run]:
     documents = [path for path in folder.rglob(DOCUMENT) if "latest" not in path.parts]
     runs = [read_run(path.parent) for path in sorted(documents)]
     for run in runs:
+        run.tallies(plan_of(run))
         for client in run.document.clients:
             if client.publisher is not None:
                 run.sent(client.publisher)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crep.harness.campaign import CONTROL, Campaign, Outcome, Part, turns
+from crep.harness.campaign import CONTROL, Campaign, Outcome, Part, require_recordable, turns
 from crep.harness.checks.results import ExpectationResult, Rule, RunResults, Verdict
+from crep.harness.config.errors import UsageError
 from crep.harness.runs.document import RunDocument
 from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.library import built_in_scenarios
@@ -43,6 +45,14 @@ def test_brokers_take_turns_after_their_control_runs() -> None:
 
 def test_a_scenario_without_faults_needs_no_control_run() -> None:
     assert order(Part(without_timeline(DEMO), (KAFKA,), repeat=1)) == [("no-faults.yaml", "kafka-local", 1)]
+
+
+def test_times_of_more_messages_than_a_person_looks_into_are_not_kept() -> None:
+    long = parse_scenario(without_timeline(DEMO).text, Path("no-faults.yaml"), {"rate": "1000000/s"})
+    campaign = Campaign("test", (Part(long, (KAFKA,), repeat=1),), targets={}, record=True)
+    with pytest.raises(UsageError, match=r"--record: demo on kafka-local, repetition 1 sends [\d,]+ messages"):
+        require_recordable(campaign, turns(campaign))
+    require_recordable(replace(campaign, record=False), turns(campaign))
 
 
 def test_a_part_with_fewer_repetitions_ends_earlier() -> None:

@@ -33,14 +33,14 @@ class LedgerKeeper:
     def __init__(self, ledger: LedgerFolder) -> None:
         self._ledger = ledger
         self._stop = threading.Event()
-        self._failure: CrepError | None = None
+        self.failure: CrepError | None = None
         self._thread = threading.Thread(target=self._keep, name="ledger", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raise what stopped it: EnvironmentFailure (full disk) or UsageError (damaged records)."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     def finish(self) -> None:
         """Fold all that is left and write the ledger as it stays. Raises like ``check``."""
@@ -60,4 +60,4 @@ class LedgerKeeper:
                 if not self._ledger.step():
                     self._stop.wait(PAUSE_S)
         except CrepError as error:
-            self._failure = error
+            self.failure = error

@@ -8,7 +8,8 @@
     ├ events.jsonl     timeline, phases, reconnects, alerts: appended line by line
     ├ inputs/          copies of the files that the scenario names, where there are some
     ├ windows/         per client and second: counters and histograms (``windows``)
-    ├ ledger/          every send, outcome and receipt (``records``); engines append to it
+    ├ ledger/          engines append every send, outcome and receipt (``records``), which are folded into the
+    │                  channels' tallies (``ledger``, ``tallies``) and then kept or removed
     └ logs/
 """
 

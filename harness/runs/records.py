@@ -1,4 +1,4 @@
-"""``ledger/``: every send, outcome and receipt, as engines append them (``metrics.history``) or compacted to Parquet.
+"""Records that are kept: every send, outcome and receipt, as engines append them (``metrics.history``), or as Parquet.
 
 ``publisher-0.sent`` becomes ``publisher-0.sent.parquet``: the same records in the same order, a fraction of the bytes.
 """

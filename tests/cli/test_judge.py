@@ -16,7 +16,7 @@ from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.runs.read import Run
 from tests.checks.simulated import T0
 from tests.reports import factories
-from tests.runs.test_ledger import Recorded, clients_of, plan_with
+from tests.runs.appended import Recorded, clients_of, plan_with
 
 
 @pytest.fixture
