@@ -2,6 +2,6 @@
 
 Imports ``scenario``, the broker contract's words and ``metrics``; never ``runs``: the caller hands in plain arrays.
 ``results`` is what the checks say. Start reading at ``ledger``, whose docstring is its specification, then at
-``tally``, which keeps the same ledger in bitmaps while a run goes on (``balance`` reads it), then at ``evaluate``, which
-joins all of them.
+``tally``, which keeps the same ledger in bitmaps while a run goes on (``balance`` reads it), then at ``evaluate``,
+which joins all of them.
 """
