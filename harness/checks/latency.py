@@ -6,6 +6,8 @@ from crep.harness.checks.results import LatencySummary
 from crep.harness.metrics.histogram import Histogram
 
 PERCENTILES = ("50", "90", "99", "99.9", "99.99")
+LATER_THAN_NS = {"10 ms": 10_000_000, "100 ms": 100_000_000, "1 s": 1_000_000_000, "10 s": 10_000_000_000}
+"""A percentile says little about a stall of a known length; the share that it made late can be computed on paper."""
 
 
 def summarise(metric: str, where: str, histogram: Histogram) -> LatencySummary:
@@ -19,6 +21,9 @@ def summarise(metric: str, where: str, histogram: Histogram) -> LatencySummary:
         percentiles_ms={percent: _ms(value) for percent, value in in_ns.items()},
         mean_ms=_ms(histogram.mean_ns),
         max_ms=_ms(histogram.max_ns),
+        later_than={
+            name: share for name, limit in LATER_THAN_NS.items() if (share := histogram.share_above(limit)) is not None
+        },
     )
 
 

@@ -86,6 +86,7 @@ class LatencySummary(_Result):
     percentiles_ms: dict[str, float | None]  # "50", "90", "99", "99.9", "99.99"
     mean_ms: float | None
     max_ms: float | None
+    later_than: dict[str, float] = {}  # "10 ms", "100 ms", "1 s", "10 s" → share of the samples; empty without any
 
 
 class Throughput(_Result):

@@ -104,6 +104,16 @@ class Histogram:
         bucket = np.searchsorted(np.cumsum(self._counts), rank)
         return int(upper_bound(np.array([bucket], np.int64))[0])
 
+    def share_above(self, limit_ns: int) -> float | None:
+        """Share of the samples above a limit, of all; None without samples.
+
+        A sample in the limit's own bucket (0.1 % wide) counts as not above: the share is never too high.
+        """
+        if not self.count:
+            return None
+        bucket = int(bucket_of(np.array([limit_ns], np.int64))[0])
+        return float(self._counts[bucket + 1 :].sum()) / self.count
+
     def sparse(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
         """Buckets in use, ascending, and their counts; arrays of equal length."""
         used = np.flatnonzero(self._counts)

@@ -112,3 +112,14 @@ def test_the_mean_lies_within_the_resolution() -> None:
 def test_a_percentile_outside_of_its_range_is_refused(percent: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 100"):
         of([1]).percentile_ns(percent)
+
+
+@given(SAMPLES, st.integers(min_value=1, max_value=2**40))
+def test_a_share_above_a_limit_is_exact_to_a_bucket_and_never_too_high(values: list[int], limit: int) -> None:
+    share = of(values).share_above(limit)
+    if not values:
+        assert share is None
+        return
+    assert share is not None
+    assert sum(value > limit + limit // 1024 for value in values) / len(values) <= share
+    assert share <= sum(value > limit for value in values) / len(values)
