@@ -163,6 +163,7 @@ class Curve(_Part):
     non_positive: int
     percentiles: dict[str, Quantity]
     maximum: Quantity
+    later_than_1_s: float | None = None  # share of the samples
     points: tuple[tuple[float, float], ...]
 
 

@@ -297,12 +297,13 @@ def latency(scenario: ScenarioComparison) -> list[Block]:
         Column("Place and target", "left", 5),
         *(Column(f"p{p}", "right", 2) for p in ("50", "90", "99", "99.9", "99.99")),
         Column("Max", "right", 2),
+        Column("> 1\u00a0s", "right", 2),
         Column("Samples", "right", 2),
         Column("≤\u00a00", "right", 1),
     )
     table = Table(
         f"Percentiles in milliseconds, histograms of all counted runs merged. {scenario.durability}. {NOTHING}: fewer "
-        "than 10 samples beyond. Samples ≤ 0 would be an error of the measurement.",
+        "than 10 samples beyond. > 1 s: share of the messages. Samples ≤ 0 would be an error of the measurement.",
         columns,
         tuple(rows),
     )
@@ -316,6 +317,7 @@ def _curve_row(scenario: ScenarioComparison, curve: Curve) -> tuple[Cell, ...]:
     return (
         Cell(curve.where, tone, subject.title),
         *(Cell(v, tone) for v in values),
+        Cell(NOTHING if curve.later_than_1_s is None else f"{curve.later_than_1_s:.2%}", tone),
         Cell(count(curve.maximum.samples), tone),
         Cell(count(curve.non_positive), "bad" if curve.non_positive else tone),
     )

@@ -217,6 +217,7 @@ def _curve(origin: Origin, runs: Sequence[RunData], metric: str, where: str, his
         non_positive=histogram.non_positive,
         percentiles=percentiles,
         maximum=quantity(histogram.max_ns),
+        later_than_1_s=histogram.share_above(1_000_000_000),
         points=_points(histogram),
     )
 
