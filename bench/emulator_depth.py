@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import smf
+from bench import proc, smf
 from crep.harness.runs.document import Harness, Host
 from crep.solace_emulator.testing import EmulatorError, EmulatorProcess
 
@@ -74,7 +74,7 @@ def measure(messages: int, size: int, say: Callable[[str], None]) -> Depth:
             started = time.monotonic()
             smf.publish(emulator.smf, _VPN, _QUEUE, range(messages), size)
             fill_s = time.monotonic() - started
-            filled_mb = _peak_mb(emulator.pid)
+            filled_mb = proc.peak_mb(emulator.pid)
             os.kill(emulator.pid, signal.SIGKILL)
         finally:
             emulator.stop()
@@ -84,14 +84,14 @@ def measure(messages: int, size: int, say: Callable[[str], None]) -> Depth:
         emulator = EmulatorProcess(folder, ready_within_s=_WAITS_S)
         try:
             recovery_s = time.monotonic() - started
-            recovery_cpu_s = _processor_s(emulator.pid)
-            recovered_mb = _peak_mb(emulator.pid)
+            recovery_cpu_s = proc.processor_s(emulator.pid)
+            recovered_mb = proc.peak_mb(emulator.pid)
             started = time.monotonic()
             for expected, number in enumerate(smf.consume(emulator.smf, _VPN, _QUEUE, messages)):
                 if number != expected:
                     raise EmulatorError(f"message {number} came where {expected} was due")
             drain_s = time.monotonic() - started
-            drained_mb = _peak_mb(emulator.pid)
+            drained_mb = proc.peak_mb(emulator.pid)
             journal_empty_mb = _shrunk_mb(folder, journal_full_mb / 2)
         finally:
             emulator.stop()
@@ -143,20 +143,6 @@ def to_json(depth: Depth, host: Host, harness: Harness, started_utc: str) -> dic
         "harness": harness.model_dump(),
         "depth": asdict(depth) | {"missed": list(depth.missed)},
     }
-
-
-def _peak_mb(pid: int) -> float:
-    """The highest resident size of a process since its start, which only Linux tells."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise OSError(f"the system does not tell the memory of process {pid}")
-
-
-def _processor_s(pid: int) -> float:
-    """The processor time that a process has taken so far, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime: proc(5), fields 14 and 15
 
 
 def _journal_mb(folder: Path) -> float:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
-from bench import emulator_depth, pair, session, table
+from bench import emulator_depth, emulator_speed, pair, session, table
 from bench.brokers import KAFKA, running
 from bench.figure import Figure
 from bench.pair import Moved
@@ -96,6 +96,13 @@ def kafka_pair(asked: Session) -> Measured:
     return Measured(tuple(figures), details)
 
 
+def speed(asked: Session) -> Measured:
+    """The emulator's ceiling between official clients, and its idle connections."""
+    rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
+    found = emulator_speed.measure(rounds, asked.say, share)
+    return Measured(emulator_speed.figures(found), asdict(found))
+
+
 def depth(asked: Session) -> Measured:
     """A deep queue on the emulator."""
     messages = _QUICK_DEPTH if asked.quick else emulator_depth.MESSAGES
@@ -121,6 +128,7 @@ def depth(asked: Session) -> Measured:
 SECTIONS: dict[str, Callable[[Session], Measured]] = {
     "engines": engines,
     "kafka-pair": kafka_pair,
+    "emulator-speed": speed,
     "emulator-depth": depth,
 }
 FAILURES = (EnvironmentFailure, EmulatorError, SmfError, OSError)
