@@ -25,7 +25,7 @@ from crep.reports.blocks import (
     spread,
 )
 from crep.reports.comparison import Curve, Quantity, ScenarioComparison, Subject
-from crep.reports.figures import latency_name, timeline_name
+from crep.reports.figures import has_latency_curve, latency_name, timeline_name
 from crep.reports.wording import column_of, counted_in, faults_declared, recovery, tone_of
 
 METRIC_NAMES = {
@@ -307,7 +307,7 @@ def latency(scenario: ScenarioComparison) -> list[Block]:
         columns,
         tuple(rows),
     )
-    return [Heading(1, "Latency"), picture, table]
+    return [Heading(1, "Latency"), *([picture] if has_latency_curve(scenario) else []), table]
 
 
 def _curve_row(scenario: ScenarioComparison, curve: Curve) -> tuple[Cell, ...]:

@@ -67,7 +67,7 @@ def figures(comparison: Comparison) -> dict[str, str]:
     drawn: dict[str, str] = {}
     with mpl.rc_context(_STYLE):
         for scenario in comparison.scenarios:
-            if any(c.metric in _PANELS for c in scenario.curves):
+            if has_latency_curve(scenario):
                 drawn[latency_name(scenario)] = _svg(_latency(scenario))
             for channel in dict.fromkeys(s.channel for s in scenario.series):
                 drawn[timeline_name(scenario, channel)] = _svg(_timeline(scenario, channel))
@@ -82,6 +82,11 @@ def figures(comparison: Comparison) -> dict[str, str]:
 def uncounted_name(scenario: ScenarioComparison) -> str:
     """Name of the picture of the runs that are not counted."""
     return f"{scenario.label} {scenario.sha256[:8]} uncounted"
+
+
+def has_latency_curve(scenario: ScenarioComparison) -> bool:
+    """Whether any latency had samples enough to be drawn."""
+    return any(curve.metric in _PANELS and curve.points for curve in scenario.curves)
 
 
 def latency_name(scenario: ScenarioComparison) -> str:

@@ -59,8 +59,9 @@ def subjects_of(variants: Sequence[ScenarioComparison]) -> list[Subject]:
 
 
 def places_of(variants: Sequence[ScenarioComparison]) -> list[str]:
-    """The readers whose latency was measured, as ``channel.reader``."""
-    return list(dict.fromkeys(c.where for variant in variants for c in variant.curves if c.metric == "latency"))
+    """The readers, as ``channel.reader``, whose latency had samples enough for a median with some value."""
+    curves = (c for variant in variants for c in variant.curves if c.metric == "latency")
+    return list(dict.fromkeys(c.where for c in curves if c.percentiles["50"].value is not None))
 
 
 def curve_of(variant: ScenarioComparison, subject: Subject, where: str) -> Curve | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crep.harness.checks.results import Rule, Steadiness
+from crep.harness.metrics.histogram import Histogram
 from crep.reports import Comparison, compile_comparison, render, summary_lines
 from crep.reports.blocks import Picture, Table
 from crep.reports.figures import figures
@@ -49,6 +51,13 @@ def test_latency_is_drawn_against_the_value_and_stands_in_a_table(swept: Compari
     assert {one.name for one in blocks if isinstance(one, Picture)} == set(figures(swept))
     for file in render(swept, tmp_path):
         assert file.stat().st_size > 1000
+
+
+def test_a_sweep_with_too_few_samples_for_a_median_is_not_drawn(tmp_path: Path) -> None:
+    few = [factories.FakeRun(variant(number, rate).document) for number, rate in enumerate(RATES)]
+    comparison = compile_comparison(few)
+    assert sweep_name(comparison.sweeps[0]) not in figures(comparison)
+    assert render(comparison, tmp_path)
 
 
 def test_one_value_alone_is_no_sweep() -> None:
@@ -96,3 +105,15 @@ def test_the_report_says_which_runs_were_steady_and_after_which_warm_up() -> Non
     )
     [unknown] = compile_comparison([factories.run(1)]).scenarios
     assert steady(unknown) == "not judged"
+
+
+def test_a_run_with_a_handful_of_messages_has_its_table_and_no_curve(tmp_path: Path) -> None:
+    run = factories.run(1)
+    few = Histogram()
+    few.record(np.full(7, 2_000_000))
+    run.samples = {key: {0: few} for key in run.samples}
+    comparison = compile_comparison([run])
+    pictures = {one.name for one in story(comparison) if isinstance(one, Picture)}
+    assert pictures == set(figures(comparison))
+    assert not any(name.endswith("latency") for name in pictures)
+    assert render(comparison, tmp_path)
