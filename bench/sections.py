@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import emulator_depth, emulator_speed, pair, session, table
+from bench import emulator_depth, emulator_speed, pair, session, solace_ceiling, table
 from bench.brokers import KAFKA, running
 from bench.figure import Figure
 from bench.pair import Moved
@@ -125,9 +125,22 @@ def depth(asked: Session) -> Measured:
     return Measured(figures, emulator_depth.to_json(found, asked.host, asked.harness, asked.started_utc))
 
 
+def solace_client(asked: Session) -> Measured:
+    """Both Solace client libraries against a server that does nothing."""
+    rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
+    figures, details = [], {}
+    for path in solace_ceiling.PATHS:
+        asked.say(f"Solace client ceiling: {path.work} {path.mode}, {rounds} rounds")
+        pairs = solace_ceiling.measure(path, rounds, share)
+        figures.append(solace_ceiling.figure(path, pairs))
+        details[f"{path.work} {path.mode}"] = [asdict(one) for one in pairs]
+    return Measured(tuple(figures), details)
+
+
 SECTIONS: dict[str, Callable[[Session], Measured]] = {
     "engines": engines,
     "kafka-pair": kafka_pair,
+    "solace-ceiling": solace_client,
     "emulator-speed": speed,
     "emulator-depth": depth,
 }

@@ -110,7 +110,7 @@ class SolaceAddress(_Strict):
 
 
 def _library_alone(client: object) -> object:
-    """``client: api`` is short for ``client: {client: api}``: which of a system's client libraries, and nothing else."""
+    """``client: api`` is short for ``client: {client: api}``: the client library to use, and no other setting."""
     return {"client": client} if isinstance(client, str) else client
 
 
@@ -125,7 +125,7 @@ class Target(_Strict):
     settings: dict[str, Setting] = Field(default_factory=dict, description="broker settings added to the profile's")
     client: Annotated[dict[str, Setting], BeforeValidator(_library_alone)] = Field(
         default_factory=dict,
-        description="client settings added to the mapping's; or the name of a client library alone",
+        description="client settings added to the mapping's, or the name of a client library",
     )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         0, description="client port of a local broker; 0 takes a free one"

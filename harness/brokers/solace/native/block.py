@@ -6,7 +6,7 @@ and one message for each topic that points to it.
 
 ::
 
-    bodies ──join──► buffer │ place 0 │ place 1 │ …      messages │ topic 0: m00 m01 … │ topic 1: m10 m11 … │
+    bodies ──copy──► buffer │ place 0 │ place 1 │ …      messages │ topic 0: m00 m01 … │ topic 1: m10 m11 … │
                                  ▲         ▲                            chosen by (topic, place) ──► send
 """
 
@@ -19,6 +19,7 @@ from ctypes import byref, c_void_p, sizeof
 import numpy as np
 from numpy.typing import NDArray
 
+from crep.harness.brokers.contract import Packed
 from crep.harness.brokers.solace.native.library import TOPIC, DeliveryMode, Destination, Library
 
 PLACES = 250
@@ -49,9 +50,10 @@ class Block:
 
     def fill(self, bodies: Sequence[bytes], topics: NDArray[np.uint32]) -> bool:
         """Make the block of these messages, at most ``PLACES``; False where they are not of one moderate length."""
-        lengths = list(map(len, bodies))
-        length, count = lengths[0], len(lengths)
-        if length > _LONGEST or lengths.count(length) != count:
+        packed = bodies if isinstance(bodies, Packed) else Packed.of(bodies)
+        count, length = len(packed), int(packed.lengths[0])
+        in_a_row = packed.starts[-1] - packed.starts[0] == (count - 1) * length
+        if length > _LONGEST or not in_a_row or not (packed.lengths == length).all():
             return False
         if length != self._length or self._buffer is None:
             self._prepare(length)
@@ -59,7 +61,7 @@ class Block:
         if not self._messages[topics, 0].all():
             for topic in np.unique(topics[self._messages[topics, 0] == 0]).tolist():
                 self._allocate(topic)
-        ctypes.memmove(self._buffer, b"".join(bodies), length * count)
+        ctypes.memmove(self._buffer, packed.address + int(packed.starts[0]), length * count)
         self._chosen[:count] = self._messages[topics, np.arange(count)]
         return True
 

@@ -97,7 +97,11 @@ class NativeSubscriber(SolaceClient):
             return
         session = self._open_session()
         assert isinstance(deliveries.token, list)  # noqa: S101 - made in `_Inbox.take`
-        acknowledge, flow, failed = self._library.calls.flow_sendAck, session.flow, 0
+        acknowledge, flow, failed = (
+            self._library.quick.flow_sendAck,
+            session.flow,
+            0,
+        )  # never blocks: gathered, then sent
         for message_id in deliveries.token:
             if acknowledge(flow, message_id) != Result.OK:
                 failed += 1
