@@ -14,7 +14,6 @@ from crep.harness.monitor.live import LiveView
 from crep.harness.runner import Stop
 from crep.harness.runs.disk import require_writable, writing
 from crep.harness.runs.read import find_runs
-from crep.reports import compile_comparison, render, summary_lines
 
 
 def conduct(campaign: Campaign, *, report: bool, strict: bool = False) -> int:
@@ -34,6 +33,9 @@ def conduct(campaign: Campaign, *, report: bool, strict: bool = False) -> int:
 
 def _write_report(campaign: Campaign, folder: Path) -> list[str]:
     """The report of this campaign's runs, beside them and (newest) in the campaign's own folder; its summary."""
+    # imported here: figures and tables take a second to load, which the first message would wait for
+    from crep.reports import compile_comparison, render, summary_lines  # noqa: PLC0415
+
     comparison = compile_comparison(find_runs([folder]))
     newest = []
     for file in render(comparison, folder):

@@ -7,13 +7,15 @@ get them has not held the rate, however good its acknowledges look.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crep.harness.checks.results import RunResults
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BACKLOG_SHARE: Final = 0.02
 """A reader that falls behind by more than this share of the rate does not hold it."""

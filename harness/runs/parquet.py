@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pandas as pd
 from numpy.typing import NDArray
 
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.disk import publish, temporary_of, writing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_query(path: Path, query: str, parameters: Mapping[str, object]) -> None:
@@ -32,6 +34,8 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         EnvironmentFailure: the disk is full, or the folder is gone or not writable.
     """
+    import pandas as pd  # noqa: PLC0415 - half a second, which a run's first message need not wait for
+
     _write(path, "SELECT * FROM columns", {}, {"columns": pd.DataFrame(dict(columns))})
 
 

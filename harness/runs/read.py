@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -37,6 +36,9 @@ from crep.harness.runs.records import load_records
 from crep.harness.runs.tallies import saved_service
 from crep.harness.runs.windows import read_by_second, read_counters, read_histogram
 from crep.harness.scenario.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 State = Literal["complete", "incomplete", "interrupted", "failed", "not-supported", "running"]
 """The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""

@@ -15,14 +15,16 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.runs.parquet import read_frame, write_query
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EVERY_S = 5.0
 WHO = ("second", "client", "role", "channel", "reader", "publisher", "member")
@@ -151,6 +153,8 @@ def read_counters(folder: Path) -> pd.DataFrame:
     Raises:
         UsageError: a file is damaged.
     """
+    import pandas as pd  # noqa: PLC0415 - half a second, which a run's first message need not wait for
+
     files = window_files(folder)
     if not files:
         return pd.DataFrame(columns=list(WHO))
