@@ -56,20 +56,21 @@ class Session:
         """Take in a frame."""
         if self._over:
             return
-        if received.protocol == frame.KEEP_ALIVE:
+        protocol = received.protocol
+        if protocol == frame.MESSAGE and self._in is not None:  # first, for nearly all are messages
+            self._message(self._in, received)
+        elif protocol == frame.KEEP_ALIVE:
             self._wire.send(frame.KEEP_ALIVE_FRAME)
-        elif received.protocol == frame.CLIENT_CTRL:
+        elif protocol == frame.CLIENT_CTRL:
             self._client_ctrl(received)
         elif self._in is None:
-            raise frame.ProtocolError(f"a frame of protocol {received.protocol:#x} before login")
-        elif received.protocol == frame.MESSAGE:
-            self._message(self._in, received)
-        elif received.protocol == frame.SMP:
+            raise frame.ProtocolError(f"a frame of protocol {protocol:#x} before login")
+        elif protocol == frame.SMP:
             self._smp(self._in, received)
-        elif received.protocol in (frame.ASSURED_CTRL, frame.ASSURED_PASS_THROUGH):
+        elif protocol in (frame.ASSURED_CTRL, frame.ASSURED_PASS_THROUGH):
             self._assured(self._in, received)
         else:
-            _LOG.info("%s: a frame of protocol %#x, which is not served", self.name, received.protocol)
+            _LOG.info("%s: a frame of protocol %#x, which is not served", self.name, protocol)
 
     # -- protocols
 
