@@ -225,11 +225,11 @@ class Packed(Sequence[bytes]):
     """Payloads in one buffer: what a library that takes addresses needs, and bytes for any other.
 
     ``starts`` and ``lengths`` are int64 arrays, one item a payload; a slice shares the buffer. ``address`` is that of
-    the buffer, valid while this object lives.
+    the buffer, valid while this object lives. Payloads may lie in any order, with anything between them.
     """
 
     def __init__(self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        self._buffer, self.starts, self.lengths = buffer, starts, lengths
+        self.buffer, self.starts, self.lengths = buffer, starts, lengths
         self.address = int(buffer.ctypes.data)
 
     @classmethod
@@ -249,16 +249,19 @@ class Packed(Sequence[bytes]):
 
     def __getitem__(self, at: int | slice) -> bytes | Packed:
         if isinstance(at, slice):
-            return Packed(self._buffer, self.starts[at], self.lengths[at])
+            return Packed(self.buffer, self.starts[at], self.lengths[at])
         start = int(self.starts[at])
-        return self._buffer[start : start + int(self.lengths[at])].tobytes()
+        return self.buffer[start : start + int(self.lengths[at])].tobytes()
 
     def __iter__(self) -> Iterator[bytes]:
-        if len(self):
-            first = int(self.starts[0])
-            raw = self._buffer[first : int(self.starts[-1] + self.lengths[-1])].tobytes()
-            starts = (self.starts - first).tolist()
-            yield from (raw[at : at + n] for at, n in zip(starts, self.lengths.tolist(), strict=True))
+        starts, lengths = self.starts, self.lengths
+        if np.array_equal(starts[1:], starts[:-1] + lengths[:-1]):  # one behind the other: slicing bytes is faster
+            first, size = int(starts[0]) if len(starts) else 0, int(lengths.sum())
+            starts, data = starts - first, self.buffer[first : first + size].tobytes()
+        else:
+            data = memoryview(self.buffer)  # type: ignore[arg-type]
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            yield bytes(data[start : start + length])
 
 
 @dataclass(frozen=True)
@@ -348,9 +351,13 @@ REDELIVERED_NO, REDELIVERED_YES, REDELIVERED_NOT_OFFERED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Messages received together. ``redelivered`` uses the three codes above; ``token`` belongs to the adapter."""
+    """Messages received together. ``redelivered`` uses the three codes above; ``token`` belongs to the adapter.
 
-    bodies: list[bytes]
+    ``bodies`` may be ``Packed`` and lie in the client library's own memory: they are valid until the subscriber's next
+    ``receive`` or ``close``. ``bytes`` that were taken out of them are the caller's.
+    """
+
+    bodies: Sequence[bytes]
     stamps: list[bytes] | None
     received_ns: NDArray[np.int64]
     redelivered: NDArray[np.uint8]

@@ -39,12 +39,8 @@ class Meter:
 
     def count(self, counter: str, at_ns: NDArray[np.int64]) -> None:
         """One more at each of these times (ns)."""
-        if len(at_ns):
-            seconds = (at_ns - self._t0_ns) // SECOND_NS
-            first = int(seconds.min())
-            for ahead, amount in enumerate(np.bincount(seconds - first).tolist()):
-                if amount:
-                    self._seconds[first + ahead].counters[counter] += amount
+        for second, which in self._by_second(at_ns):
+            self._seconds[second].counters[counter] += len(at_ns) if which is None else int(np.count_nonzero(which))
 
     def observe(self, histogram: str, intended_ns: NDArray[np.int64], values_ns: NDArray[np.int64]) -> None:
         """Samples (ns) of messages with these intended times; arrays of equal length."""
@@ -64,8 +60,17 @@ class Meter:
     def _digest(self) -> None:
         for name, parts in self._samples.items():
             intended, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-            seconds = (intended - self._t0_ns) // SECOND_NS
-            for second in set(seconds.tolist()):
-                self._seconds[second].histograms[name].record(values[seconds == second])
+            for second, which in self._by_second(intended):
+                self._seconds[second].histograms[name].record(values if which is None else values[which])
         self._samples.clear()
         self._waiting = 0
+
+    def _by_second(self, at_ns: NDArray[np.int64]) -> list[tuple[int, NDArray[np.bool_] | None]]:
+        """Each second that occurs, with a mask of its times; None: all, as it mostly is, since they come together."""
+        if not len(at_ns):
+            return []
+        first, last = ((int(at) - self._t0_ns) // SECOND_NS for at in (at_ns.min(), at_ns.max()))
+        if first == last:
+            return [(first, None)]
+        seconds = (at_ns - self._t0_ns) // SECOND_NS
+        return [(second, seconds == second) for second in np.unique(seconds).tolist()]

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import Packed
-from crep.harness.load.checksum import head_sums
+from crep.harness.load.checksum import PayloadSums, head_sums, rows_at
 from crep.harness.metrics.history import CORRUPT, FOREIGN, RECEIVED, Records
 
 Carrier = Literal["payload", "property"]
@@ -140,37 +140,56 @@ def parse(
     run: int,
     received_ns: NDArray[np.int64],
     redelivered: NDArray[np.uint8],
+    sums: PayloadSums | None = None,
 ) -> Records:
     """``RECEIVED`` records of a batch, in its order; the check sum of every message is verified.
 
     Args:
-        bodies: whole payloads.
+        bodies: whole payloads; where they are ``Packed`` none is copied.
         stamps: the property of each message (empty where it has none); None: the stamp is the payload's start.
         run: number of this run.
         received_ns: CLOCK_MONOTONIC time of each receipt.
         redelivered: ``brokers.contract.REDELIVERED_*`` of each message.
+        sums: what earlier batches have taught; the records are the same without.
 
     Returns:
         Array of ``RECEIVED``. Whose sum does not match, or who has no whole stamp, is ``CORRUPT`` and has zero fields;
         what is intact and of another run, or of a version that we do not write, is ``FOREIGN``.
     """
-    if stamps is None:
-        heads = [body[:SIZE] for body in bodies]
-        tail_sums = [zlib.crc32(body[SIZE:]) for body in bodies]
-    else:
-        heads = list(stamps)
-        tail_sums = [zlib.crc32(body) for body in bodies]
-    whole = np.fromiter((len(head) == SIZE for head in heads), bool, len(heads))
-    if not whole.all():
-        heads = [head[:SIZE].ljust(SIZE, b"\0") for head in heads]
-    fields: NDArray[Any] = np.frombuffer(b"".join(heads), STAMP)
-    sums = head_sums(fields.view(np.uint8).reshape(-1, SIZE)[:, :SUMMED], np.array(tail_sums, np.uint32))
-    intact = whole & (fields["crc"] == sums)
-
     records = np.zeros(len(bodies), RECEIVED)
-    for name in ("sequence", "intended_ns", "key", "key_sequence", "publisher"):
-        records[name] = np.where(intact, fields[name], 0)
-    records["received_ns"], records["redelivered"] = received_ns, redelivered
+    if not len(records):
+        return records
+    packed = bodies if isinstance(bodies, Packed) else Packed.of(bodies)
+    skipped = SIZE if stamps is None else 0
+    whole = packed.lengths >= SIZE if stamps is None else np.array([len(stamp) == SIZE for stamp in stamps], bool)
+    fields = _fields(packed, whole) if stamps is None else _fields_of(stamps)
+    tails = np.maximum(packed.lengths - skipped, 0)
+    tail_sums = (sums or PayloadSums()).of(packed.buffer, packed.starts + skipped, tails)
+    intact = whole & (fields["crc"] == head_sums(fields.view(np.uint8).reshape(-1, SIZE)[:, :SUMMED], tail_sums))
     foreign = (fields["run"] != run) | (fields["version"] != VERSION)
-    records["fault"] = np.where(intact, np.where(foreign, FOREIGN, 0), CORRUPT)
+    if foreign.any():
+        records["fault"][foreign] = FOREIGN
+    if not intact.all():
+        fields[~intact] = 0
+        records["fault"][~intact] = CORRUPT
+    for name in ("sequence", "intended_ns", "key", "key_sequence", "publisher"):
+        records[name] = fields[name]
+    records["received_ns"], records["redelivered"] = received_ns, redelivered
     return records
+
+
+def _fields(bodies: Packed, whole: NDArray[np.bool_]) -> NDArray[Any]:
+    """The stamps before payloads; zeros where there is none: what lies behind a short payload is not ours to read."""
+    if whole.all():
+        return rows_at(bodies.buffer, bodies.starts, SIZE).view(STAMP)
+    fields = np.zeros(len(bodies), STAMP)
+    if whole.any():
+        fields[whole] = rows_at(bodies.buffer, bodies.starts[whole], SIZE).view(STAMP)
+    return fields
+
+
+def _fields_of(stamps: Sequence[bytes]) -> NDArray[Any]:
+    """The stamps that came as properties, cut or filled up where they are not whole."""
+    fields = np.zeros(len(stamps), STAMP)
+    fields.view(np.uint8)[:] = np.frombuffer(b"".join([stamp[:SIZE].ljust(SIZE, b"\0") for stamp in stamps]), np.uint8)
+    return fields

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crep.harness.brokers.contract import Packed
+from crep.harness.load.checksum import PayloadSums
 from crep.harness.load.stamp import SIZE, STAMP, Carrier, Rendered, Renderer, parse
 from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records
 
@@ -77,6 +80,37 @@ def test_a_cut_message_is_corrupt(kept: int, carrier: Carrier) -> None:
     assert parsed([out.bodies[0][:kept]], out.stamps)["fault"].tolist() == [CORRUPT]
 
 
+def judged_alone(body: bytes) -> tuple[int, int]:
+    """Fault and sequence by the stamp's table, one message at a time."""
+    if len(body) < SIZE:
+        return CORRUPT, 0
+    head, tail = body[:SIZE], body[SIZE:]
+    run, _publisher, version, sequence = struct.unpack_from("<IHHQ", head)
+    if zlib.crc32(tail + head[:36]) != struct.unpack_from("<I", head, 36)[0]:
+        return CORRUPT, 0
+    return (INTACT if (run, version) == (RUN, 1) else FOREIGN), sequence
+
+
+@given(st.data())
+def test_messages_together_are_judged_as_each_alone(data: st.DataObject) -> None:
+    known = PayloadSums()
+    for _ in range(data.draw(st.integers(1, 3))):
+        sizes = data.draw(st.lists(st.sampled_from([40, 100, 100, 101, 300]), min_size=1, max_size=60))
+        run = data.draw(st.sampled_from([RUN, RUN, RUN + 1]))
+        bodies = list(rendered([(i, i, i, i, size) for i, size in enumerate(sizes)], "payload", run=run).bodies)
+        for victim in data.draw(st.lists(st.integers(0, len(bodies) - 1), max_size=20)):
+            changed = bytearray(bodies[victim])
+            if changed and data.draw(st.booleans()):
+                bit = data.draw(st.integers(0, len(changed) * 8 - 1))
+                changed[bit // 8] ^= 1 << bit % 8
+            bodies[victim] = bytes(changed[: data.draw(st.integers(0, len(changed)))])
+        times, flags = np.arange(len(bodies)), np.zeros(len(bodies), np.uint8)
+        for form in (bodies, Packed.of(bodies)):
+            records = parse(form, None, run=RUN, received_ns=times, redelivered=flags, sums=known)
+            found = list(zip(records["fault"].tolist(), records["sequence"].tolist(), strict=True))
+            assert found == [judged_alone(body) for body in bodies]
+
+
 def test_a_message_without_its_property_is_corrupt() -> None:
     assert parsed([b"a document"], [b""])["fault"].tolist() == [CORRUPT]
 
@@ -113,3 +147,5 @@ def test_a_part_of_a_block_holds_the_same_payloads(
     assert list(bodies[part]) == expected
     assert [bodies[part][at] for at in range(len(expected))] == expected
     assert list(Packed.of(expected)) == expected
+    turned = Packed(bodies.buffer, bodies.starts[::-1], bodies.lengths[::-1])
+    assert list(turned) == list(bodies)[::-1]

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -36,6 +37,7 @@ _CLOSE_TIMEOUT_S = 10.0
 _COMMIT_WITHIN_S = 2.0
 _COMMIT_AGAIN_AFTER_S = 1.0
 _ANSWER_POLL_S = 0.001
+_ERROR, _PARTITION, _OFFSET, _VALUE = (methodcaller(name) for name in ("error", "partition", "offset", "value"))
 _MOVED = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -192,10 +194,11 @@ class KafkaSubscriber:
         return self._deliveries(messages, first_ns, time.monotonic_ns())
 
     def _deliveries(self, messages: list[Message], first_ns: int, rest_ns: int) -> Deliveries:
-        arrived = [message for message in messages if message.error() is None]
-        if len(arrived) < len(messages):
+        arrived = messages
+        if any(map(_ERROR, messages)):
             self._note_errors(messages)
-        offsets: dict[Partition, int] = {(one.topic(), one.partition()): one.offset() + 1 for one in arrived}
+            arrived = [message for message in messages if message.error() is None]
+        offsets = self._offsets(map(_PARTITION, arrived), map(_OFFSET, arrived))
         if offsets:
             self._watch.flowing("message")
             if self._group is not None and self._at_most_once and not self._commit_first(offsets):
@@ -206,12 +209,17 @@ class KafkaSubscriber:
             received_ns[0] = first_ns
         name = self._spec.stamp_property
         return Deliveries(
-            [one.value() or b"" for one in wanted],
+            [value or b"" for value in map(_VALUE, wanted)],
             None if name is None else [_header(one, name) for one in wanted],
             received_ns,
             np.full(len(wanted), REDELIVERED_NOT_OFFERED, dtype=np.uint8),
             self._open_token(offsets, len(wanted)),
         )
+
+    def _offsets(self, partitions: Iterable[int], offsets: Iterable[int]) -> dict[Partition, int]:
+        """Where each partition is to be read on, after messages in this order. All are of the channel's one topic."""
+        last = dict(zip(partitions, offsets, strict=True))
+        return {(self._topic, partition): offset + 1 for partition, offset in last.items()}
 
     def _note_errors(self, messages: list[Message]) -> None:
         for message in messages:
