@@ -21,7 +21,7 @@ from bench.engine import DONE_WITHIN_S, FLAT_OUT, SETTLE_S, counted, engines, he
 from bench.figure import Figure
 from bench.summary import Spread
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.load.engines import PublisherDone, SubscriberTask, Window
+from crep.harness.load.engines import PublisherDone, PublisherTask, SubscriberTask, Window
 from crep.harness.metrics.history import INTACT, RECEIVED, SENT, read_records, received_file, sent_file
 from crep.harness.runner.keeper import LedgerKeeper
 from crep.harness.runs.ledger import LedgerFolder
@@ -44,21 +44,7 @@ def engine_pair(channel: Channel, count: int, size: int) -> Moved:
         EnvironmentFailure: not every message came, once and intact.
     """
     task, reader = publisher(channel, Profile(tuple(hold(FLAT_OUT, count / FLAT_OUT))), size), READERS[0]
-    plan = Plan(
-        scenario="bench",
-        channels={"bus": (channel.spec,)},
-        publishers=(task.plan,),
-        timeline=(),
-        expectations=(),
-        warm_up_s=0.0,
-        measured_s=count / FLAT_OUT,
-        drain_s=SETTLE_S,
-        lateness_s=DONE_WITHIN_S,
-        reconnect_s=task.spec.reconnect_for_s,
-        carrier="payload",
-        seed=1,
-        repeat=1,
-    )
+    plan = plan_of(channel, task)
     subscriber = SubscriberTask(channel.subscriber(reader.name))
     with (
         TemporaryDirectory(prefix="bench-") as name,
@@ -83,6 +69,25 @@ def engine_pair(channel: Channel, count: int, size: int) -> Moved:
     taken_s = (int(received["received_ns"].max()) - int(sent["sent_ns"].min())) / 1e9
     clients_s = sum(one.counters.get("cpu_ns", 0) for one in said if isinstance(one, Window)) / 1e9
     return Moved(count / taken_s, (clients_s + mine_s) / count * 1e6)
+
+
+def plan_of(channel: Channel, task: PublisherTask) -> Plan:
+    """The plan of a run with this publisher, for its ledger."""
+    return Plan(
+        scenario="bench",
+        channels={"bus": (channel.spec,)},
+        publishers=(task.plan,),
+        timeline=(),
+        expectations=(),
+        warm_up_s=0.0,
+        measured_s=task.plan.profile.duration_s,
+        drain_s=SETTLE_S,
+        lateness_s=DONE_WITHIN_S,
+        reconnect_s=task.spec.reconnect_for_s,
+        carrier="payload",
+        seed=1,
+        repeat=1,
+    )
 
 
 def bare_pair(channel: Channel, count: int, size: int) -> Moved:

@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import emulator_depth, emulator_speed, pair, session, solace_ceiling, table
+from bench import emulator_depth, emulator_speed, kafka_tools, pair, session, solace_ceiling, table
 from bench.brokers import KAFKA, running
 from bench.figure import Figure
+from bench.kafka_tools import Rates
 from bench.pair import Moved
 from bench.smf import SmfError
 from bench.summary import Comparison, Spread
@@ -103,6 +104,19 @@ def speed(asked: Session) -> Measured:
     return Measured(emulator_speed.figures(found), asdict(found))
 
 
+def kafka_own_tools(asked: Session) -> Measured:
+    """The engines against Kafka's own performance tools."""
+    done: dict[int, list[Rates]] = {size: [] for size, _ in _PAIR_LOADS}
+    with running(KAFKA, asked.say) as broker:
+        for number, size in enumerate(done):
+            asked.say(
+                f"Kafka's own tools and the engines, {size} B, {kafka_tools.WARM_UP_S + kafka_tools.MEASURED_S} s"
+            )
+            done[size].append(kafka_tools.measure(broker, size, number))
+    figures = tuple(kafka_tools.figure(broker.name, size, rounds) for size, rounds in done.items())
+    return Measured(figures, {str(size): [asdict(one) for one in rounds] for size, rounds in done.items()})
+
+
 def depth(asked: Session) -> Measured:
     """A deep queue on the emulator."""
     messages = _QUICK_DEPTH if asked.quick else emulator_depth.MESSAGES
@@ -140,6 +154,7 @@ def solace_client(asked: Session) -> Measured:
 SECTIONS: dict[str, Callable[[Session], Measured]] = {
     "engines": engines,
     "kafka-pair": kafka_pair,
+    "kafka-tools": kafka_own_tools,
     "solace-ceiling": solace_client,
     "emulator-speed": speed,
     "emulator-depth": depth,
