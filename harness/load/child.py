@@ -58,7 +58,15 @@ def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -
         if not orders.go.is_set():
             tell({"done": {}})
             return
-        engine = PublisherEngine(task, client, renderer, t0_ns=orders.t0_ns, history=history, tell=tell)
+        engine = PublisherEngine(
+            task,
+            client,
+            renderer,
+            t0_ns=orders.t0_ns,
+            history=history,
+            tell=tell,
+            clock_ahead_ns=child.clock_ahead_ns,
+        )
         done = engine.run(orders.stop)
     finally:
         client.close()
@@ -77,7 +85,15 @@ def subscribe(child: ChildTask, task: SubscriberTask, orders: Orders, tell: Tell
         client.ready(READY_WITHIN_S)
         tell({"ready": client.effective_settings()})
         _settle_memory()
-        SubscriberEngine(task, client, run_number=child.run_number, history=history, tell=tell).run(orders)
+        engine = SubscriberEngine(
+            task,
+            client,
+            run_number=child.run_number,
+            history=history,
+            tell=tell,
+            clock_ahead_ns=child.clock_ahead_ns,
+        )
+        engine.run(orders)
     finally:
         client.close()
     tell({"closed": True})

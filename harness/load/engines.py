@@ -142,6 +142,7 @@ class Engines:
         carrier: where the stamp travels.
         keep_records: the records of messages stay until the end of the run; else they are written in segments, for
             whoever takes them in to remove.
+        clock_ahead_ns: what this machine's clock shows more than the one whose time the stamps carry (METHOD rule 3).
     """
 
     def __init__(
@@ -153,10 +154,11 @@ class Engines:
         folder: Path,
         carrier: Carrier,
         keep_records: bool = True,
+        clock_ahead_ns: int = 0,
     ) -> None:
         ledger = folder / "ledger"
         tasks: list[PublisherTask | SubscriberTask] = [*subscribers, *publishers]
-        self._tasks = [ChildTask(task, run_number, carrier, ledger, keep_records) for task in tasks]
+        self._tasks = [ChildTask(task, run_number, carrier, ledger, keep_records, clock_ahead_ns) for task in tasks]
         self._ledger, self._logs = ledger, folder / "logs"
         self._children: list[_Child] = []
         self._inbox: Inbox = queue.SimpleQueue()

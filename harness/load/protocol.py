@@ -65,7 +65,8 @@ class SubscriberTask:
 class ChildTask:
     """A task with what all children of a run share.
 
-    ``ledger`` is the folder of the records; ``keep_records``: they stay, and need no segments.
+    ``ledger`` is the folder of the records; ``keep_records``: they stay, and need no segments. ``clock_ahead_ns``: what
+    this machine's CLOCK_MONOTONIC shows more than that of the machine whose time the stamps carry.
     """
 
     task: PublisherTask | SubscriberTask
@@ -73,6 +74,7 @@ class ChildTask:
     carrier: Carrier
     ledger: Path
     keep_records: bool = True
+    clock_ahead_ns: int = 0
 
     @property
     def segment(self) -> int | None:
@@ -86,6 +88,7 @@ class ChildTask:
             "carrier": self.carrier,
             "ledger": str(self.ledger),
             "keep_records": self.keep_records,
+            "clock_ahead_ns": self.clock_ahead_ns,
         }
         if isinstance(self.task, PublisherTask):
             spec = _PUBLISHER_SPEC.dump_python(self.task.spec, mode="json")
@@ -104,7 +107,8 @@ class ChildTask:
             task = PublisherTask(PublisherPlan.from_json(data["plan"]), spec)
         else:
             task = SubscriberTask(_SUBSCRIBER_SPEC.validate_python(data["spec"]))
-        return cls(task, data["run"], data["carrier"], Path(data["ledger"]), data["keep_records"])
+        ledger, ahead_ns = Path(data["ledger"]), data["clock_ahead_ns"]
+        return cls(task, data["run"], data["carrier"], ledger, data["keep_records"], ahead_ns)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class PublisherEngine:
         t0_ns: CLOCK_MONOTONIC time of the first measured message.
         history: has the files ``sent_file`` and ``outcomes_file`` of this publisher.
         tell: says a line to the parent.
+        clock_ahead_ns: what this clock shows more than the one whose time the stamps carry.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class PublisherEngine:
         t0_ns: int,
         history: HistoryWriter,
         tell: Tell,
+        clock_ahead_ns: int = 0,
     ) -> None:
+        self._clock_ahead_ns = clock_ahead_ns
         self._plan, self._client, self._renderer, self._t0_ns = task.plan, client, renderer, t0_ns
         self._patience_ns = round((task.spec.reconnect_for_s + SETTLE_BEYOND_RECONNECT_S) * 1e9)
         ahead = look_ahead(task.plan.of)
@@ -199,8 +202,9 @@ class PublisherEngine:
         records["key"], records["key_sequence"] = self._plan.assignment.of(sequence)
         records["topic"] = self._plan.assignment.topic_of(records["key"])
         records["size"] = self._plan.size_of(sequence)
-        stamped = (records[name] for name in ("sequence", "intended_ns", "key", "key_sequence", "size"))
-        return _Block(records, self._renderer.render(*stamped))
+        key, key_sequence, size = (records[name] for name in ("key", "key_sequence", "size"))
+        intended_ns = records["intended_ns"] - self._clock_ahead_ns
+        return _Block(records, self._renderer.render(records["sequence"], intended_ns, key, key_sequence, size))
 
     def _bring_up_to_date(self, now_ns: int) -> None:
         while len(times := self._clock_hand.due(now_ns)):

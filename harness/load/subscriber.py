@@ -28,9 +28,17 @@ class SubscriberEngine:
     """
 
     def __init__(
-        self, task: SubscriberTask, client: BulkSubscriber, *, run_number: int, history: HistoryWriter, tell: Tell
+        self,
+        task: SubscriberTask,
+        client: BulkSubscriber,
+        *,
+        run_number: int,
+        history: HistoryWriter,
+        tell: Tell,
+        clock_ahead_ns: int = 0,
     ) -> None:
         spec = task.spec
+        self._clock_ahead_ns = clock_ahead_ns  # of the clock whose time the stamps carry
         self._client, self._run, self._history, self._tell = client, run_number, history, tell
         self._file = received_file(spec.channel, spec.reader.name, spec.member)
         self._sums = PayloadSums()
@@ -82,6 +90,7 @@ class SubscriberEngine:
             sums=self._sums,
         )
         if len(records):
+            records["intended_ns"] += self._clock_ahead_ns
             self._history.append(self._file, records)
             self._client.acknowledge(deliveries)
         # A full batch may have left some behind, which came after its last; else all that had come was taken.
