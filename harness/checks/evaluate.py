@@ -10,12 +10,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from crep.harness.checks import rules
 from crep.harness.checks.balance import channel_ledger, damage, reader_ledger, remarks, sends_per_second
+from crep.harness.checks.caps import ChannelLoad, SiteLimits, find_caps
 from crep.harness.checks.channel import ChannelRun, Recorded, channel_runs
 from crep.harness.checks.expectations import Evidence, FaultCost, judge
 from crep.harness.checks.faults import SECOND, FaultFinding, FaultRecord, fault_result, find_faults
@@ -32,6 +33,7 @@ from crep.harness.checks.results import (
 )
 from crep.harness.checks.steady import Second, steadiness
 from crep.harness.checks.tally import ChannelTally, ReaderTally
+from crep.harness.checks.usage import Sample, used
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.expectation import Expectation, When
 from crep.harness.scenario.plan import Plan, without_faults
@@ -51,6 +53,18 @@ class SiteRecord(Protocol):
     @property
     def profile(self) -> str:
         """``default`` or ``quick``."""
+
+    @property
+    def system(self) -> str:
+        """``kafka`` or ``solace``."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """``brokers.contract.Facts`` as plain data."""
+
+    @property
+    def objects(self) -> Mapping[str, Any]:
+        """Channel → native objects."""
 
 
 class RunData(Recorded, Protocol):
@@ -79,6 +93,10 @@ class RunData(Recorded, Protocol):
     @property
     def signs_s(self) -> Sequence[float]:
         """When publishers reported a lost connection or an error."""
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """What the processes of local brokers used, second by second."""
 
     def tallies(self, plan: Plan) -> Mapping[str, ChannelTally]:
         """What every message came to, by channel, in the plan's order."""
@@ -130,6 +148,13 @@ class _Evaluation:
             control_clean=control is not None and control.drain is not None and control.drain.clean,
         )
         self._seconds = _seconds_by_phase(plan.measured_s, self._findings)
+        self._usage = used(run.samples, plan.measured_s)
+        self._caps = find_caps(
+            {name: SiteLimits(site.system, site.facts, site.objects) for name, site in run.sites.items()},
+            [self._load(channel) for channel in self._tallies.values()],
+            self._usage,
+            plan.measured_s,
+        )
 
     def results(self) -> RunResults:
         channels = tuple(
@@ -151,6 +176,28 @@ class _Evaluation:
             ),
             expectations=tuple(judge(one, self._evidence(channels, readers)) for one in self._plan.expectations),
             steadiness=self._steadiness(),
+            usage=self._usage,
+            caps=self._caps,
+        )
+
+    def _load(self, channel: ChannelTally) -> ChannelLoad:
+        """What went through a channel, for its caps (METHOD rule 12)."""
+        publishers = self._plan.publishers_of(channel.channel)
+        messages = sum(one.count for one in publishers)
+        rates = self._throughput(channel)
+        drain_s = 0.0 if self._run.drain is None else self._run.drain.duration_s
+        return ChannelLoad(
+            site=self._site_of[channel.channel],
+            channel=channel.channel,
+            messages=messages,
+            size=sum(one.count * one.sizes.mean for one in publishers) / max(1, messages),
+            lasted_s=self._plan.warm_up_s + self._plan.measured_s + drain_s,
+            intended_per_s=rates.intended_per_s,
+            in_per_s=rates.acknowledged_per_s or rates.sent_per_s,
+            out_per_s=sum(rates.received_per_s.values()),
+            publishers=len(publishers),
+            consumers=sum(reader.spec.members for reader in channel.readers),
+            refusals=self._run.rejection_reasons(channel.channel),
         )
 
     def _steadiness(self) -> Steadiness:
@@ -299,19 +346,29 @@ class _Evaluation:
         )
 
     def _barred(self, expectation: Expectation) -> str:
-        """METHOD rules 8, 16, 17, 18: where no performance verdict may be given, and why."""
+        """METHOD rules 8, 12, 16, 17, 18: where no performance verdict may be given, and why."""
         site = self._run.sites.get(self._site_of[expectation.channel])
         if expectation.metric.kind == "functional" or site is None:
             return ""
-        if site.genuineness != "genuine":
-            return f"{site.target} is {site.genuineness}: its timings are not a measurement of the product"
-        if site.profile != "default":
-            return f"profile {site.profile} of {site.target} is for tests and demos: no verdict on its timings"
-        if "client-bound" in self._run.labels:
-            return "a client was near its own limit: no verdict on the broker's timings"
-        if expectation.metric.name == "throughput" and "co-located" in self._run.labels:
-            return "broker and clients shared a busy host: no verdict on rates"
-        return ""
+        capped = "; ".join(str(cap) for cap in self._caps if cap.site == self._site_of[expectation.channel])
+        shared = expectation.metric.name == "throughput" and "co-located" in self._run.labels
+        reasons = (
+            (
+                site.genuineness != "genuine",
+                f"{site.target} is {site.genuineness}: its timings are not a measurement of the product",
+            ),
+            (
+                site.profile != "default",
+                f"profile {site.profile} of {site.target} is for tests and demos: no verdict on its timings",
+            ),
+            (
+                "client-bound" in self._run.labels,
+                "a client was near its own limit: no verdict on the broker's timings",
+            ),
+            (bool(capped), f"{capped}: no verdict on the broker"),
+            (shared, "broker and clients shared a busy host: no verdict on rates"),
+        )
+        return next((why for holds, why in reasons if holds), "")
 
 
 def _seconds_by_phase(measured_s: float, findings: Sequence[FaultFinding]) -> dict[When, list[int]]:

@@ -10,6 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from crep.harness.checks.caps import Cap
+from crep.harness.checks.usage import NodeUse
+
 Verdict = Literal["passed", "failed", "no-data", "not-judged"]
 """``no-data`` fails (METHOD rule 14); ``not-judged``: a performance threshold on an emulated target (rule 16)."""
 
@@ -203,6 +206,8 @@ class RunResults(_Result):
     faults: tuple[FaultResult, ...]
     expectations: tuple[ExpectationResult, ...]
     steadiness: Steadiness | None = None  # None: an older crep did not look
+    usage: tuple[NodeUse, ...] = ()  # local brokers only
+    caps: tuple[Cap, ...] = ()
 
     @property
     def valid(self) -> bool:

@@ -20,6 +20,7 @@ from crep.harness.load.engines import ClientNote, EngineFailed, Engines, Publish
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
+from crep.harness.monitor.system import SystemWatch
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
 from crep.harness.runner.members import ReaderMembers
@@ -121,6 +122,8 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
     results = evaluate(record.folder.path) if run.measured_anything else None
     if results is not None and results.steadiness is not None and results.steadiness.disturbed:
         record.label("not-steady", results.steadiness.text)
+    if results is not None and results.caps:
+        record.label("capped", "; ".join(map(str, results.caps)))
     record.finish(status, drain=run.drained, failure=failure, results=results)
     return record
 
@@ -138,6 +141,7 @@ class _Run:
         self._watch: DrainWatch | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
         self._lateness = RecentLateness()
+        self._system = SystemWatch(request.deployments, lambda at_ns, words: record.event("system", at_ns, **words))
         self._publishing = 0
         self._disconnected: set[str] = set()
         self._t0_ns = 0
@@ -159,6 +163,7 @@ class _Run:
 
     def clean_up(self) -> None:
         """Heal, end the engines, remove the native objects; each bounded, none hidden."""
+        self._system.stop()
         if self._timeline is not None:
             self._timeline.cancel(HEAL_WITHIN_S)
             self._record.faults(self._timeline.injections())
@@ -255,6 +260,7 @@ class _Run:
             LedgerFolder(self._record.folder.ledger, plan, self._t0_ns, keep_records=keep_records)
         )
         engines.go(self._t0_ns)
+        self._system.start()
         timeline.start(self._t0_ns)
         self._pump_until(engines, lambda: time.monotonic_ns() >= self._t0_ns)
         self._phase("measure", total_s=plan.measured_s)
@@ -282,7 +288,7 @@ class _Run:
 
     def _judge_host(self, busy: float | None) -> None:
         """METHOD rule 17: one host is a small world."""
-        self._record.event("host-cpu", time.monotonic_ns(), busy=busy)
+        self._record.event("host-cpu", time.monotonic_ns(), busy=busy, watch_s=round(self._system.cost_s, 3))
         if busy is not None and busy > CO_LOCATED_CPU:
             self._record.label(
                 "co-located",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from crep.harness.checks.results import Drain
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
+from crep.harness.checks.usage import Sample
 from crep.harness.config.errors import UsageError
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import (
@@ -97,6 +99,16 @@ class Run:
             and event.get("client") in publishers
             and event.get("what") in _TROUBLE
             and event.get("at_s") is not None
+        )
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """What the processes of local brokers used, second by second, since t0 was known."""
+        names = {one.name for one in fields(Sample)}
+        return tuple(
+            Sample(**{name: value for name, value in event.items() if name in names})
+            for event in self.events
+            if event.get("event") == "system" and event.get("at_s") is not None
         )
 
     def rejection_reasons(self, channel: str) -> dict[str, int]:

@@ -28,6 +28,11 @@ class Sizes:
         """Bytes of the largest message."""
         return max(size for size, _ in self.choices)
 
+    @property
+    def mean(self) -> float:
+        """Bytes of a message on average."""
+        return sum(size * share for size, share in self.choices)
+
     def of(self, seed: int, publisher: int, sequences: ArrayLike) -> NDArray[np.uint32]:
         """Bytes of the publisher's messages ``sequences``; 1-d, same length."""
         size = np.array([size for size, _ in self.choices], dtype=np.uint32)

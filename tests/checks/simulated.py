@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from crep.harness.checks.channel import channel_runs
 from crep.harness.checks.results import Drain
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
+from crep.harness.checks.usage import Sample
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
 from crep.harness.scenario.assignment import Assignment
@@ -99,6 +101,9 @@ class Site:
     target: str = "kafka-local"
     genuineness: str = "genuine"
     profile: str = "default"
+    system: str = "kafka"
+    facts: dict[str, Any] = field(default_factory=dict)
+    objects: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -126,6 +131,7 @@ class SimulatedRun:
     sites: dict[str, Site] = field(default_factory=lambda: {"bus": Site()})
     labels: frozenset[str] = frozenset()
     signs_s: tuple[float, ...] = ()
+    samples: tuple[Sample, ...] = ()
     t0_ns: int | None = T0
 
     def __post_init__(self) -> None:

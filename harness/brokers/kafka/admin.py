@@ -34,10 +34,17 @@ from crep.harness.brokers.kafka.facts import CAPABILITIES_OF_KAFKA, DECIDING, LI
 from crep.harness.brokers.kafka.features import ask_features
 from crep.harness.brokers.kafka.lag import GroupWatch, Lag
 from crep.harness.brokers.kafka.layout import channel_layout, topics_of
+from crep.harness.brokers.kafka.quotas import ask_quotas
 
 _REQUEST_S = 5.0
 _LEADERS_WITHIN_S = 15.0
-_TOPIC_SETTINGS_SHOWN = ("min.insync.replicas", "flush.messages", "unclean.leader.election.enable", "retention.ms")
+_TOPIC_SETTINGS_SHOWN = (
+    "min.insync.replicas",
+    "flush.messages",
+    "unclean.leader.election.enable",
+    "retention.ms",
+    "retention.bytes",
+)
 _SETTINGS_REFUSED = frozenset(
     {KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION, KafkaError.INVALID_REPLICATION_FACTOR}
 )
@@ -238,9 +245,19 @@ class KafkaAdmin:
             configuration={"cluster.id": str(metadata.cluster_id), "brokers": str(len(metadata.brokers))}
             | {name: settings[name] for name in DECIDING if name in settings}
             | finalized,
-            caps={name: settings[name] for name in LIMITS if name in settings},
+            caps={name: settings[name] for name in LIMITS if name in settings} | self._quotas(),
             client=client_library(),
         )
+
+    def _quotas(self) -> dict[str, str]:
+        """Client quotas, where the cluster answers without a login."""
+        if self._endpoint.sasl_mechanism is not None:
+            return {}
+        try:
+            found = ask_quotas(self._endpoint)
+        except (OSError, ValueError):
+            return {}  # a mock cluster, or no permission: no quota is known
+        return {f"client quota {quota.limit} ({quota.entity})": f"{quota.value:g}" for quota in found}
 
     def _broker_settings(self, broker: int) -> dict[str, str] | None:
         """None where the server does not answer that question (mock cluster, missing permission)."""

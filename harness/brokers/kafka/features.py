@@ -50,6 +50,16 @@ def ask_features(endpoint: Endpoint) -> Features:
         OSError: no address answers.
         ValueError: the answer is not that of a Kafka server.
     """
+    return parse_api_versions(ask(endpoint, api_versions_request()))
+
+
+def ask(endpoint: Endpoint, request: bytes) -> bytes:
+    """Send one request frame to the first bootstrap address that answers; the answer, without its size.
+
+    Raises:
+        OSError: no address answers.
+        ValueError: the connection is closed instead, or the answer is of no sensible size.
+    """
     failure: Exception = OSError("no bootstrap address")
     for address in (endpoint.bootstrap or "").split(","):
         host, _, port = address.strip().rpartition(":")
@@ -58,8 +68,8 @@ def ask_features(endpoint: Endpoint) -> Features:
                 socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S) as plain,
                 _secured(plain, endpoint, host) as stream,
             ):
-                stream.sendall(api_versions_request())
-                return parse_api_versions(_answer(stream))
+                stream.sendall(request)
+                return _answer(stream)
         except OSError as error:
             failure = error
     raise failure
@@ -87,7 +97,7 @@ def _exactly(stream: socket.socket, count: int) -> bytes:
     while len(data) < count:
         part = stream.recv(count - len(data))
         if not part:
-            raise ValueError("the server closed the connection instead of answering ApiVersions")
+            raise ValueError("the server closed the connection instead of answering")
         data += part
     return data
 
