@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crep.harness.brokers.client_library import ClientName, client_asked
 from crep.harness.brokers.contract import (
     Admin,
     BulkPublisher,
@@ -21,7 +22,6 @@ from crep.harness.brokers.contract import (
     SubscriberSpec,
 )
 from crep.harness.brokers.kafka.admin import KafkaAdmin
-from crep.harness.brokers.kafka.client import client_asked
 from crep.harness.brokers.kafka.inspect import KafkaInspect
 from crep.harness.brokers.kafka.messages import KafkaMessages
 from crep.harness.brokers.kafka.native.library import NativeClientUnavailable
@@ -43,7 +43,7 @@ class KafkaAdapter:
 
     def publisher(self, spec: PublisherSpec) -> BulkPublisher:
         """One producer, on the library that the settings ask for."""
-        if client_asked(spec.settings) == "native":
+        if _asked(spec) == "native":
             try:
                 return NativeKafkaPublisher(spec)
             except NativeClientUnavailable as unavailable:
@@ -63,3 +63,7 @@ class KafkaAdapter:
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Look into a reader's backlog."""
         return KafkaInspect(endpoint, provisioned)
+
+
+def _asked(spec: PublisherSpec | SubscriberSpec) -> ClientName:
+    return client_asked(spec.settings, system="Kafka", native="librdkafka's C API", api="confluent-kafka's Python API")

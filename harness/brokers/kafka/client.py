@@ -10,17 +10,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint, Outcome
-from crep.harness.config.errors import UsageError
 
 CONNECT_TIMEOUT_S = 10.0
-CLIENT = "client"
-"""The setting, in a mapping or a target, that chooses the library of publishers: ``native`` or ``api``."""
 _EVENTS_KEPT = 1000
 _MOCK_CLUSTER_PREFIX = "mockCluster"  # librdkafka's built-in mock cluster names itself so
 
@@ -46,23 +43,6 @@ _NOT_STORED = frozenset(
 def given_up(error: KafkaError) -> Outcome:
     """The outcome of a message that the library gave up on."""
     return Outcome.REJECTED if error.code() in _NOT_STORED else Outcome.UNKNOWN
-
-
-def client_asked(settings: Mapping[str, object]) -> Literal["native", "api"]:
-    """What the settings ask for: the C library unless they say ``api``.
-
-    Raises:
-        UsageError: another word.
-    """
-    asked = settings.get(CLIENT, "native")
-    if asked == "native":
-        return "native"
-    if asked == "api":
-        return "api"
-    raise UsageError(
-        f"the Kafka client has no library {asked!r}",
-        hint="write client: native (librdkafka's C API, the default) or client: api (confluent-kafka's Python API)",
-    )
 
 
 def client_library() -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import Json, PublisherSpec
-from crep.harness.brokers.kafka.client import CLIENT, connection
+from crep.harness.brokers.kafka.client import connection
 
 Headers = list[tuple[str, bytes]]
 

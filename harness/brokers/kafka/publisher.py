@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
-from crep.harness.brokers.kafka.client import CLIENT, CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
+from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
 from crep.harness.brokers.kafka.producing import Headers, publisher_properties, topic_headers
 
 _POLL_AT_MOST_S = 0.005

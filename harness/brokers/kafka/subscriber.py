@@ -22,6 +22,7 @@ from operator import methodcaller
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import (
     REDELIVERED_NOT_OFFERED,
     BrokerError,
@@ -29,7 +30,7 @@ from crep.harness.brokers.contract import (
     Deliveries,
     SubscriberSpec,
 )
-from crep.harness.brokers.kafka.client import CLIENT, CONNECT_TIMEOUT_S, ConnectionWatch, connection, shown, unreachable
+from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, connection, shown, unreachable
 from crep.harness.brokers.kafka.settlement import Partition, Settlement
 from crep.harness.brokers.topics import topic_matches
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crep.harness.brokers.client_library import ClientName, client_asked
 from crep.harness.brokers.contract import (
     Admin,
     BulkPublisher,
@@ -23,7 +24,6 @@ from crep.harness.brokers.contract import (
     SubscriberSpec,
 )
 from crep.harness.brokers.solace.admin import SolaceAdmin
-from crep.harness.brokers.solace.client import client_asked
 from crep.harness.brokers.solace.inspect import SolaceInspect
 from crep.harness.brokers.solace.messages import SolaceMessages
 from crep.harness.brokers.solace.native.library import NativeClientUnavailable
@@ -46,7 +46,7 @@ class SolaceAdapter:
 
     def publisher(self, spec: PublisherSpec) -> BulkPublisher:
         """One connection that publishes, on the library that the settings ask for."""
-        if client_asked(spec.settings) == "native":
+        if _asked(spec) == "native":
             try:
                 return NativePublisher(spec)
             except NativeClientUnavailable as unavailable:
@@ -57,7 +57,7 @@ class SolaceAdapter:
 
     def subscriber(self, spec: SubscriberSpec) -> BulkSubscriber:
         """One connection that receives, on the library that the settings ask for."""
-        if client_asked(spec.settings) == "native":
+        if _asked(spec) == "native":
             try:
                 return NativeSubscriber(spec)
             except NativeClientUnavailable as unavailable:
@@ -73,3 +73,9 @@ class SolaceAdapter:
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Browse a reader's queue."""
         return SolaceInspect(endpoint, provisioned)
+
+
+def _asked(spec: PublisherSpec | SubscriberSpec) -> ClientName:
+    return client_asked(
+        spec.settings, system="Solace", native="the vendor's C library", api="the vendor's public Python API"
+    )

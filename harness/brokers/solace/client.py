@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Protocol
 
 from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
 from solace.messaging.messaging_service import MessagingService
 
+from crep.harness.brokers.client_library import CLIENT, ClientName
 from crep.harness.brokers.contract import ClientEvent, Json, PublisherSpec, SubscriberSpec
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, properties_of, shown
-from crep.harness.config.errors import UsageError
-
-CLIENT = "client"
-"""The setting, in a mapping or a target, that chooses the library: ``native`` or ``api``."""
-
-ClientName = Literal["native", "api"]
-
-
-def client_asked(settings: Mapping[str, object]) -> ClientName:
-    """What the settings ask for: the C library unless they say ``api``.
-
-    Raises:
-        UsageError: another word.
-    """
-    asked = settings.get(CLIENT, "native")
-    if asked == "native":
-        return "native"
-    if asked == "api":
-        return "api"
-    raise UsageError(
-        f"the Solace client has no library {asked!r}",
-        hint="write client: native (the vendor's C library, the default) or client: api (its public Python API)",
-    )
 
 
 class SolaceClient:

@@ -12,8 +12,9 @@ import numpy as np
 from confluent_kafka import KafkaError
 from numpy.typing import NDArray
 
+from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, Packed, PublisherSpec
-from crep.harness.brokers.kafka.client import CLIENT, CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
+from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
 from crep.harness.brokers.kafka.native.library import (
     COPY,
     DELIVERED,
