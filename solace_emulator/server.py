@@ -75,9 +75,14 @@ class Server:
         try:
             records = ((place, decode(record)) for place, record in read_all(self.options.data_dir, log.on_damage))
             messages = recover(broker, log, records)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            place = f"data directory {self.options.data_dir}"
+            raise StartFailure(f"{place}: the journal cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:  # the check sums are right, so it is no damage
             raise StartFailure(
-                f"data directory {self.options.data_dir}: the journal cannot be read: {error}"
+                f"data directory {self.options.data_dir}: its journal was written by another version of the emulator "
+                f"({error}), and there is no conversion; give an empty directory, or drain the queues with the version "
+                "that wrote it"
             ) from error
         finally:
             gc.enable()

@@ -6,6 +6,7 @@ Under load: ``test_killing``.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from solace.messaging.resources.queue import Queue
 from solace.messaging.resources.topic import Topic
 from solace.messaging.resources.topic_subscription import TopicSubscription
 
+from crep.solace_emulator.journal.segments import MAGIC, pack, path_of
 from tests.emulator.messaging import (
     Receipts,
     drain,
@@ -26,7 +28,7 @@ from tests.emulator.messaging import (
     send,
     text,
 )
-from tests.emulator.process import Emulator, running
+from tests.emulator.process import Emulator, command, running
 
 pytestmark = pytest.mark.emulator
 
@@ -171,3 +173,24 @@ def test_damage_in_synced_bytes_costs_at_most_what_stands_behind_it_and_is_logge
         assert re.search(rf"{oldest.name}: bytes \d+ to {len(raw)} cannot be read and are lost", emulator.log)
     finally:
         emulator.kill()
+
+
+def test_a_journal_of_another_version_is_left_as_it_is_and_said_to_be_one(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    journal = path_of(folder, 1)
+    journal.write_bytes(MAGIC + pack([b"\x02a message as an older version wrote it"]))
+    before = journal.read_bytes()
+    ended = subprocess.run(
+        command("--data-dir", str(folder), "--smf-port", "0", "--semp-port", "0", "--health-port", "0"),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.endswith(
+        "its journal was written by another version of the emulator (a journal record of unknown kind 2), and there is "
+        "no conversion; give an empty directory, or drain the queues with the version that wrote it\n"
+    )
+    assert journal.read_bytes() == before
