@@ -216,6 +216,16 @@ class ThroughputRow(_Part):
     rates: dict[str, Quantity]
 
 
+class UsageRow(_Part):
+    """What one node's process used over the measured phase, by name: median and range over the counted runs."""
+
+    subject: str
+    site: str
+    node: str
+    cores: int  # that it may use
+    used: dict[str, Quantity]
+
+
 class ExpectationCell(_Part):
     """One expectation on one subject. ``verdict`` is the worst of the counted runs; None where none was counted."""
 
@@ -285,6 +295,7 @@ class ScenarioComparison(_Part):
     faults: tuple[FaultRow, ...]
     fault_summaries: tuple[FaultSummary, ...]
     throughput: tuple[ThroughputRow, ...]
+    usage: tuple[UsageRow, ...]  # of brokers on this host
     contests: tuple[Contest, ...]
     performance: tuple[str, ...]  # the performance verdict in sentences
     command: str  # how to run it again

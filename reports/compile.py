@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, SitePart
-from crep.reports import contest, gather, judge, sweep
+from crep.reports import contest, gather, judge, sweep, usage
 from crep.reports.comparison import (
     ClientGroup,
     Comparison,
@@ -105,6 +105,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         faults=each(gather.faults),
         fault_summaries=each(gather.fault_summaries),
         throughput=each(gather.throughput),
+        usage=each(usage.usage),
         contests=(),
         performance=(),
         command=_command(

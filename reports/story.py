@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crep.reports import appendix, evidence, sweep
+from crep.reports import appendix, evidence, sweep, usage
 from crep.reports.blocks import (
     NOTHING,
     Block,
@@ -65,6 +65,7 @@ def story(comparison: Comparison) -> tuple[Block, ...]:
         blocks += _what_was_run(scenario)
         blocks += evidence.ledger(scenario)
         blocks += evidence.faults(scenario)
+        blocks += usage.blocks(scenario)
         blocks += evidence.latency(scenario)
         blocks += evidence.contests(scenario)
         blocks += appendix.runs(scenario)
