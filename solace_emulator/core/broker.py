@@ -15,7 +15,8 @@ from .bodies import RESIDENT_BYTES, Bodies
 from .entry import Entry, Live, SpooledMessage
 from .log import Log, Unreadable, encode
 from .publisher import PublisherFlow
-from .queue import Burial, Queue
+from .queue import Queue
+from .queue_stats import Burial
 from .refusal import Refused, over_quota
 from .replay import ReplayLog
 from .vpn import Vpn

@@ -10,99 +10,21 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from .entry import Entry, Lane, SpooledMessage
 from .flow import ConsumerFlow
-from .log import Added, Log, Removed, Unreadable, batched, encode
+from .host import Host
+from .log import Added, Removed, Unreadable, batched, encode
 from .partitions import PartitionMap, partition_of
+from .queue_stats import CauseOfDeath, QueueStats
 from .refusal import Refused, over_quota
 from .replay import Logged, Progress
 from .settings import MEGABYTE, QueueSettings
 
 _LOST_FLOWS_REMEMBERED: Final = 64
 _BURIED_PER_TURN: Final = 1000
-
-Burial = Literal["moved", "failed", "discarded"]
-CauseOfDeath = Literal["redelivery", "ttl", "rejected"]
-
-
-@dataclass(slots=True)
-class QueueStats:
-    """Counters since creation or the last clear; names are SEMP's monitor attributes in snake case."""
-
-    spooled_msg_count: int = 0
-    spooled_byte_count: int = 0
-    redelivered_msg_count: int = 0
-    deleted_msg_count: int = 0
-    disabled_discarded_msg_count: int = 0
-    max_msg_size_exceeded_discarded_msg_count: int = 0
-    max_msg_spool_usage_exceeded_discarded_msg_count: int = 0
-    max_redelivery_exceeded_discarded_msg_count: int = 0
-    max_redelivery_exceeded_to_dmq_msg_count: int = 0
-    max_redelivery_exceeded_to_dmq_failed_msg_count: int = 0
-    max_ttl_expired_discarded_msg_count: int = 0
-    max_ttl_expired_to_dmq_msg_count: int = 0
-    max_ttl_expired_to_dmq_failed_msg_count: int = 0
-    bind_request_count: int = 0
-    bind_success_count: int = 0
-    disabled_bind_failure_count: int = 0
-    max_bind_count_exceeded_bind_failure_count: int = 0
-    other_bind_failure_count: int = 0
-    msg_spool_peak_usage: int = 0
-    replay_start_count: int = 0
-    replay_success_count: int = 0
-    replay_failure_count: int = 0
-    replayed_tx_msg_count: int = 0
-    replayed_acked_msg_count: int = 0
-
-
-class Host(Protocol):
-    """What a queue needs from the broker around it."""
-
-    @property
-    def log(self) -> Log:
-        """Where changes are written."""
-        ...
-
-    def now_ms(self) -> int:
-        """Return the time in milliseconds since 1970."""
-        ...
-
-    def next_delivery_id(self) -> int:
-        """Return an id higher than all before it, across restarts as well."""
-        ...
-
-    def wake(self, queue: Queue) -> None:
-        """See to it that :meth:`Queue.dispatch` is called soon."""
-        ...
-
-    def await_durable(self, queue: Queue) -> None:
-        """See to it that :meth:`Queue.dispatch` is called when more of the log is durable."""
-        ...
-
-    def released(self, number: int, spooled: SpooledMessage) -> None:
-        """A queue, by its number, holds the message no longer."""
-        ...
-
-    def held_again(self, queue: Queue, spooled: SpooledMessage) -> None:
-        """A queue holds a message that is on the spool already."""
-        ...
-
-    @property
-    def may_read(self) -> bool:
-        """Whether messages may be read back from the journal in this turn; if not, have the queue woken again."""
-        ...
-
-    def lose(self, spooled: SpooledMessage) -> None:
-        """A message cannot be read back: take it from all its queues."""
-        ...
-
-    def bury(self, queue: Queue, entry: Entry) -> Burial:
-        """Move a dead message to the queue's dead message queue, where there is one for it."""
-        ...
 
 
 class Queue:
@@ -371,11 +293,7 @@ class Queue:
                 continue
             burial = self._host.bury(self, entry)
             self.accept([entry])
-            if cause != "rejected":
-                prefix = "max_redelivery_exceeded" if cause == "redelivery" else "max_ttl_expired"
-                suffix = {"moved": "to_dmq", "failed": "to_dmq_failed", "discarded": "discarded"}[burial]
-                name = f"{prefix}_{suffix}_msg_count"
-                setattr(self.stats, name, getattr(self.stats, name) + 1)
+            self.stats.buried(cause, burial)
 
     def expire(self) -> bool:
         """Bury what has outlived its time to live; a delivered message does not expire. False: there is more of it."""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ..smf.message import Message
     from .broker import Broker
     from .entry import Entry, SpooledMessage
-    from .queue import Queue, QueueStats
+    from .queue import Queue
+    from .queue_stats import QueueStats
     from .vpn import Vpn
 
 _TRIM_PERCENT: Final = 90

@@ -13,7 +13,8 @@ from .access import AclProfile, opens
 from .client import Client, ClientStats
 from .entry import Entry, SpooledMessage
 from .log import Unreadable
-from .queue import Burial, Queue
+from .queue import Queue
+from .queue_stats import Burial
 from .refusal import Refused, over_quota
 from .replay import ReplayLog
 from .routing import Route, Routing, split_share

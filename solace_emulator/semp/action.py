@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.broker import Broker
-from ..core.queue import QueueStats
+from ..core.queue_stats import QueueStats
 from ..core.vpn import Vpn
 from . import copying, replay_log
 from .errors import invalid_parameter, missing_parameter, not_found, not_supported

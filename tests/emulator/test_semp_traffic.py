@@ -12,7 +12,7 @@ from solace.messaging.config.message_acknowledgement_configuration import Outcom
 from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
 from solace.messaging.resources.topic import Topic
 
-from crep.solace_emulator.core.queue import QueueStats
+from crep.solace_emulator.core.queue_stats import QueueStats
 from tests.emulator.messaging import (
     direct_publisher,
     direct_receiver,
