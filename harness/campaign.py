@@ -87,6 +87,7 @@ class Turn:
     repetition: int
     plan: Plan
     timeline: tuple[TimelineEvent, ...]  # of the measured runs
+    what: str = ""  # for people, instead of the repetition
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -101,7 +102,8 @@ class Turn:
     @property
     def title(self) -> str:
         """What people are told."""
-        which = "control, no faults" if self.repetition == CONTROL else f"repetition {self.repetition}"
+        repetition = "control, no faults" if self.repetition == CONTROL else f"repetition {self.repetition}"
+        which = self.what or repetition
         return f"{self.scenario.label} on {self.binding}, {which}"
 
 

@@ -117,7 +117,7 @@ def find_rate(search: Search, view: LiveView, stop: Stop, evaluate: Evaluate) ->
 
 def _run(search: Search, binding: Binding, rounds: Rounds, rate: float, number: int) -> Path | None:
     scenario = search.scenario_at(format_rate(rate))
-    turn = Turn(scenario=scenario, binding=binding, repetition=number, plan=plan(scenario), timeline=())
+    turn = Turn(scenario, binding, repetition=number, plan=plan(scenario), timeline=(), what=f"at {format_rate(rate)}")
     folder = rounds.carry_out(turn, number=number, of=search.bounds.probes)
     return None if folder is None else folder.path
 
