@@ -137,7 +137,7 @@ def lines(found: SearchDocument) -> list[str]:
     if failed is not None:
         said += [f"gave way at {failed}: {reason} ({count})" for reason, count in found.gave_way.items()]
     if any("co-located" in probe.labels for probe in found.probes if probe.rate_per_s == high):
-        said.append("co-located: the host's processors were busy there, so the machine may be the limit, not the broker")
+        said.append("co-located: the host's processors were busy there: the machine may be the limit, not the broker")
     if found.client_bound:
         said.append("client-bound: the clients were at their own limit there, so the broker's may lie higher")
     if found.genuineness != "genuine" and found.probes:
