@@ -18,6 +18,7 @@ from crep.harness.brokers.solace.native.session import Session
 from crep.harness.brokers.solace.native.slots import Slots
 
 _RING = 2 * PUBLISHER_WINDOW
+_FLUSH_WITHIN_S = 3.0
 # The library cannot compose or encode the message: offering it again would change nothing.
 _BAD_MESSAGE = frozenset(
     f"SOLCLIENT_SUBCODE_{name}"
@@ -239,11 +240,13 @@ class NativePublisher(SolaceClient):
         return self._take()
 
     def close(self) -> None:
-        """Disconnect; messages without an outcome keep none."""
+        """Disconnect; messages without an outcome keep none. Direct ones are written out before, where that goes."""
         session, self._session = self._session, None
         slots, self._slots = self._slots, None
         block, self._block = self._block, None
         if session is not None:
+            if not self._spec.guaranteed and slots is not None and not session.flush(_FLUSH_WITHIN_S):
+                self._log.note("error", "the last direct messages may not have left: the broker has not read them")
             session.close()
         for messages in (slots, block):
             if messages is not None:

@@ -42,6 +42,7 @@ from crep.harness.brokers.solace.service import CONNECT_TIMEOUT_S, connect_failu
 TICK_MS = 10
 """The longest that a waiting ``process`` waits when nothing happens: the resolution of the library's timers."""
 _CONFIRM_WITHIN_S = 10.0
+_FLUSH_TOPIC = b"crep-flush"  # nobody sends to it
 
 OnMessage = Callable[[int, int, int], int]
 """(session or flow, message, user) → ``KEEP_MESSAGE`` or ``RELEASE_MESSAGE``; raises nothing."""
@@ -140,6 +141,21 @@ class Session:
         came = self._await({SessionEvent.SUBSCRIPTION_OK, SessionEvent.SUBSCRIPTION_ERROR}, _CONFIRM_WITHIN_S)
         if came != SessionEvent.SUBSCRIPTION_OK:
             raise BrokerError(f"Solace at {self._endpoint.smf} refuses subscription {topic!r}: {self._why(came)}")
+
+    def flush(self, within_s: float) -> bool:
+        """Return True when the broker has read all that was sent: answered a request that was sent behind it.
+
+        The library ends a session without writing out its buffer. Any answer will do, a refusal as well.
+        """
+        deadline = time.monotonic() + within_s
+        self._events.clear()
+        while self.lost is None and time.monotonic() < deadline:
+            result = self._library.calls.session_topicSubscribeExt(self.handle, REQUEST_CONFIRM, _FLUSH_TOPIC)
+            if result in (Result.OK, Result.IN_PROGRESS):
+                answers = {SessionEvent.SUBSCRIPTION_OK, SessionEvent.SUBSCRIPTION_ERROR}
+                return self._await(answers, deadline - time.monotonic()) is not None
+            self.process(wait=True)  # the buffer is full, or there is no connection
+        return False
 
     def bind(self, queue: str) -> None:
         """Open a flow on a durable queue; returns when the broker has bound it.
