@@ -21,6 +21,7 @@ from crep.harness.metrics.histogram import Histogram
 from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.monitor.system import SystemWatch
+from crep.harness.runner.ceiling import judge_ceiling
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
 from crep.harness.runner.members import ReaderMembers
@@ -118,6 +119,8 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
         run.clean_up()
     record.folder.merge_windows()
     run.close_ledger()
+    if status == "complete":
+        run.judge_ceiling()
     record.finish("running", drain=run.drained, failure=failure, results=None)
     results = evaluate(record.folder.path) if run.measured_anything else None
     if results is not None and results.steadiness is not None and results.steadiness.disturbed:
@@ -183,6 +186,11 @@ class _Run:
         if self._keeper is not None:
             self._keeper.finish()
         self._record.folder.compact_ledger()
+
+    def judge_ceiling(self) -> None:
+        """METHOD rule 8: the publishers against a server that does nothing, where that may matter."""
+        publishers, _ = tasks(self._record.document.run_id, self._plan, self._sites)
+        judge_ceiling(self._record, self._sites, publishers, self._plan.carrier, self._note)
 
     def _wind_down(self, engines: Engines) -> None:
         """The user wants the end: stop the schedule, let what is under way arrive, keep the records."""

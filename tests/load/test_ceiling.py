@@ -1,0 +1,124 @@
+"""The ceiling of the clients is measured against servers that do nothing, once, and a run near it is told so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crep.harness.brokers.contract import Endpoint, PublisherSpec
+from crep.harness.brokers.mapping import load_mapping
+from crep.harness.brokers.registry import DEFAULT_MAPPINGS
+from crep.harness.load.ceiling import measure
+from crep.harness.load.ceiling.measure import Ceiling, ceiling, identity, no_op_server
+from crep.harness.load.engines import PublisherTask
+from crep.harness.runner.ceiling import bound
+from crep.harness.scenario.assignment import Assignment
+from crep.harness.scenario.plan import PublisherPlan
+from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.sizes import Sizes
+
+OBJECTS = {
+    "kafka": {"topic": "crep-7f3a-orders", "topic_in_header": False},
+    "solace": {"topic_prefix": "crep-7f3a", "key_property": None},
+}
+ABOUT = {"machine": "a", "crep": "1", "client": "x"}
+
+
+def task(system: str = "kafka", *, size: int = 256, **settings: str) -> PublisherTask:
+    plan = PublisherPlan(
+        publisher=0,
+        site="bus",
+        channel="orders",
+        load=0,
+        index=0,
+        of=1,
+        guaranteed=True,
+        seed=1,
+        profile=Profile(tuple(hold(100.0, 1.0))),
+        assignment=Assignment(seed=1, publisher=0, publishers=1, keys=100, topics=2),
+        sizes=Sizes(((size, 1.0),)),
+    )
+    mapping = load_mapping(DEFAULT_MAPPINGS[system]).publisher
+    spec = PublisherSpec(
+        endpoint=Endpoint(system, "target", username="crep", password="secret"),
+        name="p0",
+        channel="orders",
+        objects=OBJECTS[system],
+        topics=("a", "b"),
+        guaranteed=True,
+        settings={**mapping, **settings},
+        reconnect_for_s=5.0,
+    )
+    return PublisherTask(plan, spec)
+
+
+@pytest.mark.parametrize("system", ["kafka", "solace"])
+def test_a_ceiling_is_measured_once_and_kept(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ceiling([task(system)], "payload", ABOUT, tmp_path)
+    assert found is not None
+    assert found.clients == 1
+    assert found.per_s > 3_000  # in order of magnitude 10⁵ on an idle machine
+    [file] = (tmp_path / "ceilings").iterdir()
+    assert "secret" not in file.read_text()
+
+    def again(*_: object) -> float:
+        raise AssertionError("measured a second time")
+
+    monkeypatch.setattr(measure, "measure", again)
+    assert ceiling([task(system)], "payload", ABOUT, tmp_path) == found
+
+
+def test_a_client_whose_settings_bound_it_has_the_ceiling_of_its_settings(tmp_path: Path) -> None:
+    slow = task(**{"linger.ms": "100", "queue.buffering.max.messages": "200"})  # 200 messages each 100 ms at most
+    found = ceiling([slow], "payload", ABOUT, tmp_path)
+    assert found is not None
+    assert found.per_s < 4_000
+    near = bound(0.8 * found.per_s, found)
+    assert near is not None
+    assert "80%" in near
+    assert f"{found.per_s:,.0f} messages/s that the same client reached" in near
+    assert bound(0.6 * found.per_s, found) is None
+
+
+def test_a_file_that_was_cut_off_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "ceilings" / f"{identity([task()], 'payload', ABOUT)}.json"
+    file.parent.mkdir()
+    file.write_text('{"per_s": 12')
+    monkeypatch.setattr(measure, "measure", lambda *_: 9000.0)
+    assert ceiling([task()], "payload", ABOUT, tmp_path) == Ceiling(9000.0, 1)
+    assert json.loads(file.read_text()) == {"per_s": 9000.0, "clients": 1}
+
+
+def test_whatever_makes_a_client_faster_or_slower_has_a_ceiling_of_its_own() -> None:
+    one = task()
+    direct = PublisherTask(one.plan, replace(one.spec, guaranteed=False))
+    others = [
+        identity([task(size=1024)], "payload", ABOUT),
+        identity([task(**{"linger.ms": "0"})], "payload", ABOUT),
+        identity([direct], "payload", ABOUT),
+        identity([one], "property", ABOUT),
+        identity([one, one], "payload", ABOUT),
+        identity([one], "payload", {**ABOUT, "crep": "2"}),
+        identity([one], "payload", {**ABOUT, "machine": "b"}),
+    ]
+    assert len({identity([one], "payload", ABOUT), *others}) == len(others) + 1
+
+
+def test_the_run_that_a_client_belongs_to_makes_no_difference() -> None:
+    one = task()
+    other = PublisherTask(one.plan, replace(one.spec, name="p9", objects={"topic": "crep-0000-orders"}))
+    assert identity([one], "payload", ABOUT) == identity([other], "payload", ABOUT)
+
+
+def test_a_server_that_ends_at_once_is_told() -> None:
+    with pytest.raises(Exception, match="ended at once"), no_op_server(["-c", "pass"]):
+        pass
+
+
+def test_a_system_without_a_no_op_server_has_no_ceiling(tmp_path: Path) -> None:
+    one = task()
+    other = PublisherTask(one.plan, replace(one.spec, endpoint=Endpoint("carrier-pigeon", "t")))
+    assert ceiling([other], "payload", ABOUT, tmp_path) is None
