@@ -255,11 +255,10 @@ class Packed(Sequence[bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         starts, lengths = self.starts, self.lengths
+        data: bytes | memoryview = memoryview(self.buffer)  # type: ignore[arg-type]
         if np.array_equal(starts[1:], starts[:-1] + lengths[:-1]):  # one behind the other: slicing bytes is faster
             first, size = int(starts[0]) if len(starts) else 0, int(lengths.sum())
             starts, data = starts - first, self.buffer[first : first + size].tobytes()
-        else:
-            data = memoryview(self.buffer)  # type: ignore[arg-type]
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             yield bytes(data[start : start + length])
 

@@ -1,7 +1,8 @@
 """Apache Kafka through confluent-kafka. May import ``contract``, ``topics`` and ``config`` only.
 
 Start reading at ``mappings/topic-per-channel.yaml`` (what a channel becomes), then ``admin`` (control plane),
-``publisher`` and ``subscriber`` (hot path). ``settlement`` is the pure rule that turns acknowledges into offsets.
+``publisher`` and ``subscriber`` (hot path; ``native``: the same on the C library). ``reading`` is a subscriber's place in
+its group, ``settlement`` the pure rule that turns acknowledges into offsets.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from crep.harness.brokers.kafka.inspect import KafkaInspect
 from crep.harness.brokers.kafka.messages import KafkaMessages
 from crep.harness.brokers.kafka.native.library import NativeClientUnavailable
 from crep.harness.brokers.kafka.native.publisher import NativeKafkaPublisher
+from crep.harness.brokers.kafka.native.subscriber import NativeKafkaSubscriber
 from crep.harness.brokers.kafka.publisher import KafkaPublisher
 from crep.harness.brokers.kafka.subscriber import KafkaSubscriber
 
@@ -53,7 +55,14 @@ class KafkaAdapter:
         return KafkaPublisher(spec)
 
     def subscriber(self, spec: SubscriberSpec) -> BulkSubscriber:
-        """One consumer: one member of one reader."""
+        """One consumer, one member of one reader, on the library that the settings ask for."""
+        if _asked(spec) == "native":
+            try:
+                return NativeKafkaSubscriber(spec)
+            except NativeClientUnavailable as unavailable:
+                subscriber = KafkaSubscriber(spec)
+                subscriber.instead_of_native(unavailable.message)
+                return subscriber
         return KafkaSubscriber(spec)
 
     def messages(self, endpoint: Endpoint, provisioned: Provisioned, readers: Sequence[ReaderSpec]) -> Messages:

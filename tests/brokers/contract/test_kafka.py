@@ -9,14 +9,13 @@ from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Admin, Broker
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.registry import DEFAULT_MAPPINGS
 from crep.harness.deployment import Deployment
-from tests.brokers.contract.bench import Bench, reader
-from tests.brokers.contract.publishing import Publishing
-from tests.brokers.contract.suite import BrokerContract
+from tests.brokers.contract.bench import Bench, batch, eventually, reader, send_all
+from tests.brokers.contract.suite import BrokerContract, BulkContract
 from tests.brokers.contract.system import SystemUnderTest
 
 
 class Kafka(SystemUnderTest):
-    """A local Kafka, with publishers on one of two libraries."""
+    """A local Kafka, with the engines' clients on one of two libraries."""
 
     system = "kafka"
     client: str
@@ -24,13 +23,15 @@ class Kafka(SystemUnderTest):
     @pytest.fixture
     def mapping(self) -> MappingFile:
         mapping = load_mapping(DEFAULT_MAPPINGS[self.system])
-        return replace(mapping, publisher=mapping.publisher | {"client": self.client})
+        asked = {"client": self.client}
+        return replace(mapping, publisher=mapping.publisher | asked, subscriber=mapping.subscriber | asked)
 
     def test_the_library_that_was_asked_for_is_the_one_that_is_used_and_named(self, bench: Bench) -> None:
         bench.provision(reader("billing"))
-        publisher = bench.publisher()
-        assert publisher.effective_settings()["client"].startswith(self.client)
-        assert "fallback" not in [event.kind for event in publisher.events()]
+        publisher, member = bench.publisher(), bench.member("billing").ready()
+        for client in (publisher, member.subscriber):
+            assert client.effective_settings()["client"].startswith(self.client)
+            assert "fallback" not in [event.kind for event in client.events()]
 
     @pytest.fixture
     def endpoint(self, kafka_endpoint: Endpoint) -> Endpoint:
@@ -54,7 +55,7 @@ class Kafka(SystemUnderTest):
 
 
 @pytest.mark.kafka
-class TestApiPublisher(Kafka, Publishing):
+class TestApi(Kafka, BulkContract):
     client = "api"
 
 
@@ -67,6 +68,20 @@ class TestKafka(Kafka, BrokerContract):
         publisher = bench.publisher()
         assert publisher.effective_settings()["client"].startswith("api (native cannot be used: its messages have")
         assert [event.kind for event in publisher.events()] == ["fallback"]
+        subscriber = bench.member("billing").ready().subscriber
+        assert subscriber.effective_settings()["client"].startswith("api (native cannot be used: it reads the headers")
+        assert [event.kind for event in subscriber.events()] == ["fallback"]
+
+    def test_payloads_are_those_of_the_batch_however_many_keys_lengths_and_batches_there_are(
+        self, bench: Bench
+    ) -> None:
+        bench.provision(reader("billing"))
+        member, publisher = bench.member("billing").ready(), bench.publisher()
+        sent = [batch(100 * size, 100, size) for size in (8, 9, 40, 1000, 70_000)]
+        for messages in sent:
+            send_all(publisher, messages)
+        eventually(lambda: len(member.received) == 500)
+        assert sorted(member.received) == sorted(body for messages in sent for body in messages.bodies)
 
     def test_a_failure_at_a_later_channel_removes_the_topics_of_the_earlier_ones(
         self, bench: Bench, admin: Admin, endpoint: Endpoint

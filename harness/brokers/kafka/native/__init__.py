@@ -1,5 +1,6 @@
-"""Publishing through librdkafka's C API, a batch a call: at a seventh of what Python objects cost.
+"""Publishing and receiving through librdkafka's C API, a batch a call: no Python object for any message.
 
 ``library`` declares the C library that the confluent-kafka wheel carries, ``memory`` reads what it points to, all of a
-batch at once, ``publisher`` is the bulk publisher. Where the library is not as declared, the public client is used.
+batch at once, ``publisher`` and ``subscriber`` are the engines' clients, the latter over ``consumer``. Where the library
+is not as declared, or messages have headers, the public client is used.
 """

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ctypes import (
     CDLL,
+    CFUNCTYPE,
     POINTER,
+    PyDLL,
     Structure,
     byref,
     c_char_p,
     c_int,
     c_int32,
+    c_int64,
     c_size_t,
+    c_ssize_t,
     c_void_p,
     create_string_buffer,
 )
@@ -33,7 +37,7 @@ from crep.harness.brokers.contract import BrokerError
 OLDEST, BELOW = (2, 3), (3, 0)
 """Versions (major, minor) whose declarations these are; 2.16 is the one that was driven, 3 may change them."""
 
-PRODUCER: Final = 0
+PRODUCER, CONSUMER = 0, 1
 UNASSIGNED: Final = -1
 """``RD_KAFKA_PARTITION_UA``: the library's partitioner chooses."""
 COPY: Final = 0x2
@@ -51,6 +55,13 @@ MESSAGE = np.dtype(
     }
 )
 """``rd_kafka_message_t`` on a 64-bit machine; ``private`` is the application's own word."""
+
+
+def at(field: str) -> int:
+    """Where a field of ``MESSAGE`` lies, in bytes from its start."""
+    fields = MESSAGE.fields
+    assert fields is not None  # noqa: S101 - it is a structure
+    return fields[field][1]
 
 
 class NativeClientUnavailable(BrokerError):
@@ -86,6 +97,32 @@ class Metadata(Structure):
     )
 
 
+class Place(Structure):
+    """``rd_kafka_topic_partition_t``."""
+
+    _fields_ = (
+        ("topic", c_char_p),
+        ("partition", c_int32),
+        ("offset", c_int64),
+        ("metadata", c_void_p),
+        ("metadata_size", c_size_t),
+        ("opaque", c_void_p),
+        ("err", c_int),
+        ("private", c_void_p),
+    )
+
+
+class Places(Structure):
+    """``rd_kafka_topic_partition_list_t``."""
+
+    _fields_ = (("count", c_int), ("size", c_int), ("items", POINTER(Place)))
+
+
+MOVED = CFUNCTYPE(None, c_void_p, c_int, POINTER(Places), c_void_p)
+"""``rebalance_cb`` and ``offset_commit_cb``: handle, code, places, opaque."""
+ERROR = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_void_p)
+"""``error_cb``: handle, code, words, opaque."""
+
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "version_str": (),
     "conf_new": (),
@@ -93,6 +130,9 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "conf_set": (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t),
     "conf_set_events": (c_void_p, c_int),
     "conf_set_log_cb": (c_void_p, c_void_p),
+    "conf_set_error_cb": (c_void_p, ERROR),
+    "conf_set_rebalance_cb": (c_void_p, MOVED),
+    "conf_set_offset_commit_cb": (c_void_p, MOVED),
     "new": (c_int, c_void_p, c_char_p, c_size_t),
     "destroy_flags": (c_void_p, c_int),
     "metadata": (c_void_p, c_int, c_void_p, POINTER(POINTER(Metadata)), c_int),
@@ -112,6 +152,24 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "event_message_array": (c_void_p, c_void_p, c_size_t),
     "event_destroy": (c_void_p,),
     "err2str": (c_int,),
+    "poll_set_consumer": (c_void_p,),
+    "queue_get_consumer": (c_void_p,),
+    "subscribe": (c_void_p, POINTER(Places)),
+    "assign": (c_void_p, POINTER(Places)),
+    "incremental_assign": (c_void_p, POINTER(Places)),
+    "incremental_unassign": (c_void_p, POINTER(Places)),
+    "rebalance_protocol": (c_void_p,),
+    "error_code": (c_void_p,),
+    "error_destroy": (c_void_p,),
+    "commit": (c_void_p, POINTER(Places), c_int),
+    "offsets_store": (c_void_p, POINTER(Places)),
+    "query_watermark_offsets": (c_void_p, c_char_p, c_int32, c_void_p, c_void_p, c_int),
+    "topic_partition_list_new": (c_int,),
+    "topic_partition_list_add": (POINTER(Places), c_char_p, c_int32),
+    "topic_partition_list_destroy": (POINTER(Places),),
+    "consume_batch_queue": (c_void_p, c_int, c_void_p, c_size_t),
+    "message_destroy": (c_void_p,),
+    "consumer_close": (c_void_p,),
 }
 _RETURNS: dict[str, Any] = {
     "version_str": c_char_p,
@@ -132,16 +190,34 @@ _RETURNS: dict[str, Any] = {
     "event_message_array": c_size_t,
     "event_destroy": None,
     "err2str": c_char_p,
+    "conf_set_error_cb": None,
+    "conf_set_rebalance_cb": None,
+    "conf_set_offset_commit_cb": None,
+    "queue_get_consumer": c_void_p,
+    "incremental_assign": c_void_p,
+    "incremental_unassign": c_void_p,
+    "rebalance_protocol": c_char_p,
+    "error_destroy": None,
+    "topic_partition_list_new": POINTER(Places),
+    "topic_partition_list_add": POINTER(Place),
+    "topic_partition_list_destroy": None,
+    "consume_batch_queue": c_ssize_t,
+    "message_destroy": None,
 }
+_WITHOUT_PAUSE = frozenset({"message_destroy"})
+"""Called with Python's interpreter lock held: they neither wait nor call back, and letting go of it costs as much as
+they do."""
 
 
 class Functions:
-    """The declared functions, by their names without the prefix. Python's interpreter lock is free during a call."""
+    """The declared functions, by their names without the prefix. Python's interpreter lock is free during a call, but
+    of ``_WITHOUT_PAUSE``.
+    """
 
-    def __init__(self, handle: CDLL) -> None:
+    def __init__(self, handle: CDLL, holding: PyDLL) -> None:
         for name, arguments in _ARGUMENTS.items():
             try:
-                function = getattr(handle, f"rd_kafka_{name}")
+                function = getattr(holding if name in _WITHOUT_PAUSE else handle, f"rd_kafka_{name}")
             except AttributeError as error:
                 raise NativeClientUnavailable(f"librdkafka has no function rd_kafka_{name}") from error
             function.argtypes, function.restype = list(arguments), _RETURNS.get(name, c_int)
@@ -168,16 +244,35 @@ class Library:
         Raises:
             BrokerError: a property is unknown or refused, or the producer cannot be made.
         """
+        configuration = self._configuration(properties)
+        self.calls.conf_set_events(configuration, events)
+        return self._client(PRODUCER, configuration)
+
+    def consumer(self, properties: Mapping[str, object], callbacks: Mapping[str, object]) -> int:
+        """A consumer's handle; nothing of it is printed. The caller keeps the callbacks (by name: ``error_cb``, …).
+
+        Raises:
+            BrokerError: as ``producer``.
+        """
+        configuration = self._configuration(properties)
+        for name, callback in callbacks.items():
+            getattr(self.calls, f"conf_set_{name}")(configuration, callback)
+        return self._client(CONSUMER, configuration)
+
+    def _configuration(self, properties: Mapping[str, object]) -> int:
         calls, words = self.calls, create_string_buffer(_ERROR_BYTES)
-        configuration = calls.conf_new()
+        configuration = int(calls.conf_new())
         for name, value in properties.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             if calls.conf_set(configuration, name.encode(), text.encode(), words, _ERROR_BYTES):
                 calls.conf_destroy(configuration)
                 raise BrokerError(f"the Kafka client refused its settings: {words.value.decode(errors='replace')}")
-        calls.conf_set_events(configuration, events)
         calls.conf_set_log_cb(configuration, None)
-        handle = calls.new(PRODUCER, configuration, words, _ERROR_BYTES)  # owns the configuration if it succeeds
+        return configuration
+
+    def _client(self, kind: int, configuration: int) -> int:
+        calls, words = self.calls, create_string_buffer(_ERROR_BYTES)
+        handle = calls.new(kind, configuration, words, _ERROR_BYTES)  # owns the configuration if it succeeds
         if not handle:
             calls.conf_destroy(configuration)
             raise BrokerError(f"the Kafka client refused its settings: {words.value.decode(errors='replace')}")
@@ -227,10 +322,10 @@ def opened(path: Path) -> Library:
         NativeClientUnavailable: as ``load``.
     """
     try:
-        handle = CDLL(str(path))
+        handle, holding = CDLL(str(path)), PyDLL(str(path))
     except OSError as error:
         raise NativeClientUnavailable(f"librdkafka cannot be opened: {error}") from error
-    calls = Functions(handle)
+    calls = Functions(handle, holding)
     version = (calls.version_str() or b"").decode(errors="replace")
     require_known(version)
     return Library(version, calls)

@@ -16,20 +16,25 @@ _ADDRESS_BITS = 47
 """User space of a 64-bit Linux or macOS process (x86-64 and ARM64 with 48-bit addresses) lies below."""
 
 
-_FIRST = 4096
+FIRST = 4096
 """Nothing lies in the first page, and an array that began at address 0 would be taken for one without memory."""
 
 
 @cache
 def _words() -> NDArray[np.uint64]:
-    words = ((1 << _ADDRESS_BITS) - _FIRST) // 8
-    seen: NDArray[np.uint64] = np.ctypeslib.as_array((ctypes.c_uint64 * words).from_address(_FIRST))
+    words = ((1 << _ADDRESS_BITS) - FIRST) // 8
+    seen: NDArray[np.uint64] = np.ctypeslib.as_array((ctypes.c_uint64 * words).from_address(FIRST))
     return seen
+
+
+def process_memory() -> NDArray[np.uint8]:
+    """The process's memory as bytes; what lies at address ``a`` is item ``a - FIRST``."""
+    return _words().view(np.uint8)
 
 
 def word_at(pointers: NDArray[np.uint64], offset: int) -> NDArray[np.uint64]:
     """The 64-bit word ``offset`` bytes behind each pointer; both multiples of 8."""
-    taken: NDArray[np.uint64] = _words()[(pointers + np.uint64(offset) - np.uint64(_FIRST)) >> np.uint64(3)]
+    taken: NDArray[np.uint64] = _words()[(pointers + np.uint64(offset) - np.uint64(FIRST)) >> np.uint64(3)]
     return taken
 
 
