@@ -152,7 +152,7 @@ class Session:
         while self.lost is None and time.monotonic() < deadline:
             result = self._library.calls.session_topicSubscribeExt(self.handle, REQUEST_CONFIRM, _FLUSH_TOPIC)
             if result in (Result.OK, Result.IN_PROGRESS):
-                answers = {SessionEvent.SUBSCRIPTION_OK, SessionEvent.SUBSCRIPTION_ERROR}
+                answers: set[int] = {SessionEvent.SUBSCRIPTION_OK, SessionEvent.SUBSCRIPTION_ERROR}
                 return self._await(answers, deadline - time.monotonic()) is not None
             self.process(wait=True)  # the buffer is full, or there is no connection
         return False
