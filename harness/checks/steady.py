@@ -10,12 +10,15 @@ One value per second, from the first intended send to the end of the measured pa
                 cut
 
 * *Finding* is MSER-5 (White, An Effective Truncation Heuristic for Bias Reduction in Simulation Output, Simulation 69,
-  1997; with means of five: Spratt 1998): of all places to cut, in steps of 5 s, the one after which the mean is known
-  best, by the least sum of squared deviations over the squared number of values left.
+  1997; with means of five: Spratt 1998): of all places to cut in the first half, in steps of 5 s, the one after which
+  the mean is known best, by the least sum of squared deviations over the squared number of values left. Not in the
+  second half: among many short ends some are alike by chance, and everything before them would then look unusual.
 * *Judging* is separate, because noise alone has some best place too. What lies before the place is warm-up up to the
   last five seconds whose median differs from the rest: by more than the tolerance (5 % of the rate, 25 % of latency)
-  and by more than four standard errors. A single slow second makes none. The run is *steady* where that is in the first
-  half, and the two halves of what follows do not differ either.
+  and by more than noise does once in 10,000 times (Student's t, since the noise is estimated from the rest). A single
+  slow second makes none. The run is *steady* where the two halves of what follows do not differ either.
+
+How often noise around one level is not called steady is stated in ``docs/method.md`` and held by a test.
 
 Rate is receipts per second over their median; latency is p99 of a second with 1,000 samples or more, else the
 median, as logarithm, so that a second that is ten times as slow does not outweigh all others.
@@ -26,18 +29,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.checks.results import Steadiness, SteadySeries
+from crep.harness.checks.statistics import student_two_sided
 from crep.harness.metrics.histogram import Histogram
 
 BATCH = 5
 LEAST_S = 4 * BATCH
 RATE_TOLERANCE = 0.05
 LATENCY_TOLERANCE = math.log(1.25)
-STANDARD_ERRORS = 4.0
+BY_CHANCE = 1e-4
+"""A difference that noise alone would make as seldom as this is one."""
 SAMPLES_FOR_P99 = 1000
 
 Values = NDArray[np.float64]
@@ -52,9 +58,9 @@ class Cut:
 
 
 def find_cut(values: Values) -> int:
-    """Where MSER-5 cuts: a number of values, a multiple of 5, with 10 or more left; ``values`` 1-d, 10 or more."""
+    """Where MSER-5 cuts: a number of values, a multiple of 5, at most half; ``values`` 1-d, ``LEAST_S`` or more."""
     batches = values[: len(values) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
-    rests = [batches[start:] for start in range(len(batches) - 1)]
+    rests = [batches[start:] for start in range(len(values) // 2 // BATCH + 1)]
     scores = [float(np.square(rest - rest.mean()).sum()) / len(rest) ** 2 for rest in rests]
     return int(np.argmin(scores)) * BATCH
 
@@ -63,20 +69,30 @@ def judge(values: Values, tolerance: float) -> Cut:
     """Where a series of ``LEAST_S`` values or more became steady, and whether it stayed so."""
     place = find_cut(values)
     rest = values[place:]
-    usual, apart = float(np.median(rest)), _apart(rest, BATCH, tolerance)
+    # A median's error is 1.25 times a mean's.
+    error = 1.25 * float(rest.std(ddof=1)) / math.sqrt(BATCH)
+    apart = max(tolerance, critical(len(rest) - 1) * error)
     medians = np.median(values[:place].reshape(-1, BATCH), axis=1)
-    unusual = np.flatnonzero(np.abs(medians - usual) > apart)
+    unusual = np.flatnonzero(np.abs(medians - float(np.median(rest))) > apart)
     cut = BATCH * (int(unusual[-1]) + 1) if len(unusual) else 0
-    rest = values[cut:]
-    one, other = rest[: len(rest) // 2], rest[len(rest) // 2 :]
-    error = math.sqrt(float(one.var()) / len(one) + float(other.var()) / len(other))
-    drifts = abs(float(one.mean() - other.mean())) > max(tolerance, STANDARD_ERRORS * error)
-    return Cut(cut, steady=cut <= len(values) / 2 and not drifts)
+    return Cut(cut, steady=not _drifts(values[cut:], tolerance))
 
 
-def _apart(rest: Values, number: int, tolerance: float) -> float:
-    """How far the median of so many values may lie from that of the rest. A median's error is 1.25 times a mean's."""
-    return max(tolerance, STANDARD_ERRORS * 1.25 * float(rest.std()) / math.sqrt(number))
+def _drifts(values: Values, tolerance: float) -> bool:
+    """Whether the means of the two halves differ."""
+    one, other = values[: len(values) // 2], values[len(values) // 2 :]
+    error = math.sqrt(float(one.var(ddof=1)) / len(one) + float(other.var(ddof=1)) / len(other))
+    return abs(float(one.mean() - other.mean())) > max(tolerance, critical(len(values) - 2) * error)
+
+
+@cache
+def critical(degrees: int) -> float:
+    """How many estimated standard errors apart is no chance: the t with ``BY_CHANCE`` beyond, on both sides."""
+    low, high = 3.0, 100.0  # the normal distribution's is 3.9, that of 2 degrees of freedom 100
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_two_sided(middle, degrees) > BY_CHANCE else (low, middle)
+    return high
 
 
 @dataclass(frozen=True)
