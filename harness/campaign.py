@@ -14,6 +14,8 @@ from typing import Literal
 from crep.harness.config.errors import EnvironmentFailure, Interrupted, UsageError
 from crep.harness.config.targets import Target
 from crep.harness.deployment import Deployment, deploy
+from crep.harness.load.contract import MakeEngines
+from crep.harness.load.engines import Engines
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.runner import RunRequest, Stop, run_once
 from crep.harness.runner.run import Evaluate
@@ -127,7 +129,13 @@ def turns(campaign: Campaign) -> list[Turn]:
 
 
 def run_campaign(
-    campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evaluate, *, strict: bool = False
+    campaign: Campaign,
+    view: LiveView,
+    stop: Stop,
+    evaluate: Evaluate,
+    *,
+    strict: bool = False,
+    engines: MakeEngines = Engines,
 ) -> Outcome:
     """Carry out the whole campaign. What a target does not support is tried once, and the rest goes on.
 
@@ -137,7 +145,7 @@ def run_campaign(
     """
     order = turns(campaign)
     require_recordable(campaign, order)
-    with Rounds(campaign, view, stop, evaluate, strict=strict) as rounds:
+    with Rounds(campaign, view, stop, evaluate, strict=strict, engines=engines) as rounds:
         for number, turn in enumerate(order, 1):
             if stop.requested.is_set():
                 break
@@ -167,8 +175,16 @@ class Rounds:
     """
 
     def __init__(
-        self, campaign: Campaign, view: LiveView, stop: Stop, evaluate: Evaluate, *, strict: bool = False
+        self,
+        campaign: Campaign,
+        view: LiveView,
+        stop: Stop,
+        evaluate: Evaluate,
+        *,
+        strict: bool = False,
+        engines: MakeEngines = Engines,
     ) -> None:
+        self._engines = engines
         self._campaign, self._view, self._stop, self._evaluate = campaign, view, stop, evaluate
         self._started_utc = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self.outcome = Outcome(folder=campaign.results / campaign.name / self._started_utc, strict=strict)
@@ -221,6 +237,7 @@ class Rounds:
             timeline=turn.timeline,
             control=self._controls.get(turn.pair),
             record=campaign.record,
+            engines=self._engines,
         )
         document = run_once(request, view, self._stop, self._evaluate).document
         self.outcome.runs.append(document)

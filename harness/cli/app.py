@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "run",
     "demo": "demo",
     "find-rate": "find_rate",
+    "worker": "worker",
     "report": "report",
     "verify": "verify",
     "validate": "validate",

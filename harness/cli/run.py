@@ -7,8 +7,9 @@ from pathlib import Path
 
 import rich_click as click
 
-from crep.harness.cli.conduct import conduct
+from crep.harness.cli.conduct import Workers, conduct
 from crep.harness.cli.inputs import campaign_from
+from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Profile
 
 
@@ -29,6 +30,9 @@ from crep.harness.config.targets import Profile
 @click.option("--name", metavar="NAME", help="name of the campaign; default: the first file's")
 @click.option("--strict", is_flag=True, help="exit 1, not 0, where a target does not support a scenario")
 @click.option("--record", is_flag=True, help="keep the times of every message, of up to 10,000,000 in a run")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="engines run on N machines: see crep worker")
+@click.option("--listen", default="*:5557", show_default=True, metavar="HOST[:PORT]", help="where workers join")
+@click.option("--web", metavar="HOST[:PORT]", help="Locust's web page with live figures (with --workers; port 8089)")
 @click.option("--no-report", is_flag=True, help="leave out the PDF and the page")
 def command(
     what: tuple[str, ...],
@@ -41,6 +45,9 @@ def command(
     name: str | None,
     strict: bool,
     record: bool,
+    workers: int | None,
+    listen: str,
+    web: str | None,
     no_report: bool,
 ) -> int:
     """Run scenarios on brokers, check every message, and write a report.
@@ -50,4 +57,7 @@ def command(
     campaign = campaign_from(
         what, bindings=bindings, params=params, repeat=repeat, profile=profile, targets=targets, out=out, name=name
     )
-    return conduct(replace(campaign, record=record), report=not no_report, strict=strict)
+    if web is not None and workers is None:
+        raise UsageError("--web shows what workers measure", hint="add --workers N")
+    fleet = None if workers is None else Workers(workers, listen, web)
+    return conduct(replace(campaign, record=record), report=not no_report, strict=strict, workers=fleet)

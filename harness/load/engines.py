@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from crep.harness import processes
 from crep.harness.brokers.contract import BrokerError
 from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.load.contract import Said, WorkerFacts
 from crep.harness.load.protocol import (
     ChildTask,
     Client,
@@ -43,8 +44,6 @@ __all__ = [
     "SubscriberTask",
     "Window",
 ]
-
-Said: TypeAlias = Window | ClientNote | PublisherDone | EngineFailed
 
 _LAST_LINES = 8
 _CHECK_EVERY_S = 0.2
@@ -169,6 +168,16 @@ class Engines:
         """The clients that are ready, with their effective settings."""
         ready = [child for child in self._children if child.settings is not None]
         return tuple(ClientSettings(**asdict(child.client), settings=dict(child.settings or {})) for child in ready)
+
+    @property
+    def workers(self) -> tuple[WorkerFacts, ...]:
+        """No machine but this one."""
+        return ()
+
+    @property
+    def clock_note(self) -> str | None:
+        """All share one clock."""
+        return None
 
     @property
     def pids(self) -> dict[str, int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from crep.harness.load.engines import Engines
+from crep.harness.load.contract import EngineGroup
 
 
 class ReaderMembers:
     """All members of logical readers of one channel (``faults.pause_reader.Members``). ``engines`` may start later."""
 
-    def __init__(self, engines: Callable[[], Engines], channel: str, readers: tuple[str, ...]) -> None:
+    def __init__(self, engines: Callable[[], EngineGroup], channel: str, readers: tuple[str, ...]) -> None:
         self._engines, self._channel, self._readers = engines, channel, readers
 
     def pause(self) -> int:

@@ -14,16 +14,19 @@ from crep.harness.brokers.contract import Provisioned
 from crep.harness.checks.results import Drain, RunResults
 from crep.harness.deployment.contract import Deployment
 from crep.harness.faults.timeline import Injection
+from crep.harness.load.contract import WorkerFacts
 from crep.harness.runner.prepare import Site
 from crep.harness.runs.document import (
     ClientPart,
     FaultEvent,
+    Host,
     Label,
     Phase,
     RunDocument,
     ScenarioPart,
     SitePart,
     Status,
+    WorkerPart,
 )
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.provenance import harness, host, process_started
@@ -188,4 +191,16 @@ def client_part(role: Any, client: Any) -> ClientPart:
         publisher=client.publisher,
         member=client.member,
         settings=dict(without_secrets(client.settings)),
+    )
+
+
+def worker_part(worker: WorkerFacts) -> WorkerPart:
+    """What ``run.json`` says of one machine that ran engines."""
+    return WorkerPart(
+        name=worker.name,
+        host=Host(**worker.host),
+        clients=worker.clients,
+        clock_ahead_ms=worker.clock_ahead_ns / 1e6,
+        clock_error_ms=worker.clock_error_ns / 1e6,
+        round_trip_ms=worker.round_trip_ns / 1e6,
     )

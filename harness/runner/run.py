@@ -16,6 +16,7 @@ from crep.harness.deployment.contract import Deployment
 from crep.harness.faults.contract import choose_node
 from crep.harness.faults.registry import FAULTS
 from crep.harness.faults.timeline import HEAL_WITHIN_S, Injection, Scheduled, Timeline
+from crep.harness.load.contract import EngineGroup, MakeEngines, WorkerLost
 from crep.harness.load.engines import ClientNote, EngineFailed, Engines, PublisherDone, Window
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.monitor.lateness import RecentLateness
@@ -35,6 +36,7 @@ from crep.harness.runner.record import (
     first_document,
     site_part,
     utc_now,
+    worker_part,
 )
 from crep.harness.runner.stop import Stop
 from crep.harness.runs.folder import RunFolder
@@ -68,6 +70,7 @@ class RunRequest:
     timeline: tuple[TimelineEvent, ...]  # of the measured runs; a control run only asks whether it can be done
     control: str | None = None  # run id of the control run
     record: bool = False  # keep each message's times, also where no verdict needs them
+    engines: MakeEngines = Engines
 
 
 Evaluate = Callable[[Path], RunResults]
@@ -138,7 +141,7 @@ class _Run:
         self._request, self._view, self._stop, self._record = request, view, stop, record
         self._plan = request.plan
         self._sites: list[Site] = []
-        self._engines: Engines | None = None
+        self._engines: EngineGroup | None = None
         self._timeline: Timeline | None = None
         self._keeper: LedgerKeeper | None = None
         self._watch: DrainWatch | None = None
@@ -174,6 +177,9 @@ class _Run:
             if self._stop.requested.is_set() and not self._stop.at_once.is_set() and self.measured_anything:
                 self._wind_down(self._engines)
             self._engines.kill()
+            self._tell_clocks(self._engines)
+            if self._engines.clock_note is not None:
+                self._record.label("several-clocks", self._engines.clock_note)
         for site in self._sites:
             try:
                 site.admin.remove(site.provisioned)
@@ -192,7 +198,7 @@ class _Run:
         publishers, _ = tasks(self._record.document.run_id, self._plan, self._sites)
         judge_ceiling(self._record, self._sites, publishers, self._plan.carrier, self._note)
 
-    def _wind_down(self, engines: Engines) -> None:
+    def _wind_down(self, engines: EngineGroup) -> None:
         """The user wants the end: stop the schedule, let what is under way arrive, keep the records."""
         self._note("ending: the schedule is stopped, what is under way may still arrive (Ctrl-C again ends at once)")
         try:
@@ -223,11 +229,11 @@ class _Run:
                 )
         self._view.status.labels = tuple(label.code for label in self._record.document.labels)
 
-    def _start_engines(self) -> Engines:
+    def _start_engines(self) -> EngineGroup:
         self._phase("ready")
         run_id = self._record.document.run_id
         publishers, subscribers = tasks(run_id, self._plan, self._sites)
-        engines = Engines(
+        engines = self._request.engines(
             publishers=publishers,
             subscribers=subscribers,
             run_number=int(run_id, 16),
@@ -238,8 +244,17 @@ class _Run:
         self._engines = engines
         engines.start(READY_WITHIN_S, self._stop.check)
         self._record.change(clients=tuple(client_part(client.role, client) for client in engines.clients))
+        self._tell_clocks(engines)
         self._publishing = len(publishers)
         return engines
+
+    def _tell_clocks(self, engines: EngineGroup) -> None:
+        """METHOD rule 3: clients on several machines share no clock. Known before the run, and better after it."""
+        workers = tuple(worker_part(worker) for worker in engines.workers)
+        if workers:
+            self._record.change(workers=workers)
+        for worker in workers:
+            self._record.event("worker-clock", time.monotonic_ns(), **worker.model_dump(exclude={"host", "clients"}))
 
     def _schedule(self) -> list[Scheduled]:
         """What the timeline will do; before any load, so that a target that cannot is found by its control run."""
@@ -252,11 +267,11 @@ class _Run:
             scheduled.append(Scheduled(injection, FAULTS[event.action].make(deployment, node, members, event)))
         return [] if self._request.kind == "control" else scheduled
 
-    def _running_engines(self) -> Engines:
+    def _running_engines(self) -> EngineGroup:
         assert self._engines is not None  # noqa: S101 - the timeline starts after them
         return self._engines
 
-    def _measure(self, engines: Engines) -> None:
+    def _measure(self, engines: EngineGroup) -> None:
         plan, timeline = self._plan, self._timeline
         assert timeline is not None  # noqa: S101  # set by carry_out
         self._t0_ns = time.monotonic_ns() + round((LEAD_S + plan.warm_up_s) * 1e9)
@@ -303,7 +318,7 @@ class _Run:
                 f"broker and clients share a host whose processors were {busy:.0%} busy: no verdict on rates",
             )
 
-    def _drain(self, engines: Engines, *, limit_s: float, interrupted: bool = False) -> None:
+    def _drain(self, engines: EngineGroup, *, limit_s: float, interrupted: bool = False) -> None:
         self._phase("drain", total_s=limit_s)
         readers = frozenset(client.name for client in engines.clients if client.role == "subscriber")
         self._watch = watch = DrainWatch(started_s=time.monotonic(), limit_s=limit_s, clients=readers)
@@ -331,12 +346,12 @@ class _Run:
                 watch.not_observed(site.name, error.message)
         self._view.status.backlog = {reader: count for reader, count in watch.backlog.items() if count is not None}
 
-    def _pump_until(self, engines: Engines, done: Callable[[], bool]) -> None:
+    def _pump_until(self, engines: EngineGroup, done: Callable[[], bool]) -> None:
         while not done():
             self._stop.check()
             self._pump(engines, 0.1)
 
-    def _pump(self, engines: Engines, timeout_s: float) -> None:
+    def _pump(self, engines: EngineGroup, timeout_s: float) -> None:
         """Take what the children said: keep it, show it."""
         if self._keeper is not None:
             self._keeper.check()
@@ -355,6 +370,8 @@ class _Run:
                 self._record.event("publisher-done", time.monotonic_ns(), **asdict(message))
             elif isinstance(message, EngineFailed):
                 raise EnvironmentFailure(f"the engine of {message.client} failed: {message.reason}")
+            elif isinstance(message, WorkerLost):
+                raise EnvironmentFailure(f"worker {message.worker} was lost: {message.reason}")
         self._show_clock()
 
     def _show(self, window: Window) -> None:

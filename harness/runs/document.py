@@ -83,6 +83,21 @@ class ClientPart(_Part):
     settings: dict[str, str]
 
 
+class WorkerPart(_Part):
+    """A machine that ran engines, and its clock beside the master's (METHOD rule 3).
+
+    ``clock_ahead_ms``: what its clock shows more, as it was used; ``clock_error_ms`` bounds the error of that over the
+    whole run. Times of the run folder are the master's.
+    """
+
+    name: str
+    host: Host
+    clients: tuple[str, ...]
+    clock_ahead_ms: float
+    clock_error_ms: float
+    round_trip_ms: float
+
+
 class Phase(_Part):
     """A phase of the run and when it was."""
 
@@ -133,6 +148,7 @@ class RunDocument(_Part):
     host: Host
     sites: dict[str, SitePart]
     clients: tuple[ClientPart, ...] = ()
+    workers: tuple[WorkerPart, ...] = ()  # none: engines ran on ``host``
     t0_ns: int | None = None
     t0_utc: str | None = None
     warm_up_s: float = 0.0
