@@ -1,8 +1,8 @@
 """Apache Kafka through confluent-kafka. May import ``contract``, ``topics`` and ``config`` only.
 
 Start reading at ``mappings/topic-per-channel.yaml`` (what a channel becomes), then ``admin`` (control plane),
-``publisher`` and ``subscriber`` (hot path; ``native``: the same on the C library). ``reading`` is a subscriber's place in
-its group, ``settlement`` the pure rule that turns acknowledges into offsets.
+``publisher`` and ``subscriber`` (hot path; ``native`` is the same on the C library). ``reading`` is a subscriber's
+place in its group, ``settlement`` the pure rule that turns acknowledges into offsets.
 """
 
 from __future__ import annotations
