@@ -327,7 +327,7 @@ def _delete_queue(broker: Broker, path: tuple[str, ...]) -> None:
     queue.unbind_all(Refused(503, "Unknown Queue"))
     for subscription in list(queue.subscriptions):
         vpn.remove_queue_subscription(queue, subscription)
-    queue.accept(list(queue.entries))
+    queue.close()
     del vpn.queues[path[1]]
     del broker.queues_by_number[queue.number]
 

@@ -8,8 +8,8 @@ Nothing is delivered before the journal holds it: a crash can then repeat a deli
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -25,6 +25,8 @@ from .settings import MEGABYTE, QueueSettings
 
 _LOST_FLOWS_REMEMBERED: Final = 64
 _BURIED_PER_TURN: Final = 1000
+_STEP: Final = 2000  # messages that a task deletes or takes in: some milliseconds
+_DONE: Final = object()
 
 
 class Queue:
@@ -50,6 +52,7 @@ class Queue:
         self._browsers: list[ConsumerFlow] = []
         self._turn = 0
         self._lost: OrderedDict[str, dict[int, Entry]] = OrderedDict()
+        self._tasks: deque[Iterator[None]] = deque()
 
     # -- what it holds
 
@@ -104,13 +107,18 @@ class Queue:
             return over_quota(), behaviour != "never"
         return None
 
-    def spool(self, spooled: SpooledMessage, time_to_live: int | None = None) -> None:
-        """Take a message in, behind everything that is there. ``time_to_live`` None: as the message itself says."""
+    def spool(
+        self, spooled: SpooledMessage, time_to_live: int | None = None, lanes: Sequence[Lane] | None = None
+    ) -> None:
+        """Take a message in, behind everything in ``lanes`` (None: the queue's).
+
+        ``time_to_live`` None: as the message itself says.
+        """
         count, size = self.partition_count, spooled.size
         partition = partition_of(spooled.message, spooled.id, count) if count else 0
         entry = Entry(spooled, self._expiry_of(spooled, time_to_live), partition)
         self._entries[entry.id] = entry
-        self._lanes[partition].add(entry)
+        (lanes or self._lanes)[partition].add(entry)
         self.spool_usage += size
         stats = self.stats
         stats.spooled_msg_count += 1
@@ -122,8 +130,12 @@ class Queue:
             browser.backlog.append(entry)
         self._host.wake(self)
 
-    def hold(self, messages: Sequence[Logged]) -> None:
-        """Take in messages that are on the spool already, oldest first; they are delivered once that is durable."""
+    def hold(self, messages: Sequence[Logged], lanes: Sequence[Lane] | None = None) -> None:
+        """Take in messages that are on the spool already, oldest first; they are delivered once that is durable.
+
+        A message that has left the spool meanwhile is left out.
+        """
+        messages = [logged for logged in messages if logged.spooled.queues]
         position = 0
         for ids in batched([logged.id for logged in messages]):
             position = self._host.log.append(encode(Added(self.number, ids)))
@@ -133,7 +145,23 @@ class Queue:
                 continue
             logged.spooled.position = position
             self._host.held_again(self, logged.spooled)
-            self.spool(logged.spooled, logged.time_to_live)
+            self.spool(logged.spooled, logged.time_to_live, lanes)
+
+    def refill(self, messages: Sequence[Logged], wanted: Callable[[], bool]) -> Iterator[None]:
+        """Task: hold messages, in front of what has come since the task began, as long as that is wanted."""
+        lanes = [Lane() for _ in self._lanes]
+        for at in range(0, len(messages), _STEP):
+            if at:
+                yield
+            if not wanted():
+                break
+            self.hold(messages[at : at + _STEP], lanes)
+        for lane, came_meanwhile in zip(lanes, self._lanes, strict=True):
+            while (entry := came_meanwhile.head()) is not None:
+                came_meanwhile.pop_head()
+                lane.add(entry)
+                self._entries[entry.id] = self._entries.pop(entry.id)
+        self._lanes = lanes
 
     def _expiry_of(self, spooled: SpooledMessage, time_to_live: int | None) -> int:
         if not (self.settings.respect_ttl_enabled and spooled.expires):
@@ -173,11 +201,59 @@ class Queue:
             entry.count = count or 0
             entry.redelivered = count != 0
 
+    # -- what takes many turns
+
+    @property
+    def busy(self) -> bool:
+        """Tasks are under way. Nothing is delivered or expires before they are done."""
+        return bool(self._tasks)
+
+    def begin(self, task: Iterator[None]) -> None:
+        """Do a task, behind those under way: it goes on for a step now and for one in each turn."""
+        self._tasks.append(task)
+        self._go_on()
+
+    def afterwards(self, follow: Callable[[], None]) -> None:
+        """Have something done when the tasks under way are through; never, if the queue is deleted before."""
+
+        def task() -> Iterator[None]:
+            follow()
+            yield from ()
+
+        self.begin(task())
+
+    def _go_on(self) -> bool:
+        """Do a step of the tasks. True: they are through."""
+        while self._tasks:
+            if next(self._tasks[0], _DONE) is not _DONE:
+                self._host.wake(self)
+                return False
+            self._tasks.popleft()
+        return True
+
+    def remove(self, entries: Sequence[Entry], *, deleted: bool = False) -> None:
+        """Remove entries, a number of them in each turn. ``deleted``: by an administrator, who counts them."""
+        self.begin(self._removal(entries, deleted=deleted))
+
+    def _removal(self, entries: Sequence[Entry], *, deleted: bool) -> Iterator[None]:
+        for at in range(0, len(entries), _STEP):
+            if at:
+                yield
+            before = len(self._entries)
+            self.accept(entries[at : at + _STEP])
+            if deleted:
+                self.stats.deleted_msg_count += before - len(self._entries)
+
+    def close(self) -> None:
+        """The queue is being deleted: forget the tasks, and everything that it holds."""
+        self._tasks.clear()
+        self.accept(list(self._entries.values()))
+
     # -- giving out
 
     def dispatch(self) -> None:
         """Deliver what can be delivered now. Bounded by the windows of the flows and what may be read in a turn."""
-        if not self.expire():
+        if not self._go_on() or not self.expire():
             return
         for browser in self._browsers:
             self._feed(browser)
@@ -297,6 +373,8 @@ class Queue:
 
     def expire(self) -> bool:
         """Bury what has outlived its time to live; a delivered message does not expire. False: there is more of it."""
+        if self.busy:
+            return False
         now = self._host.now_ms() if self._expiry else 0
         for _ in range(_BURIED_PER_TURN):
             if not self._expiry or self._expiry[0][0] > now:
@@ -322,9 +400,11 @@ class Queue:
 
     def delete_all(self) -> None:
         """Delete every message, also delivered ones, as an administrator does."""
-        self.stats.deleted_msg_count += len(self._entries)
-        self.accept(list(self._entries.values()))
+        delivered = [entry for flow in self._flows for entry in flow.unacked.values() if not entry.removed]
+        self.stats.deleted_msg_count += len(delivered)
+        self.accept(delivered)  # at once, or they might come back
         self._lanes = [Lane() for _ in self._lanes]
+        self.remove(list(self._entries.values()), deleted=True)
 
     # -- partitions
 
@@ -347,6 +427,8 @@ class Queue:
         count = self.partition_count
         if len(self._lanes) == max(count, 1):
             return
+        while not self._go_on():  # each step does at least one message
+            pass
         if count:
             self.accept([entry for entry in self._entries.values() if entry.partition >= count])
         self._lanes = [Lane() for _ in range(max(count, 1))]

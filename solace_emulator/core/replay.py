@@ -6,9 +6,9 @@ so what is published meanwhile stands behind them by itself.
 
 Documented: what is logged and trimmed (at 90 % of the quota, oldest first), the start points, which queues can be
 replayed to and by whom, the refusals, and that a replay first unbinds the queue's flows and deletes its messages.
-Assumed, not verified: a replay is *active* until each of its messages was sent once, *pending-complete* until they are
-settled; one that fails or is cancelled takes its messages out of the queue again; one that would exceed the queue's
-quota or message size fails before anything is deleted.
+Assumed, not verified: a replay is *initializing* until the queue has its messages, *active* until each of them was
+sent once, *pending-complete* until they are settled; one that fails or is cancelled takes its messages out of the queue
+again; one that would exceed the queue's quota or message size fails before anything is deleted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -242,6 +242,8 @@ class Progress:
         "failed_at_ms",
         "failure_reason",
         "last_transmitted_at_ms",
+        "preparing",
+        "run",
         "started_at_ms",
         "unsettled",
         "untransmitted",
@@ -253,6 +255,8 @@ class Progress:
         self.failed_at_ms = 0
         self.failure_reason = ""
         self.last_transmitted_at_ms = 0
+        self.run = 0  # other with each start and failure
+        self.preparing = False
         self.untransmitted: set[int] = set()
         self.unsettled: set[int] = set()
         self._failed = False
@@ -264,22 +268,34 @@ class Progress:
             return None
         if self._failed:
             return "failed"
+        if self.preparing:
+            return "initializing"
         if self.untransmitted:
             return "active"
         return "pending-complete" if self.unsettled else "complete"
 
-    def begin(self, stats: QueueStats, now_ms: int) -> None:
-        """A replay starts; one that was under way has failed by that."""
-        if self.unsettled:
+    @property
+    def under_way(self) -> bool:
+        """It has neither failed nor come to its end."""
+        return self.preparing or bool(self.unsettled)
+
+    def begin(self, message_ids: Iterable[int], stats: QueueStats, now_ms: int) -> None:
+        """A replay of these messages is prepared; one that was under way has failed by that."""
+        if self.under_way:
             self.fail("Replay Started", stats, now_ms)
         stats.replay_start_count += 1
         self.started_at_ms = now_ms
+        self.run += 1
+        self.preparing = True
+        self.untransmitted = set(message_ids)
+        self.unsettled = set(self.untransmitted)
         self._failed = False
 
-    def replaying(self, message_ids: Collection[int], stats: QueueStats, now_ms: int) -> None:
-        """These messages are replayed."""
-        self.untransmitted = set(message_ids)
-        self.unsettled = set(message_ids)
+    def prepared(self, held: Iterable[int], stats: QueueStats, now_ms: int) -> None:
+        """The queue holds the messages, but for those that were deleted or lost meanwhile."""
+        self.preparing = False
+        self.unsettled.intersection_update(held)
+        self.untransmitted.intersection_update(self.unsettled)
         self._complete(stats, now_ms)
 
     def fail(self, reason: str, stats: QueueStats, now_ms: int) -> None:
@@ -287,6 +303,8 @@ class Progress:
         stats.replay_failure_count += 1
         self.failed_at_ms = now_ms
         self.failure_reason = reason
+        self.run += 1
+        self.preparing = False
         self.untransmitted.clear()
         self.unsettled.clear()
         self._failed = True
@@ -303,7 +321,9 @@ class Progress:
         stats.replayed_acked_msg_count += sum(entry.id in self.unsettled for entry in entries)
 
     def removed(self, message_ids: Iterable[int], stats: QueueStats, now_ms: int) -> None:
-        """Messages have left the queue, by whatever way."""
+        """Messages have left the queue, by whatever way. While a replay is prepared they are those that were there."""
+        if self.preparing:
+            return
         self.untransmitted.difference_update(message_ids)
         self.unsettled.difference_update(message_ids)
         self._complete(stats, now_ms)
@@ -347,27 +367,36 @@ def plan(vpn: Vpn, queue: Queue, start: Start) -> list[Logged]:
 
 
 def begin(queue: Queue, messages: Sequence[Logged], now_ms: int) -> None:
-    """Replay messages into a queue: end its flows, delete what it has, and have it hold the messages."""
-    progress, stats = queue.replay, queue.stats
-    progress.begin(stats, now_ms)
+    """Replay messages into a queue: end its flows, delete what it has, and have it hold the messages.
+
+    Flows that bind meanwhile wait for that. A crash before it is through leaves a part: tell nobody before.
+    """
+    queue.replay.begin([logged.id for logged in messages], queue.stats, now_ms)
     queue.unbind_all(Refused(503, "Replay Started"))
     queue.delete_all()
-    queue.hold(messages)
-    progress.replaying([logged.id for logged in messages], stats, now_ms)
+    queue.begin(_preparation(queue, queue.replay.run, messages, now_ms))
+
+
+def _preparation(queue: Queue, run: int, messages: Sequence[Logged], now_ms: int) -> Iterator[None]:
+    """Task: have the queue hold the messages, unless another run has begun or this one has failed meanwhile."""
+    progress = queue.replay
+    yield from queue.refill(messages, lambda: progress.run == run)
+    if progress.run == run:
+        progress.prepared([entry.id for entry in queue.entries], queue.stats, now_ms)
 
 
 def refuse(queue: Queue, refusal: Refused, now_ms: int) -> None:
     """Note that an administrator's replay could not start; the queue stays as it is."""
-    queue.replay.begin(queue.stats, now_ms)
+    queue.replay.begin((), queue.stats, now_ms)
     queue.replay.fail(refusal.text, queue.stats, now_ms)
 
 
 def fail(queue: Queue, refusal: Refused, now_ms: int) -> None:
     """End a replay that is under way: its flows hear why, and what was not settled of it leaves the queue."""
-    left = sorted(queue.replay.unsettled)
+    left = [entry for message_id in sorted(queue.replay.unsettled) if (entry := queue.find(message_id)) is not None]
     queue.replay.fail(refusal.text, queue.stats, now_ms)
     queue.unbind_all(refusal)
-    queue.forget(left)
+    queue.remove(left)
 
 
 def log_modified(broker: Broker, vpn: Vpn) -> None:

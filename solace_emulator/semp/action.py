@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.broker import Broker
+from ..core.queue import Queue
 from ..core.queue_stats import QueueStats
 from ..core.vpn import Vpn
 from . import copying, replay_log
-from .errors import invalid_parameter, missing_parameter, not_found, not_supported
+from .errors import invalid_parameter, missing_parameter, not_allowed, not_found, not_supported
 from .monitor import message_id
 from .paths import Step
 from .schema.attribute import Attribute, flag, number, text
@@ -42,11 +43,11 @@ class Action:
                 raise missing_parameter(f"{attribute.name} is required")
 
 
-def locate(broker: Broker, steps: tuple[Step, ...]) -> Callable[[Values], None] | None:
+def locate(broker: Broker, steps: tuple[Step, ...]) -> Callable[[Values], Queue | None] | None:
     """Resolve a path like ``msgVpns/default/queues/q/deleteMsgs`` to what it does with a request's attributes.
 
-    None when there is no such action. Raises SempError when the object does not exist, or when the vendor has the
-    action and the emulator does not.
+    That returns the queue that it is about, which may be busy with it. None when there is no such action. Raises
+    SempError when the object does not exist, or when the vendor has the action and the emulator does not.
     """
     chain = tuple(step.collection for step in steps)
     action = _ACTIONS.get(chain)
@@ -65,9 +66,10 @@ def locate(broker: Broker, steps: tuple[Step, ...]) -> Callable[[Values], None] 
         raise not_supported(f"{chain[-1]} is not emulated")
     found = action
 
-    def carry_out(given: Values) -> None:
+    def carry_out(given: Values) -> Queue | None:
         found.check(given)
         found.run(broker, vpn, names, given)
+        return vpn.queues.get(names[0]) if chain[1] == "queues" else None
 
     return carry_out
 
@@ -90,7 +92,10 @@ def _on(run: Callable[[Broker, Vpn, str, Values], None]) -> Callable[[Broker, Vp
 
 
 def _delete_messages(_: Broker, vpn: Vpn, names: Names, __: Values) -> None:
-    vpn.queues[names[0]].delete_all()
+    queue = vpn.queues[names[0]]
+    if queue.replay.preparing:
+        raise not_allowed(f"a replay is filling queue {names[0]}; wait for it, or cancel it (cancelReplay)")
+    queue.delete_all()
 
 
 def _delete_message(_: Broker, vpn: Vpn, names: Names, __: Values) -> None:

@@ -7,12 +7,13 @@ import base64
 import binascii
 import hmac
 import json
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from ..core.broker import Broker
+from ..core.queue import Queue
 from ..http import Request, Response
 from ..version import PLATFORM, SEMP_VERSION
 from . import action, config, monitor, objects, paths, query
@@ -20,6 +21,7 @@ from .errors import SempError, invalid_path, not_found, parse_error
 
 BASE: Final = "/SEMP/v2"
 _DURABLE_SECONDS: Final = 10.0
+_BUSY_SECONDS: Final = 60.0
 _ROWS_AT_ONCE: Final = 200
 
 Values = dict[str, Any]
@@ -231,14 +233,24 @@ class SempApi:
     async def _action(self, call: _Call) -> Values:
         if call.request.method != "PUT":
             raise invalid_path(f"{call.request.method} is not possible in the action interface")
-        run: Callable[[Values], None] | None = action.locate(self._broker, call.steps)
+        run = action.locate(self._broker, call.steps)
         if run is None:
             raise invalid_path(f"{call.request.path} is no action that is emulated")
         if not call.request.body:
             raise parse_error("an action needs a body, {} if it takes no arguments")
-        run(call.body())
+        queue = run(call.body())
+        if queue is not None:
+            await self._idle(queue)
         await self._durable()
         return {"data": {}, "meta": call.meta()}
+
+    async def _idle(self, queue: Queue) -> None:
+        """Wait until a queue is through with what it was told to do, and others have been served meanwhile."""
+        for _ in range(int(_BUSY_SECONDS / 0.005)):
+            if not queue.busy:
+                return
+            await asyncio.sleep(0.005)
+        raise SempError(2, "FAIL", f"queue {queue.name} is still busy with it; look at its depth and replayState")
 
     async def _durable(self) -> None:
         """Wait until the change is as durable as an acknowledged message."""

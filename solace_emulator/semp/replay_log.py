@@ -175,7 +175,7 @@ def start(broker: Broker, vpn: Vpn, name: str, given: Values) -> None:
 def cancel(broker: Broker, vpn: Vpn, name: str, _: Values) -> None:
     """End a queue's replay. Nobody waits for the clients, so ``forceComplete`` changes nothing. Raises SempError."""
     queue = vpn.queues[name]
-    if not queue.replay.unsettled:
+    if not queue.replay.under_way:
         raise not_allowed(f"queue {name} has no replay under way")
     replay.fail(queue, Refused(503, "Replay Cancelled"), broker.now_ms())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..core import configuration, replay
@@ -41,6 +42,7 @@ class Consuming:
         self._client = client
         self._wire = wire
         self._flows: dict[int, ConsumerFlow] = {}
+        self._unanswered: dict[int, Callable[[Refused], None]] = {}  # flows with a replay in preparation; refuses one
         self._version = 4
 
     # -- endpoints
@@ -117,8 +119,13 @@ class Consuming:
 
     # -- bind and unbind
 
-    def bind(self, request: assured.AssuredCtrl) -> Params:
-        """Bind a flow; nothing is sent on it before the client opens its window. Raises :class:`Refused`."""
+    def bind(
+        self, request: assured.AssuredCtrl, accept: Callable[[Params], None], refuse: Callable[[Refused], None]
+    ) -> None:
+        """Bind a flow and accept it; nothing is sent on it before the client opens its window. Raises :class:`Refused`.
+
+        With a replay it is accepted when that is prepared and durable, or refused when that fails: later.
+        """
         params = request.by_type()
         self._version = request.version
         _refuse_what_is_not_there(params)
@@ -140,7 +147,16 @@ class Consuming:
         self._flows[number] = flow
         flow.active = queue.attach(flow, None if received is None else frame.number(received))
         window = frame.number(params.get(assured.TRANSPORT_WINDOW) or params.get(assured.WINDOW))
-        return self._bound(flow, queue, window)
+        if start is None:
+            accept(self._bound(flow, queue, window))
+            return
+
+        def prepared() -> None:
+            if self._unanswered.pop(number, None) is not None:
+                accept(self._bound(flow, queue, window))
+
+        self._unanswered[number] = refuse
+        queue.afterwards(lambda: self._broker.when_durable(prepared))
 
     def _check_bind(self, queue: Queue, start: replay.Start | None, *, browser: bool) -> None:
         """Raise :class:`Refused` where a flow may not bind; with a start point its replay begins."""
@@ -286,6 +302,10 @@ class Consuming:
     def flow_ended(self, flow: ConsumerFlow, refusal: Refused) -> None:
         """Tell the client that the broker has ended a flow. Without a response it would ignore that."""
         self._flows.pop(flow.number, None)
+        refuse = self._unanswered.pop(flow.number, None)
+        if refuse is not None:  # the client does not know the flow yet
+            refuse(refusal)
+            return
         body = assured.encode(self._version, assured.UNBIND, [(assured.FLOW_ID, U32.pack(flow.number))])
         self._wire.send(frame.frame(frame.ASSURED_CTRL, frame.response(refusal.code, refusal.text), body))
 
@@ -301,6 +321,7 @@ class Consuming:
         for flow in list(self._flows.values()):
             flow.queue.detach(flow, lost=True)
         self._flows.clear()
+        self._unanswered.clear()
 
 
 def _refuse_what_is_not_there(params: dict[int, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..core.client import Client
@@ -128,16 +129,37 @@ class Session:
         if request.kind == assured.CLIENT_ACK:
             logged_in.consuming.acknowledged(request)
             return
+        tag = frame.correlation(smf.get(frame.CORRELATION_TAG))
+
+        def encoded(response: bytes, params: list[tuple[int, bytes]]) -> bytes:
+            body = assured.encode(request.version, request.kind, params)
+            return frame.frame(received.protocol, tag + response, body)
+
+        if request.kind == assured.BIND:
+            self._bind(logged_in.consuming, request, encoded)
+            return
         try:
-            params = self._carry_out(logged_in, request)
-            response = OK
+            answer = encoded(OK, self._carry_out(logged_in, request))
+            of_endpoint = request.kind in (assured.CREATE, assured.DELETE)
         except Refused as refusal:
-            response = frame.response(refusal.code, refusal.text)
-            params = [(assured.FLOW_ID, bytes(4))] if request.kind == assured.BIND else []
-        answer = frame.correlation(smf.get(frame.CORRELATION_TAG)) + response
-        body = assured.encode(request.version, request.kind, params)
-        of_endpoint = request.kind in (assured.CREATE, assured.DELETE)
-        self._answer(frame.frame(received.protocol, answer, body), when_durable=response is OK and of_endpoint)
+            answer, of_endpoint = encoded(frame.response(refusal.code, refusal.text), []), False
+        self._answer(answer, when_durable=of_endpoint)
+
+    def _bind(
+        self,
+        consuming: Consuming,
+        request: assured.AssuredCtrl,
+        encoded: Callable[[bytes, list[tuple[int, bytes]]], bytes],
+    ) -> None:
+        """Bind a flow. One that asks for a replay is answered when that is prepared, or has failed."""
+
+        def refuse(refusal: Refused) -> None:
+            self._wire.send(encoded(frame.response(refusal.code, refusal.text), [(assured.FLOW_ID, bytes(4))]))
+
+        try:
+            consuming.bind(request, lambda params: self._wire.send(encoded(OK, params)), refuse)
+        except Refused as refusal:
+            refuse(refusal)
 
     def _answer(self, answer: bytes, *, when_durable: bool) -> None:
         """Send an answer, a promise about configuration only when it can be kept after a crash."""
@@ -152,8 +174,6 @@ class Session:
                 return logged_in.publishing.open(request)
             case assured.CLOSE_FLOW:
                 return logged_in.publishing.close(request)
-            case assured.BIND:
-                return logged_in.consuming.bind(request)
             case assured.UNBIND:
                 return logged_in.consuming.unbind(request)
             case assured.CREATE:
