@@ -1,7 +1,7 @@
 """METHOD rule 8, after a run: how near its publishers were to what they can do at all.
 
 Measured once for the same clients on the same machine, and only where a client sent so much that it might matter: it
-takes four seconds, after the run, so that no run starts later for it.
+takes three seconds, after the run, so that no run starts later for it.
 """
 
 from __future__ import annotations

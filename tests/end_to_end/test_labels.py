@@ -42,3 +42,41 @@ def test_a_run_on_a_busy_host_is_labelled_co_located(crep: Crep) -> None:
     assert document["status"] == "complete", done.stdout + done.stderr
     [label] = [label for label in document["labels"] if label["code"] == "co-located"]
     assert "no verdict on rates" in label["text"]
+
+
+BOUND_BY_ITS_WINDOW = """\
+targets:
+  kafka-slow-client:
+    system: kafka
+    source: local
+    profile: quick
+    client: {linger.ms: 50, queue.buffering.max.messages: 500}
+"""
+FLAT_OUT = """\
+scenario: flat-out
+durability: {copies: 1, sync: memory}
+channels:
+  orders:
+    topics: "orders/{region:eu,us}"
+    keys: 20
+    readers:
+      billing: {share: group, members: 1, delivery: at-least-once}
+load:
+  - {to: orders, publishers: 1, mode: guaranteed, message: {size: 100 B}, rate: {total: [{hold: 12000/s, for: 3 s}]}}
+measure: {warm_up: 1 s, drain: 20 s, repeat: 1, seed: 7, lateness: 20 s, reconnect: {for: 20 s}}
+"""
+
+
+@pytest.mark.kafka
+def test_a_run_near_its_clients_ceiling_is_labelled_client_bound(crep: Crep) -> None:
+    """500 messages each 50 ms: the client's own settings bound it, against a broker and against nothing alike."""
+    (crep.folder / "crep-targets.yaml").write_text(BOUND_BY_ITS_WINDOW, encoding="utf-8")
+    done = crep("run", crep.scenario(FLAT_OUT), "--on", "kafka-slow-client")
+    document = only_document(crep)
+    assert document["status"] == "complete", done.stdout + done.stderr
+    texts = [label["text"] for label in document["labels"] if label["code"] == "client-bound"]
+    assert any("that the same client reached against a server that does nothing" in text for text in texts), texts
+    [use] = document["results"]["usage"]
+    assert use["node"] == "kafka-1"
+    assert use["cpu_mean"] > 0
+    assert use["collections"] is not None

@@ -1,7 +1,7 @@
 """How fast the same publishers are against a server that does nothing (METHOD rule 8).
 
 The run's own publishing clients, with their settings, sizes, carrier and guarantee, all of them at once, are let loose
-without a schedule for three seconds; what is acknowledged (or, without acknowledgement, sent) in the last two is their
+without a schedule for two seconds; what is acknowledged (or, without acknowledgement, sent) in the second one is their
 ceiling on this machine. It is kept in a file, so that the same clients on the same machine are measured once::
 
     <cache>/ceilings/<digest of machine, crep, client library and settings>.json
@@ -37,7 +37,7 @@ SYSTEMS = ("kafka", "solace")
 """Those that have a no-op server."""
 _FLAT_OUT_PER_S = 10_000_000.0  # nobody reaches it: everything is soon due, and the schedule is then no more work
 _FASTEST_PER_S = 1_500_000.0  # of one client; the schedule holds so many
-_WARM_UP_S, _MEASURED_S = 1.0, 2
+_WARM_UP_S, _MEASURED_S = 1.0, 1
 _READY_WITHIN_S = 20.0
 _LAST_WORDS_S = 0.5  # windows are told a few times a second
 
