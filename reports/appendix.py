@@ -126,6 +126,7 @@ def _origin(scenario: ScenarioComparison) -> list[tuple[str, str]]:
         ("Time (UTC)", f"{_moment(first)} to {_moment(last)}"),
         ("Seed", str(scenario.seed)),
         ("Scenario SHA-256", scenario.sha256),
+        ("Scenario and thresholds dated", _moment(scenario.dated_utc) if scenario.dated_utc else NOTHING),
     ]
 
 

@@ -300,6 +300,7 @@ class ScenarioComparison(_Part):
     performance: tuple[str, ...]  # the performance verdict in sentences
     command: str  # how to run it again
     varied: dict[str, str] = {}  # the dimension of ``vary`` and its value here
+    dated_utc: str | None = None  # latest date of the scenario's file, and so of its thresholds (METHOD rule 15)
 
     @property
     def label(self) -> str:

@@ -115,6 +115,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
             max(run.document.repetition for run in runs),
         ),
         varied=scenario.varied,
+        dated_utc=max((d.scenario.dated_utc for d in _documents(runs) if d.scenario.dated_utc), default=None),
     )
     return compiled, contest.pairings(subjects, counted)
 

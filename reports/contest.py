@@ -19,10 +19,13 @@ from crep.reports.gather import RunData, results_of
 CO_LOCATED = "co-located"
 """Label that bars verdicts on throughput (METHOD rule 17)."""
 _PERCENTILES = ("50", "99")
+_AT_EQUAL_LOAD = ("latency", "acknowledge")
 RECOVERY_RESOLUTION_S = 1.1
 """Recovery is found in whole seconds, and injections come some milliseconds late."""
 _KEPT_UP = 0.99
 """Share of the intended rate from which a target is said to have carried the load."""
+_EQUAL_LOAD = 0.02
+"""Rates that differ by more than this share are not equal: there latency is not compared (METHOD rule 7)."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def _paired(
         gap = f"the difference is within the resolution of {metric.resolution:g} {metric.unit}"
     elif any(x <= 0 or y <= 0 for x, y in known):
         gap = "a value of 0 has no ratio"
+    elif metric.name.startswith(_AT_EQUAL_LOAD):
+        gap = _unequal_load(metric.where, lefts, rights)
     ratio = None if gap else paired_ratio([x for x, _ in known], [y for _, y in known])
     return Pairing(metric, left, right, ratio, gap)
 
@@ -122,6 +127,29 @@ def _kept_up(run: RunData, channel: str) -> bool:
     """Whether the intended rate was acknowledged: what differs then is which edge of the phase cut whose messages."""
     rates = [rate for rate in results_of(run).throughput if rate.channel == channel]
     return all(rate.acknowledged_per_s >= _KEPT_UP * rate.intended_per_s for rate in rates)
+
+
+def _unequal_load(where: str, lefts: Sequence[RunData], rights: Sequence[RunData]) -> str:
+    """Why latency at a channel or reader says nothing: one target carried less, and who waits less is no faster.
+
+    What did not arrive has no latency, and what is refused costs none.
+    """
+    channel, _, reader = where.partition(".")
+    sides = [[_carried(run, channel, reader) for run in runs] for runs in (lefts, rights)]
+    if any(rate is None for side in sides for rate in side):
+        return "the rate that was carried is not known, and latency is compared at equal load only"
+    a, b = (median(rate for rate in side if rate is not None) for side in sides)
+    if min(a, b) >= (1 - _EQUAL_LOAD) * max(a, b):
+        return ""
+    return f"{a:,.0f} and {b:,.0f} msg/s were carried, and latency is compared at equal load only"
+
+
+def _carried(run: RunData, channel: str, reader: str) -> float | None:
+    """Messages per second that a reader received, or that a channel acknowledged (sent, where it does not)."""
+    for rate in results_of(run).throughput:
+        if rate.channel == channel:
+            return rate.received_per_s.get(reader) if reader else rate.acknowledged_per_s or rate.sent_per_s
+    return None
 
 
 def _repetition(run: RunData) -> tuple[str, str, int]:

@@ -1,6 +1,6 @@
 """What may be said: functional verdicts, who may take part in a performance verdict, who wins. Pure.
 
-`standing` is the gate of METHOD rules 8, 12, 16 and 18, and `contest` lets nobody in without it: no number of an
+`standing` is the gate of METHOD rules 8, 12, 15, 16 and 18, and `contest` lets nobody in without it: no number of an
 emulated target, of the profile *quick* or of an invalid run ever reaches the statistics.
 """
 
@@ -27,8 +27,9 @@ from crep.reports.gather import Origin, RunData, results_of, run_ids
 BARRING = {
     "client-bound": "the load generator was near its own limit (client-bound)",
     "capped": "a limit of the edition, a quota or the host bound the number (capped)",
+    "late-criteria": "the scenario is dated after the start of the run (late-criteria)",
 }
-"""Labels that bar every performance verdict (METHOD rules 8 and 12)."""
+"""Labels that bar every performance verdict (METHOD rules 8, 12 and 15)."""
 _UNFINISHED: Mapping[str, tuple[RunState, str]] = {
     "running": ("incomplete", "the run is still going on"),
     "incomplete": ("incomplete", "ended from outside before it was finished; what was measured is kept"),

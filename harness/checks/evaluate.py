@@ -346,7 +346,7 @@ class _Evaluation:
         )
 
     def _barred(self, expectation: Expectation) -> str:
-        """METHOD rules 8, 12, 16, 17, 18: where no performance verdict may be given, and why."""
+        """METHOD rules 8, 12, 15, 16, 17, 18: where no performance verdict may be given, and why."""
         site = self._run.sites.get(self._site_of[expectation.channel])
         if expectation.metric.kind == "functional" or site is None:
             return ""
@@ -366,6 +366,7 @@ class _Evaluation:
                 "a client was near its own limit: no verdict on the broker's timings",
             ),
             (bool(capped), f"{capped}: no verdict on the broker"),
+            ("late-criteria" in self._run.labels, "the scenario's thresholds are dated after the start of the run"),
             (shared, "broker and clients shared a busy host: no verdict on rates"),
         )
         return next((why for holds, why in reasons if holds), "")

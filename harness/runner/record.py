@@ -141,11 +141,21 @@ def first_document(
             seed=scenario.measure.seed,
             varied=dict([scenario.varied] if scenario.varied else []),
             files={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in scenario.files},
+            dated_utc=scenario.dated_utc,
         ),
         harness=harness(),
         host=host(),
         sites={},
+        labels=late_criteria(scenario.dated_utc, started_utc),
     )
+
+
+def late_criteria(dated_utc: str | None, started_utc: str) -> tuple[Label, ...]:
+    """METHOD rule 15: thresholds are dated before the run. Times as ``utc_now`` writes them."""
+    if dated_utc is None or datetime.fromisoformat(dated_utc) <= datetime.fromisoformat(started_utc):
+        return ()
+    text = f"the scenario's file is dated {dated_utc}, after the run's start at {started_utc}: no verdict on timings"
+    return (Label(code="late-criteria", text=text),)
 
 
 UNACKNOWLEDGED = {"copies": 0, "sync": "none", "known": "configured"}

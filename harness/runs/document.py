@@ -54,6 +54,7 @@ class ScenarioPart(_Part):
     seed: int
     varied: dict[str, str] = {}  # the dimension of ``vary`` and its value in this run
     files: dict[str, str] = {}  # other files that it reads, kept in ``inputs/``: name and SHA-256
+    dated_utc: str | None = None  # when its file, and with it every threshold, was last written (METHOD rule 15)
 
 
 class SitePart(_Part):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,20 @@ def load_scenario(path: Path, params: Mapping[str, str] | None = None) -> Scenar
     Raises:
         UsageError: one line ``file:line:column: key: what`` for each mistake, or an unknown parameter.
     """
-    return parse_scenario(read_text(path), path, params)
+    return replace(parse_scenario(read_text(path), path, params), dated_utc=_dated(path))
 
 
 def load_variants(path: Path, params: Mapping[str, str] | None = None) -> tuple[Scenario, ...]:
     """As ``load_scenario``, and with ``vary:`` one scenario for each value, all checked."""
-    text = read_text(path)
+    text, dated_utc = read_text(path), _dated(path)
     written = parse_scenario(text, path, params)
     if written.definition.vary is None:
-        return (written,)
+        return (replace(written, dated_utc=dated_utc),)
     [(dimension, values)] = written.definition.vary.items()
-    return tuple(parse_scenario(text, path, params, varied=(dimension, str(value))) for value in values)
+    return tuple(
+        replace(parse_scenario(text, path, params, varied=(dimension, str(value))), dated_utc=dated_utc)
+        for value in values
+    )
 
 
 def parse_scenario(
@@ -76,6 +81,12 @@ def parse_scenario(
         varied=varied,
         files=files,
     )
+
+
+def _dated(path: Path) -> str:
+    """When the file was last written, as ``run.json`` writes times."""
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return written.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _vary(data: dict[str, Any], varied: tuple[str, str], positions: Positions) -> None:

@@ -7,7 +7,7 @@ spelled already and refused as *not available yet*, so that a scenario which nam
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -468,6 +468,7 @@ class Scenario:
     params: dict[str, str]  # every parameter with the value that was used
     varied: tuple[str, str] | None = None  # dimension and value of this one of several
     files: tuple[Path, ...] = ()  # what it reads beside itself, which a run keeps a copy of
+    dated_utc: str | None = field(default=None, compare=False)  # of its file; None: the text did not come from one
 
     @property
     def label(self) -> str:

@@ -38,7 +38,11 @@ def measured(
     """A run whose performance numbers are given; without windows, since verdicts come from the results."""
     fault: FaultResult = factories.fault(outage_s, recover_s)
     throughput = Throughput(
-        channel="orders", intended_per_s=intended, sent_per_s=intended, acknowledged_per_s=rate, received_per_s={}
+        channel="orders",
+        intended_per_s=intended,
+        sent_per_s=intended,
+        acknowledged_per_s=rate,
+        received_per_s={"billing": rate},
     )
     made: RunResults = factories.results(
         throughput=(throughput,), latencies=(factories.latency(p99_ms / 5, p99_ms),), faults=(fault,)
