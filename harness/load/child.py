@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any
 
 from crep.harness.brokers.registry import adapter
 from crep.harness.config.errors import CrepError
@@ -21,7 +20,7 @@ from crep.harness.load.orders import ORPHANED, Orders
 from crep.harness.load.pacing import sharpen_timer
 from crep.harness.load.protocol import ChildTask, PublisherTask, SubscriberTask, to_line
 from crep.harness.load.publisher import PublisherEngine, prepare
-from crep.harness.load.pulse import Tell
+from crep.harness.load.pulse import Line, Tell
 from crep.harness.load.stamp import Renderer
 from crep.harness.load.subscriber import SubscriberEngine
 from crep.harness.metrics.history import (
@@ -121,12 +120,13 @@ def main() -> int:
     pipe = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a client library prints belongs into the log, not between our lines
 
-    def write(line: memoryview) -> None:
+    def write(message: Line) -> None:
+        line = memoryview(to_line(message() if callable(message) else message))
         while line:
             line = line[pipe.write(line) :]
 
-    def tell(message: dict[str, Any]) -> None:
-        reports.submit(write, memoryview(to_line(message)))
+    def tell(message: Line) -> None:
+        reports.submit(write, message)
 
     try:
         if isinstance(child.task, PublisherTask):

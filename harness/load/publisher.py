@@ -5,27 +5,30 @@
     schedule ─due─► block (rendered ahead) ─cut─► batch ─send_batch─► client library ─poll─► outcomes
                                                    ▲ what was not taken is offered again │
                                                    └─────────────────────────────────────┘
+
+A pass of its loop sends what is due, reads outcomes, and does one *chore* where the schedule leaves time: a step of
+rendering, settling what became of hundreds of sends, a part of the pulse. None takes long, so none makes many messages
+late.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import Batch, BulkPublisher
+from crep.harness.brokers.contract import BulkPublisher
 from crep.harness.load.accounts import Accounts
 from crep.harness.load.background import HistoryWriter
+from crep.harness.load.blocks import Blocks
 from crep.harness.load.meter import Meter
 from crep.harness.load.pacing import Schedule, handover_times, look_ahead, wait_until, wake_at
 from crep.harness.load.protocol import PublisherTask
 from crep.harness.load.pulse import Pulse, Tell
-from crep.harness.load.stamp import Rendered, Renderer
-from crep.harness.metrics.history import SENT, Records
+from crep.harness.load.stamp import Renderer
 from crep.harness.scenario.plan import PublisherPlan
 
 SETTLE_BEYOND_RECONNECT_S = 10.0
@@ -33,41 +36,13 @@ SETTLE_BEYOND_RECONNECT_S = 10.0
 STOPPED_SETTLE_S = 3.0
 """The same after an early end."""
 
-_BLOCK_MESSAGES, _BLOCK_BYTES = 4096, 4 << 20  # most that is rendered ahead
-_BLOCK_AT_LEAST, _BLOCK_NS = 64, 10_000_000  # what is due within this time: rendering must not hold up the schedule
+_BLOCK_NS = 10_000_000  # what is due within this time is rendered together
 _NAP_NS = 500_000  # outcomes are read (and, where the library calls back in ``poll``, stamped) at least this often
-_GAP_NS = 600_000  # a beat, or rendering a block, takes about as long
-_BEAT_WAITS_NS = 50_000_000  # at most, for such a gap
+_CHORE_NS = 300_000  # as long as a chore may take
+_BEAT_WAITS_NS = 50_000_000  # at most, for its chores
 _IDLE_NS = 20_000_000  # nothing is outstanding
 _BLOCKED_S = 0.001  # the library is full: wait for outcomes, then offer again
 _DRAIN_SLICE_S = 0.25
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Consecutive messages, rendered; ``records`` (``SENT``) are whole but for the time of the handover."""
-
-    records: Records
-    rendered: Rendered
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def batch(self, first: int, last: int) -> Batch:
-        part = slice(first, last)
-        records, stamps = self.records[part], self.rendered.stamps
-        return Batch(
-            sequence=records["sequence"],
-            bodies=self.rendered.bodies[part],
-            topic=records["topic"],
-            key=records["key"],
-            stamps=None if stamps is None else stamps[part],
-        )
-
-    def handed_over(self, first: int, sent_ns: NDArray[np.int64]) -> Records:
-        part = self.records[first : first + len(sent_ns)]
-        part["sent_ns"] = sent_ns
-        return part
 
 
 def prepare(renderer: Renderer, plan: PublisherPlan) -> None:
@@ -101,8 +76,7 @@ class PublisherEngine:
         tell: Tell,
         clock_ahead_ns: int = 0,
     ) -> None:
-        self._clock_ahead_ns = clock_ahead_ns
-        self._plan, self._client, self._renderer, self._t0_ns = task.plan, client, renderer, t0_ns
+        self._plan, self._client, self._t0_ns = task.plan, client, t0_ns
         self._patience_ns = round((task.spec.reconnect_for_s + SETTLE_BEYOND_RECONNECT_S) * 1e9)
         ahead = look_ahead(task.plan.of)
         self._schedule = Schedule(self._intended_ns, task.plan.count, ahead)
@@ -112,8 +86,8 @@ class PublisherEngine:
         self._meter = Meter(t0_ns)
         self._accounts = Accounts(task.plan.publisher, meter=self._meter, history=history, tell=tell)
         self._pulse = Pulse(self._meter, history, tell, client.events, before=self._bring_up_to_date)
-        self._block_length = max(1, min(_BLOCK_MESSAGES, ahead, _BLOCK_BYTES // task.plan.sizes.largest))
-        self._block = self._render(0)
+        self._blocks = Blocks(task.plan, renderer, t0_ns=t0_ns, clock_ahead_ns=clock_ahead_ns, most=ahead)
+        self._block = self._blocks.take(self._soon())
         self._at = 0  # position in the block
 
     def run(self, stop: threading.Event) -> dict[str, Any]:
@@ -155,31 +129,45 @@ class PublisherEngine:
             next_ns = self._schedule.next_ns()
             if next_ns is None or now_ns > give_up_ns:
                 break
-            blocked = next_ns <= now_ns and not self._offer(len(self._schedule.due(now_ns)))
+            due = len(self._schedule.due(now_ns))
+            blocked = due > 0 and not self._offer(due)
             self._accounts.came(self._client.poll(_BLOCKED_S if blocked else 0.0))
-            longest_ns = _NAP_NS if self._accounts.waiting else _IDLE_NS
-            now_ns, next_ns = time.monotonic_ns(), self._schedule.next_ns()
-            if next_ns is not None and next_ns > now_ns:
-                self._use_gap(now_ns, next_ns)
-                wait_until(wake_at(now_ns, next_ns, longest_ns))
+            next_ns = self._schedule.next_ns()
+            if next_ns is None or next_ns <= now_ns:
+                continue
+            self._do_chores(next_ns, fresh=due > 0)
+            wait_until(wake_at(now_ns, next_ns, _NAP_NS if self._accounts.waiting else _IDLE_NS))
         if stop.is_set():  # what was due until now was intended, what would have come was not
             self._bring_up_to_date(time.monotonic_ns())
             self._clock_hand.end_here()
         return give_up_ns
 
-    def _use_gap(self, now_ns: int, next_ns: int) -> None:
-        """Do now, where there is time, what would otherwise keep the next message waiting."""
-        if next_ns - now_ns < _GAP_NS:
-            return
-        if self._at == len(self._block):
-            self._block, self._at = self._render(self._schedule.position), 0
+    def _do_chores(self, next_ns: int, *, fresh: bool) -> None:
+        """Do what there is time for until the next message; one at least where one was sent just now.
+
+        At high rates the next message is always near: what is done right after a handover delays it least.
+        """
+        while (fresh or next_ns - time.monotonic_ns() > _CHORE_NS) and self._do_chore():
+            fresh = False
+
+    def _do_chore(self) -> bool:
+        """One chore, the most urgent; False when there is none."""
+        if not self._blocks.ready:
+            self._blocks.step(self._soon())
+        elif self._accounts.worth_settling:
+            self._accounts.settle()
         else:
-            self._pulse.beat(now_ns)
+            return self._pulse.step(time.monotonic_ns())
+        return True
+
+    def _soon(self) -> int:
+        """Messages of a block."""
+        return len(self._schedule.due(time.monotonic_ns() + _BLOCK_NS))
 
     def _offer(self, due: int) -> bool:
         """Offer the messages that are due, as far as they lie in the block; False when not all of those were taken."""
         if self._at == len(self._block):
-            self._block, self._at = self._render(self._schedule.position), 0
+            self._block, self._at = self._blocks.take(self._soon()), 0
         batch = self._block.batch(self._at, self._at + due)
         before_ns = time.monotonic_ns()
         taken = self._client.send_batch(batch, 0)
@@ -192,19 +180,6 @@ class PublisherEngine:
             return True
         self._meter.add("window_full", before_ns, 1)
         return False
-
-    def _render(self, first: int) -> _Block:
-        soon = len(self._schedule.due(time.monotonic_ns() + _BLOCK_NS))
-        length = min(max(soon, _BLOCK_AT_LEAST), self._block_length, self._plan.count - first)
-        sequence = np.arange(first, first + length, dtype=np.int64)
-        records = np.zeros(len(sequence), SENT)
-        records["sequence"], records["intended_ns"] = sequence, self._intended_ns(sequence)
-        records["key"], records["key_sequence"] = self._plan.assignment.of(sequence)
-        records["topic"] = self._plan.assignment.topic_of(records["key"])
-        records["size"] = self._plan.size_of(sequence)
-        key, key_sequence, size = (records[name] for name in ("key", "key_sequence", "size"))
-        intended_ns = records["intended_ns"] - self._clock_ahead_ns
-        return _Block(records, self._renderer.render(records["sequence"], intended_ns, key, key_sequence, size))
 
     def _bring_up_to_date(self, now_ns: int) -> None:
         while len(times := self._clock_hand.due(now_ns)):
