@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from crep.harness.checks.results import ExpectationResult, FaultResult, Offender, Steadiness, Verdict
 from crep.harness.runs.document import Harness, Host, Phase
+from crep.harness.runs.importing.document import Imported
 
 SCHEMA = "crep-comparison/1"
 
@@ -338,3 +339,4 @@ class Comparison(_Part):
     campaigns: tuple[str, ...]
     scenarios: tuple[ScenarioComparison, ...]
     sweeps: tuple[Sweep, ...] = ()
+    imported: tuple[Imported, ...] = ()  # of other tools: shown, never compared

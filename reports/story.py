@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crep.reports import appendix, evidence, sweep, usage
+from crep.reports import appendix, evidence, imported, sweep, usage
 from crep.reports.blocks import (
     NOTHING,
     Block,
@@ -69,6 +69,7 @@ def story(comparison: Comparison) -> tuple[Block, ...]:
         blocks += evidence.latency(scenario)
         blocks += evidence.contests(scenario)
         blocks += appendix.runs(scenario)
+    blocks += imported.blocks(comparison.imported)
     for scenario in comparison.scenarios:
         blocks += appendix.provenance(scenario)
     blocks += appendix.method()

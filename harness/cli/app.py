@@ -22,6 +22,7 @@ COMMANDS = {
     "worker": "worker",
     "report": "report",
     "verify": "verify",
+    "import": "importing",
     "validate": "validate",
     "init": "init",
     "schema": "schema",
