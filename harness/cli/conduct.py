@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from crep.harness.campaign import Campaign, Outcome, run_campaign
+from crep.harness.campaign import Campaign, run_campaign
 from crep.harness.cli.judge import evaluate_folder
 from crep.harness.config.errors import Interrupted
+from crep.harness.load.contract import MakeEngines
+from crep.harness.load.engines import Engines
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.runner import Stop
 from crep.harness.runs.disk import require_writable, writing
 from crep.harness.runs.read import find_runs
+
+if TYPE_CHECKING:
+    from crep.harness.workers.fleet import Fleet
 
 WEB_PORT = 8089
 """Locust's own."""
@@ -29,7 +38,9 @@ class Workers:
     web: str | None
 
 
-def conduct(campaign: Campaign, *, report: bool, strict: bool = False, workers: Workers | None = None) -> int:
+def conduct(
+    campaign: Campaign, *, report: bool, strict: bool = False, workers: Workers | None = None, stream: bool = False
+) -> int:
     """Run, report, summarise; returns the exit code.
 
     Args:
@@ -37,31 +48,42 @@ def conduct(campaign: Campaign, *, report: bool, strict: bool = False, workers: 
         report: write the report.
         strict: what a target does not support is a failed check.
         workers: who runs the engines; None: this machine.
+        stream: windows go to standard output, and the summary to standard error.
     """
     require_writable(campaign.results)
     lines: list[str] = []
     with Stop() as stop, LiveView() as view:
-        if workers is None:
-            outcome = run_campaign(campaign, view, stop, evaluate_folder, strict=strict)
-        else:
-            outcome = _run_with(workers, campaign, view, stop, strict=strict)
+        with ExitStack() as cleanup:
+            engines: MakeEngines = Engines
+            if workers is not None:
+                engines = cleanup.enter_context(_fleet(workers, campaign, view, stop)).engines
+            elif stream:
+                engines = _streamed()
+            outcome = run_campaign(campaign, view, stop, evaluate_folder, strict=strict, engines=engines)
         if outcome.runs and report:
             view.event("writing the report")
             lines = _write_report(campaign, outcome.folder)
-    console = Console()
+    console = Console(stderr=stream)
     for line in lines or [f"results: {outcome.folder}"]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return Interrupted.exit_code if stop.requested.is_set() else outcome.exit_code
 
 
-def _run_with(workers: Workers, campaign: Campaign, view: LiveView, stop: Stop, *, strict: bool) -> Outcome:
+@contextmanager
+def _fleet(workers: Workers, campaign: Campaign, view: LiveView, stop: Stop) -> Iterator[Fleet]:
     from crep.harness.workers.fleet import Address, Fleet  # noqa: PLC0415 - other runs need none of it
 
     web = None if workers.web is None else Address.parse(workers.web, port=WEB_PORT)
     with Fleet(workers.count, Address.parse(workers.listen), web=web, stop=stop.requested.set) as fleet:
         view.status = Status(run=campaign.name, phase="workers")
         fleet.assemble(view.event, stop.check)
-        return run_campaign(campaign, view, stop, evaluate_folder, strict=strict, engines=fleet.engines)
+        yield fleet
+
+
+def _streamed() -> MakeEngines:
+    from crep.harness.workers.stream import streamed  # noqa: PLC0415 - other runs need none of it
+
+    return streamed(sys.stdout.buffer)
 
 
 def _write_report(campaign: Campaign, folder: Path) -> list[str]:

@@ -31,8 +31,15 @@ from crep.harness.config.targets import Profile
 @click.option("--strict", is_flag=True, help="exit 1, not 0, where a target does not support a scenario")
 @click.option("--record", is_flag=True, help="keep the times of every message, of up to 10,000,000 in a run")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="engines run on N machines: see crep worker")
-@click.option("--listen", default="*:5557", show_default=True, metavar="HOST[:PORT]", help="where workers join")
+@click.option(
+    "--listen",
+    default="127.0.0.1:5557",
+    show_default=True,
+    metavar="HOST[:PORT]",
+    help="where workers join; 0.0.0.0 from other machines too",
+)
 @click.option("--web", metavar="HOST[:PORT]", help="Locust's web page with live figures (with --workers; port 8089)")
+@click.option("--stream", is_flag=True, help="say on standard output, as lines of JSON, what is measured")
 @click.option("--no-report", is_flag=True, help="leave out the PDF and the page")
 def command(
     what: tuple[str, ...],
@@ -48,6 +55,7 @@ def command(
     workers: int | None,
     listen: str,
     web: str | None,
+    stream: bool,
     no_report: bool,
 ) -> int:
     """Run scenarios on brokers, check every message, and write a report.
@@ -59,5 +67,7 @@ def command(
     )
     if web is not None and workers is None:
         raise UsageError("--web shows what workers measure", hint="add --workers N")
+    if stream and workers is not None:
+        raise UsageError("--stream is for engines of this machine", hint="leave out --workers, or look at --web")
     fleet = None if workers is None else Workers(workers, listen, web)
-    return conduct(replace(campaign, record=record), report=not no_report, strict=strict, workers=fleet)
+    return conduct(replace(campaign, record=record), report=not no_report, strict=strict, workers=fleet, stream=stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -126,7 +127,9 @@ class Fleet:
         Raises:
             EnvironmentFailure: too few came in time.
         """
-        say(f"waiting for {self._wanted} workers: crep worker --master {Address(self._listen.host, self.port or 0)}")
+        everywhere = self._listen.host in ("*", "0.0.0.0", "::")  # noqa: S104 - what the user asked for
+        here = Address(platform.node() if everywhere else self._listen.host, self.port or self._listen.port)
+        say(f"waiting for {self._wanted} workers: crep worker --master {here}")
         joined: set[str] = set()
 
         def all_here() -> bool:
