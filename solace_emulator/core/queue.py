@@ -102,7 +102,8 @@ class Queue:
         if size > self.settings.max_msg_size:
             self.stats.max_msg_size_exceeded_discarded_msg_count += 1
             return Refused(400, "Document Is Too Large"), behaviour != "never"
-        if self.spool_usage + size > self.settings.max_msg_spool_usage * MEGABYTE:
+        quota = self.settings.max_msg_spool_usage * MEGABYTE
+        if quota and self.spool_usage + size > quota:
             self.stats.max_msg_spool_usage_exceeded_discarded_msg_count += 1
             return over_quota(), behaviour != "never"
         return None
@@ -255,6 +256,8 @@ class Queue:
         """Deliver what can be delivered now. Bounded by the windows of the flows and what may be read in a turn."""
         if not self._go_on() or not self.expire():
             return
+        if not self.settings.max_msg_spool_usage and len(self._entries) > 1:
+            self._keep_last_value()
         for browser in self._browsers:
             self._feed(browser)
         if not self.settings.egress_enabled:
@@ -276,6 +279,14 @@ class Queue:
             lane.pop_head()
             if self._readable(entry.spooled):
                 self._deliver(flow, entry)
+
+    def _keep_last_value(self) -> None:
+        """Quota 0: remove all but the newest message, once that is durable: before, it may still be refused."""
+        *older, newest = self._entries.values()
+        if newest.spooled.position > self._host.log.durable:
+            self._host.await_durable(self)
+        else:
+            self.accept(older)
 
     def _out_of_turn(self, entry: Entry) -> bool:
         """Whether an entry would have to be read and this turn has read enough: the queue goes on in the next."""

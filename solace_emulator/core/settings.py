@@ -22,6 +22,7 @@ class VpnSettings:
     authentication_client_cert_enabled: bool = False
     authentication_client_cert_allow_api_provided_username_enabled: bool = False
     max_connection_count: int = 1000
+    max_endpoint_count: int = 1000
     max_msg_spool_usage: int = 0
     max_subscription_count: int = 500_000
     allow_dmq_eligible_endpoint_override_enabled: bool = True
@@ -64,7 +65,7 @@ class AclProfileSettings:
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """A queue. Quota in MB, message size in bytes, ``max_ttl`` and rebalance times in seconds."""
+    """A queue. Quota in MB (0: it keeps the last message only), size in bytes, ``max_ttl`` and rebalance in seconds."""
 
     access_type: str = "exclusive"
     dead_msg_queue: str = "#DEAD_MSG_QUEUE"

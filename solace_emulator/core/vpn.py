@@ -201,6 +201,11 @@ class Vpn:
         queue.subscriptions.pop(subscription, None)
         self._routing.release(queue, subscription)
 
+    def check_room_for_queue(self) -> None:
+        """Raise :class:`Refused` where there are as many queues as may be, temporary ones too. Assumed: the text."""
+        if len(self.queues) >= self.settings.max_endpoint_count:
+            raise Refused(503, "Max Endpoints Exceeded")
+
     # -- messages
 
     def publish_direct(self, client: Client, message: Message, frame: bytes) -> None:

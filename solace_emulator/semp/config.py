@@ -11,6 +11,7 @@ from ..core.access import AclProfile
 from ..core.broker import Broker
 from ..core.log import ConfigDeleted, ConfigSet
 from ..core.queue import Queue
+from ..core.refusal import Refused
 from ..core.settings import AclProfileSettings, ClientProfileSettings, QueueSettings, UsernameSettings, VpnSettings
 from . import replay_log, schema
 from .errors import invalid_parameter, not_allowed, not_found, not_supported
@@ -185,6 +186,11 @@ class QueueStore(InVpn):
         vpn = self.vpn(ids[0])
         settings = QueueSettings(**fields)
         if new:
+            try:
+                vpn.check_room_for_queue()
+            except Refused as refused:
+                limit = vpn.settings.max_endpoint_count
+                raise not_allowed(f"{refused.text}: message VPN {ids[0]} has {limit} (maxEndpointCount)") from None
             configuration.create_queue(self.broker, vpn, ids[1], settings, durable=True, managed=True)
         else:
             configuration.change_queue(self.broker, vpn, vpn.queues[ids[1]], settings)

@@ -90,6 +90,7 @@ class Consuming:
             and profile.allow_guaranteed_endpoint_create_durability in kinds
         ):
             raise Refused(403, "Permission Not Allowed")
+        self._vpn.check_room_for_queue()
 
     def _asked_settings(self, params: dict[int, bytes]) -> QueueSettings:
         """Settings of a queue that a client makes: open, owned by its username, the rest as asked.

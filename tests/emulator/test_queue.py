@@ -239,6 +239,34 @@ def test_the_vpn_quota_refuses_what_a_queue_would_still_take() -> None:
     assert flow.refused == {1: None}
 
 
+def test_a_queue_without_quota_keeps_the_last_message_once_the_journal_has_it() -> None:
+    log = MemoryLog()
+    world = World(log)
+    queue = world.queue("last", "a", max_msg_spool_usage=0, egress_enabled=False)
+    world.publish("a", "1")
+    log.automatic = False
+    world.publish("a", "2", "3")
+    assert [entry.id for entry in queue.entries] == [1, 2, 3]  # the disk may still be full
+    world.sync()
+    assert [entry.id for entry in queue.entries] == [3]
+    assert world.vpn.spooled_count == 1
+    assert [entry.id for entry in world.restarted().vpn.queues["last"].entries] == [3]
+
+
+def test_a_full_disk_costs_a_queue_without_quota_nothing_that_was_acknowledged() -> None:
+    log = MemoryLog()
+    world = World(log)
+    queue = world.queue("last", "a", max_msg_spool_usage=0)
+    world.publish("a", "acknowledged")
+    log.automatic = False
+    world.publish("a", "refused")
+    unwritten = log.records[log.durable :]
+    del log.records[log.durable :]
+    world.broker.on_full(log.durable, unwritten)
+    world.broker.work()
+    assert [entry.spooled.message.body for entry in queue.entries] == [b"acknowledged"]
+
+
 def test_binds_are_refused_with_the_documented_reasons_and_counted() -> None:
     world = World()
     queue = world.queue("q", max_bind_count=1)

@@ -96,7 +96,6 @@ def test_what_is_known_but_not_emulated_is_never_accepted_silently(emulator: Emu
         {"deliveryDelay": 3},
         {"respectMsgPriorityEnabled": True},
         {"redeliveryDelayEnabled": True},
-        {"maxMsgSpoolUsage": 0},
         {"eventBindCountThreshold": {"setPercent": 80, "clearPercent": 60}},
     ):
         refused = post(emulator, queues, queueName="x", **attributes)

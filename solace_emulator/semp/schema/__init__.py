@@ -30,7 +30,7 @@ MESSAGE_VPN: Final = Schema(VpnSettings, message_vpn.ATTRIBUTES, frozenset({("au
 CLIENT_USERNAME: Final = Schema(UsernameSettings, client_username.ATTRIBUTES)
 CLIENT_PROFILE: Final = Schema(ClientProfileSettings, client_profile.ATTRIBUTES)
 ACL_PROFILE: Final = Schema(AclProfileSettings, acl_profile.ATTRIBUTES)
-QUEUE: Final = Schema(QueueSettings, queue.ATTRIBUTES, frozenset({("maxMsgSpoolUsage", 0)}))
+QUEUE: Final = Schema(QueueSettings, queue.ATTRIBUTES)
 REPLAY_LOG: Final = Schema(ReplayLogSettings, replay_log.ATTRIBUTES)
 
 __all__ = [

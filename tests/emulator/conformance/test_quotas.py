@@ -6,19 +6,49 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from solace.messaging.config.missing_resources_creation_configuration import MissingResourcesCreationStrategy
 from solace.messaging.errors.pubsubplus_client_error import MessageDestinationDoesNotExistError
+from solace.messaging.resources.queue import Queue
 from solace.messaging.resources.topic import Topic
 
 from tests.emulator.conformance.broker import Broker
 from tests.emulator.conformance.features import SEMP, feature
 from tests.emulator.conformance.refusals import ACCEPTED, refusal
-from tests.emulator.messaging import Receipts, drain, end, persistent_publisher, receiver, send
+from tests.emulator.messaging import Receipts, drain, end, persistent_publisher, receiver, send, text
 
 pytestmark = pytest.mark.emulator
 
 Connect = Callable[..., Any]
 Observe = Callable[..., None]
 HALF_A_MEGABYTE = "x" * 500_000
+
+
+@feature("guaranteed: quotas")
+def test_a_queue_without_quota_keeps_the_last_message_only(broker: Broker, connect: Connect) -> None:
+    queue = broker.queue("last", "last/>", maxMsgSpoolUsage=0)
+    service = connect("last-value")
+    publisher = persistent_publisher(service)
+    for number in range(3):
+        send(publisher, "last/x", str(number))
+    assert broker.holds(queue, 1)
+    source = receiver(service, queue)
+    assert [text(message) for message in drain(source, 1)] == ["2"]
+    end(source)
+
+
+@feature("guaranteed: quotas")
+def test_a_message_vpn_has_no_more_queues_than_its_limit(broker: Broker, connect: Connect) -> None:
+    if broker.address.vpn is not None:
+        pytest.skip("it would change a message VPN that is given")
+    broker.queue("only")
+    broker.change("", maxEndpointCount=1)
+    builder = connect("making").create_persistent_message_receiver_builder()
+    builder.with_missing_resources_creation_strategy(MissingResourcesCreationStrategy.CREATE_ON_START)
+    for endpoint in (Queue.durable_exclusive_queue("second"), Queue.non_durable_exclusive_queue()):
+        assert refusal(builder.build(endpoint).start) != ACCEPTED
+    assert broker.semp("POST", "/queues", {"queueName": "second"}).status_code == 400
+    broker.change("", maxEndpointCount=2)
+    broker.queue("second")
 
 
 @feature("guaranteed: quotas")
