@@ -116,11 +116,13 @@ def test_a_power_cut_costs_nothing_acknowledged_unless_sync_is_never(
         emulator.kill()
         acknowledged = {str(number) for number in receipts.acknowledged}
         emulator.start()
-        assert eventually(lambda: receipts.count == total, 20)
+        assert eventually(lambda: receipts.count == total, 60), f"{receipts.count} of {total}; {emulator.log}"
         source = receiver(connect(emulator, "cut-in"), "cut")
         found = {text(message) for message in drain(source, total, seconds=10 if survives else 2)}
         end(source)
-        assert (acknowledged <= found) is survives
+        assert (acknowledged <= found) is survives, (
+            f"{len(acknowledged)} acknowledged, {len(found)} found; {emulator.log}"
+        )
 
 
 def test_what_a_client_was_told_to_have_configured_outlives_a_power_cut(tmp_path: Path, connect: Connect) -> None:

@@ -31,6 +31,7 @@ _BY_AREA: Final = {
     ),
     "direct": (
         "delivery",
+        "contents",
         "wildcards",
         "topic limits",
         "shared subscriptions",
@@ -39,6 +40,7 @@ _BY_AREA: Final = {
     ),
     "guaranteed": (
         "acknowledgement",
+        "contents",
         "durable queues",
         "temporary queues",
         "exclusive queues",
