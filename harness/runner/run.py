@@ -26,6 +26,7 @@ from crep.harness.runner.ceiling import judge_ceiling
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
 from crep.harness.runner.members import ReaderMembers
+from crep.harness.runner.pinning import Cores, available_cores
 from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
 from crep.harness.runner.processor import ProcessorWatch, WorkerLoad
 from crep.harness.runner.record import (
@@ -147,6 +148,7 @@ class _Run:
         self._watch: DrainWatch | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
         self._lateness = RecentLateness()
+        self._cores = Cores(available_cores(), request.plan.pin, request.deployments)
         self._system = SystemWatch(request.deployments, lambda at_ns, words: record.event("system", at_ns, **words))
         self._publishing = 0
         self._disconnected: set[str] = set()
@@ -170,6 +172,7 @@ class _Run:
     def clean_up(self) -> None:
         """Heal, end the engines, remove the native objects; each bounded, none hidden."""
         self._system.stop()
+        self._cores.release()
         if self._timeline is not None:
             self._timeline.cancel(HEAL_WITHIN_S)
             self._record.faults(self._timeline.injections())
@@ -243,7 +246,9 @@ class _Run:
         )
         self._engines = engines
         engines.start(READY_WITHIN_S, self._stop.check)
-        self._record.change(clients=tuple(client_part(client.role, client) for client in engines.clients))
+        self._cores.hold(engines.pids.values() if isinstance(engines, Engines) else ())
+        clients = tuple(client_part(client.role, client) for client in engines.clients)
+        self._record.change(clients=clients, pinning=self._cores.text)
         self._tell_clocks(engines)
         self._publishing = len(publishers)
         return engines
@@ -426,6 +431,7 @@ class _Run:
         self._view.refresh()
 
     def _announce(self, injection: Injection) -> None:
+        self._cores.hold()
         self._record.event(
             "fault", time.monotonic_ns(), index=injection.index, step=injection.step, error=injection.error
         )

@@ -158,6 +158,7 @@ class RunDocument(_Part):
     faults: tuple[FaultEvent, ...] = ()
     drain: Drain | None = None
     labels: tuple[Label, ...] = ()
+    pinning: str = "not pinned"  # which cores brokers and clients kept to (METHOD rule 17), or why they did not
     records_kept: bool = True  # each message's times; else the ledger has bitmaps, counts and anomalies only
     control: str | None = None  # run_id of the control run that outages were compared with
     failure: str | None = None

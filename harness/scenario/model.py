@@ -375,6 +375,9 @@ class Measure(_Part):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = Field(1, description="of keys, topics and sizes")
     lateness: PositiveDuration = Field(0.005, description="a higher p99 of actual minus intended send: run invalid")
     reconnect: Reconnect = Reconnect.model_validate({})
+    pin: Literal["auto", "off"] = Field(
+        "auto", description="local brokers and clients each on cores of their own, where there are 4 or more"
+    )
     carrier: Literal["payload", "property"] = Field(
         "payload", description="where crep's stamp travels: in front of the payload, or as a property or header"
     )

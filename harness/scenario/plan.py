@@ -138,6 +138,7 @@ class Plan:
     carrier: Carrier
     seed: int
     repeat: int
+    pin: Literal["auto", "off"] = "auto"  # brokers and clients to cores of their own (METHOD rule 17)
 
     def publishers_of(self, channel: str) -> tuple[PublisherPlan, ...]:
         """The channel's publishers, by their place in it."""
@@ -188,6 +189,7 @@ def plan(scenario: Scenario) -> Plan:
         carrier=measure.carrier,
         seed=measure.seed,
         repeat=measure.repeat,
+        pin=measure.pin,
     )
 
 

@@ -42,6 +42,8 @@ def test_a_run_on_a_busy_host_is_labelled_co_located(crep: Crep) -> None:
     assert document["status"] == "complete", done.stdout + done.stderr
     [label] = [label for label in document["labels"] if label["code"] == "co-located"]
     assert "no verdict on rates" in label["text"]
+    cores = len(os.sched_getaffinity(0))
+    assert document["pinning"].startswith(f"not pinned: {cores} core" if cores < 4 else "brokers on cores ")
 
 
 BOUND_BY_ITS_WINDOW = """\
