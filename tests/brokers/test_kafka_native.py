@@ -27,7 +27,7 @@ from crep.harness.brokers.kafka.native.library import (
     opened,
     require_known,
 )
-from crep.harness.brokers.kafka.native.memory import FIRST, int_at, process_memory, word_at
+from crep.harness.brokers.kafka.native.memory import FIRST, process_memory, structures_at
 from crep.harness.brokers.kafka.native.subscriber import NativeKafkaSubscriber
 
 TOPIC = "crep-r1-orders"
@@ -37,13 +37,14 @@ SPEC = SubscriberSpec(Endpoint("kafka", "k", bootstrap="127.0.0.1:9"), "c0", "or
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(-(2**31), 2**31 - 1)), max_size=20))
-def test_fields_are_gathered_from_wherever_they_lie(values: list[tuple[int, int]]) -> None:
+def test_structures_are_gathered_from_wherever_they_lie(values: list[tuple[int, int]]) -> None:
     memory = np.zeros(len(values), MESSAGE)
     for at, (word, number) in enumerate(values):
         memory["length"][at], memory["partition"][at] = word, number
     pointers = (memory.ctypes.data + MESSAGE.itemsize * np.arange(len(values))[::-1]).astype(np.uint64)
-    assert word_at(pointers, 32).tolist() == [word for word, _ in values][::-1]
-    assert int_at(pointers, 16).tolist() == [number for _, number in values][::-1]
+    found = structures_at(pointers, MESSAGE)
+    assert found["length"].tolist() == [word for word, _ in values][::-1]
+    assert found["partition"].tolist() == [number for _, number in values][::-1]
 
 
 def test_the_memory_of_the_process_is_seen_where_it_is() -> None:

@@ -57,13 +57,6 @@ MESSAGE = np.dtype(
 """``rd_kafka_message_t`` on a 64-bit machine; ``private`` is the application's own word."""
 
 
-def at(field: str) -> int:
-    """Where a field of ``MESSAGE`` lies, in bytes from its start."""
-    fields = MESSAGE.fields
-    assert fields is not None  # noqa: S101 - it is a structure
-    return fields[field][1]
-
-
 class NativeClientUnavailable(BrokerError):
     """The C library cannot be used as it is declared here; the text says why. The public client still can."""
 

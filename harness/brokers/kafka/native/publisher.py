@@ -24,7 +24,7 @@ from crep.harness.brokers.kafka.native.library import (
     NativeClientUnavailable,
     load,
 )
-from crep.harness.brokers.kafka.native.memory import int_at, word_at
+from crep.harness.brokers.kafka.native.memory import structures_at
 from crep.harness.brokers.kafka.producing import publisher_properties, topic_headers
 
 _KEY_BYTES = 4
@@ -183,10 +183,10 @@ class NativeKafkaPublisher:
                 return
             left -= count
             pointers = self._pointers[:count]
-            sequences = word_at(pointers, MESSAGE.fields["private"][1])  # type: ignore[index]
-            errors = int_at(pointers, MESSAGE.fields["err"][1])  # type: ignore[index]
+            messages = structures_at(pointers, MESSAGE)
+            sequences, errors = messages["private"].copy(), messages["err"]
             self._under_way -= count
-            self._bytes_under_way -= int(word_at(pointers, MESSAGE.fields["length"][1]).sum())  # type: ignore[index]
+            self._bytes_under_way -= int(messages["length"].sum())
             outcomes = np.full(count, self._success, np.uint8)
             for at in np.flatnonzero(errors).tolist():
                 error = KafkaError(int(errors[at]))

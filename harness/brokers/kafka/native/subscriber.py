@@ -10,15 +10,16 @@ import time
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Deliveries, Packed, SubscriberSpec
 from crep.harness.brokers.kafka.native.consumer import NO_MESSAGES, NativeConsumer, Pointers
-from crep.harness.brokers.kafka.native.library import NativeClientUnavailable, at, load
-from crep.harness.brokers.kafka.native.memory import FIRST, int_at, process_memory, word_at
+from crep.harness.brokers.kafka.native.library import MESSAGE, NativeClientUnavailable, load
+from crep.harness.brokers.kafka.native.memory import FIRST, process_memory, structures_at
 from crep.harness.brokers.kafka.reading import KafkaReading
 from crep.harness.brokers.kafka.settlement import Partition
 
-_ERR, _PARTITION, _OFFSET, _PAYLOAD, _LENGTH = map(at, ("err", "partition", "offset", "payload", "length"))
+_NONE = np.zeros(0, MESSAGE)
 
 
 class NativeKafkaSubscriber(KafkaReading[NativeConsumer]):
@@ -53,7 +54,7 @@ class NativeKafkaSubscriber(KafkaReading[NativeConsumer]):
             self._early_ns = time.monotonic_ns()
 
     def _forget(self, partitions: Collection[int]) -> None:
-        gone = np.isin(int_at(self._early, _PARTITION), list(partitions))
+        gone = np.isin(structures_at(self._early, MESSAGE)["partition"], list(partitions))
         if gone.any():
             self._open_consumer().release(self._early[gone])
             self._early = self._early[~gone]
@@ -77,32 +78,30 @@ class NativeKafkaSubscriber(KafkaReading[NativeConsumer]):
         consumer.release(held)
 
     def _deliveries(self, came: Pointers, received_ns: int) -> Deliveries:
-        errors = int_at(came, _ERR)
-        if errors.any():
-            for code in errors[errors != 0].tolist():
+        messages = structures_at(came, MESSAGE)
+        if messages["err"].any():
+            for code in messages["err"][messages["err"] != 0].tolist():
                 self._watch.note("error", self._library.text(code))
-            came = came[errors == 0]
-        offsets = self._offsets(came)
+            messages = messages[messages["err"] == 0]
+        offsets = self._offsets(messages["partition"], messages["offset"])
         if not self._may_hand_over(offsets):
-            came, offsets = NO_MESSAGES, {}
-        count = len(came)
+            messages, offsets = _NONE, {}
+        count = len(messages)
+        starts = messages["payload"].astype(np.int64) - FIRST
         return Deliveries(
-            Packed(
-                self._memory, word_at(came, _PAYLOAD).astype(np.int64) - FIRST, word_at(came, _LENGTH).astype(np.int64)
-            ),
+            Packed(self._memory, starts, messages["length"].astype(np.int64)),
             None,
             np.full(count, received_ns, np.int64),
             np.full(count, REDELIVERED_NOT_OFFERED, np.uint8),
             self._open_token(offsets, count),
         )
 
-    def _offsets(self, came: Pointers) -> dict[Partition, int]:
+    def _offsets(self, partitions: NDArray[np.int32], offsets: NDArray[np.int64]) -> dict[Partition, int]:
         """Where each partition is to be read on: behind its last message. All are of the channel's one topic."""
-        if not len(came):
+        if not len(partitions):
             return {}
-        partitions = int_at(came, _PARTITION)
         behind = np.zeros(int(partitions.max()) + 1, np.int64)
-        behind[partitions] = word_at(came, _OFFSET).astype(np.int64) + 1  # the last of equal indices stays
+        behind[partitions] = offsets + 1  # of equal indices the last one stays
         return {(self._topic, number): int(behind[number]) for number in np.flatnonzero(behind).tolist()}
 
     def close(self) -> None:
