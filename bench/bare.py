@@ -16,16 +16,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from bench.brokers import KEYS, Channel
 from crep.harness import processes
 from crep.harness.brokers.contract import BrokerError, PublisherSpec, SubscriberSpec
 from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.load.protocol import publisher_spec, spec_to_json, subscriber_spec
 
 WITHIN_S = 240.0
 READY = b"ready"
-_SPECS: dict[str, TypeAdapter[Any]] = {"publish": TypeAdapter(PublisherSpec), "receive": TypeAdapter(SubscriberSpec)}
 
 
 def publish(channel: Channel, count: int, size: int) -> float:
@@ -59,7 +57,7 @@ def start(channel: Channel, work: str, count: int, size: int, spec: PublisherSpe
         "work": work,
         "count": count,
         "size": size,
-        "spec": _SPECS[work].dump_python(spec, mode="json"),
+        "spec": spec_to_json(spec),
     }
     child = processes.spawn(
         [sys.executable, "-m", "bench.bare"], stdin=processes.PIPE, stdout=processes.PIPE, stderr=processes.STDOUT
@@ -154,7 +152,7 @@ def main() -> int:
         ("solace", "publish"): bare_solace.publish,
         ("solace", "receive"): bare_solace.receive,
     }
-    spec = _SPECS[task["work"]].validate_python(task["spec"])
+    spec = (publisher_spec if task["work"] == "publish" else subscriber_spec)(task["spec"])
     did = loops[task["system"], task["work"]](spec, task["count"], task["size"])
     sys.stdout.write(json.dumps(did) + "\n")
     return 0

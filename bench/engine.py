@@ -19,8 +19,8 @@ from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import INTACT, OUTCOME, RECEIVED, SENT, outcomes_file, read_records, received_file
 from crep.harness.metrics.history import sent_file as sends_file
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.plan import PublisherPlan
 from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 
 FLAT_OUT = 10_000_000.0

@@ -26,8 +26,8 @@ from crep.harness.metrics.history import (
     sent_file,
 )
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.plan import PublisherPlan
 from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 
 CHANNEL = "orders"

@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.config.targets import Tls
+
+if TYPE_CHECKING:  # every engine imports this page, and the targets' language takes as long as all the rest
+    from crep.harness.config.targets import Tls
 
 Json = dict[str, Any]
 Share = Literal["all", "group", "exclusive"]

@@ -24,7 +24,8 @@ from crep.harness.checks.history import (
 )
 from crep.harness.checks.outage import Silences, silences
 from crep.harness.metrics.history import SENT, Records, joined
-from crep.harness.scenario.plan import Plan, PublisherPlan, selected
+from crep.harness.scenario.plan import Plan, selected
+from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Times = NDArray[np.int64]
 Side = Literal["intended", "sent", "acknowledged"]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.scenario.plan import PublisherPlan
+from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Numbers = NDArray[np.uint64]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crep.harness.brokers.contract import Batch
 from crep.harness.load.stamp import Rendered, Renderer
 from crep.harness.metrics.history import SENT, Records
-from crep.harness.scenario.plan import PublisherPlan
+from crep.harness.scenario.publisher_plan import PublisherPlan
 
 _MOST_MESSAGES, _MOST_BYTES = 4096, 4 << 20
 _LEAST = 64  # messages: fewer cost as much

@@ -29,7 +29,7 @@ from crep.harness.load.pacing import Schedule, handover_times, look_ahead, wait_
 from crep.harness.load.protocol import PublisherTask
 from crep.harness.load.pulse import Pulse, Tell
 from crep.harness.load.stamp import Renderer
-from crep.harness.scenario.plan import PublisherPlan
+from crep.harness.scenario.publisher_plan import PublisherPlan
 
 SETTLE_BEYOND_RECONNECT_S = 10.0
 """After its reconnect budget a client gets this long to hand over and settle what is left."""

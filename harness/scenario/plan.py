@@ -1,6 +1,6 @@
 """The plan: all that a run needs to know of a scenario, resolved and checked; plain, frozen data.
 
-``plan(scenario)`` makes it. What belongs to one publisher is a ``PublisherPlan``, which travels to its engine as JSON.
+``plan(scenario)`` makes it. What belongs to one publisher is a ``PublisherPlan`` of its own (``publisher_plan``).
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.expectation import Expectation
 from crep.harness.scenario.load_rules import measured_s, profile_of
 from crep.harness.scenario.model import Definition, PauseReader, Scenario, logical_readers
-from crep.harness.scenario.recording import Schedule, schedule_from_json
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
 from crep.harness.scenario.timeline_rules import actions, event_site, leader_of, paused
@@ -29,72 +29,6 @@ Carrier = Literal["payload", "property"]
 
 CONTROL_AT_LEAST_S = 10.0  # METHOD rule 13: a baseline is at least 10 s long
 CONTROL_AT_MOST_S = 12.0
-
-
-@dataclass(frozen=True)
-class PublisherPlan:
-    """One publisher: message *i* of it (``sequence`` *i*, from 0) is number ``i·of + index`` of its load entry."""
-
-    publisher: int  # unique in the run, fits 16 bits
-    site: str
-    channel: str
-    load: int  # index of the load entry
-    index: int  # among the load entry's publishers
-    of: int  # how many the load entry has
-    guaranteed: bool
-    seed: int
-    profile: Schedule  # of the whole load entry
-    assignment: Assignment  # knows the publisher's place among all publishers of the channel
-    sizes: Sizes
-
-    @property
-    def count(self) -> int:
-        """Messages of this publisher, warm-up included."""
-        return -(-(self.profile.count - self.index) // self.of)
-
-    @property
-    def warm_up_count(self) -> int:
-        """Messages of this publisher with a negative intended time."""
-        return -(-(self.profile.warm_up_count - self.index) // self.of)
-
-    @property
-    def channel_index(self) -> int:
-        """Place among all publishers of the channel."""
-        return self.assignment.publisher
-
-    @property
-    def channel_publishers(self) -> int:
-        """All publishers of the channel."""
-        return self.assignment.publishers
-
-    def intended_ns(self, sequences: ArrayLike) -> NDArray[np.int64]:
-        """Intended send times, nanoseconds relative to t0; same shape."""
-        return self.profile.intended_ns(np.asarray(sequences, dtype=np.int64) * self.of + self.index)
-
-    def size_of(self, sequences: ArrayLike) -> NDArray[np.uint32]:
-        """Payload bytes, stamp included; 1-d, same length."""
-        return self.sizes.of(self.seed, self.publisher, sequences)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data (``json.dumps`` writes it) for ``from_json``."""
-        plain = ("publisher", "site", "channel", "load", "index", "of", "guaranteed", "seed")
-        return {name: getattr(self, name) for name in plain} | {
-            "profile": self.profile.to_json(),
-            "assignment": self.assignment.to_json(),
-            "sizes": self.sizes.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PublisherPlan:
-        """The publisher that ``to_json`` described."""
-        return cls(
-            **data
-            | {
-                "profile": schedule_from_json(data["profile"]),
-                "assignment": Assignment.from_json(data["assignment"]),
-                "sizes": Sizes.from_json(data["sizes"]),
-            }
-        )
 
 
 @dataclass(frozen=True)

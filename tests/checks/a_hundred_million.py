@@ -19,8 +19,8 @@ from crep.harness.checks.planned import FromPlan
 from crep.harness.checks.tally import ChannelTally, Clock
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.plan import PublisherPlan
 from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 
 BATCH = 1 << 16

@@ -20,8 +20,9 @@ from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import OUTCOME, RECEIVED, SENT, Records
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.expectation import Expectation, parse_expectation
-from crep.harness.scenario.plan import Plan, PublisherPlan, TimelineEvent
+from crep.harness.scenario.plan import Plan, TimelineEvent
 from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 from tests.checks.tallied import tallied_run
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from crep.harness.load.blocks import Block, Blocks
 from crep.harness.load.stamp import Renderer
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.plan import PublisherPlan
 from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 
 T0_NS = 10**12

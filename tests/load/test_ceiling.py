@@ -16,8 +16,8 @@ from crep.harness.load.ceiling.measure import Ceiling, ceiling, identity, no_op_
 from crep.harness.load.engines import PublisherTask
 from crep.harness.runner.ceiling import bound
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.plan import PublisherPlan
 from crep.harness.scenario.profile import Profile, hold
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 
 OBJECTS = {

@@ -20,8 +20,8 @@ from crep.harness.load.protocol import (
 )
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.plan import PublisherPlan
 from crep.harness.scenario.profile import Profile, hold, ramp
+from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.sizes import Sizes
 
 ENDPOINT = Endpoint(

@@ -9,7 +9,8 @@ from crep.harness.brokers.contract import Durability
 from crep.harness.config.resources import resource
 from crep.harness.scenario.load import load_scenario
 from crep.harness.scenario.model import Scenario
-from crep.harness.scenario.plan import PublisherPlan, plan, selected, without_faults
+from crep.harness.scenario.plan import plan, selected, without_faults
+from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Good = Callable[..., Scenario]
 TWO_ENTRIES = (
