@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from crep.harness.checks import rules
+from crep.harness.checks.asked import Asked, asked_volume
 from crep.harness.checks.balance import channel_ledger, damage, reader_ledger, remarks, sends_per_second
 from crep.harness.checks.caps import ChannelLoad, SiteLimits, find_caps
 from crep.harness.checks.channel import ChannelRun, Recorded, channel_runs
@@ -178,6 +179,22 @@ class _Evaluation:
             steadiness=self._steadiness(),
             usage=self._usage,
             caps=self._caps,
+            asked=self._asked(),
+        )
+
+    def _asked(self) -> Asked | None:
+        """METHOD rule 17: the volume of a day, where the scenario names one."""
+        if self._plan.daily is None:
+            return None
+        loads = [self._load(channel) for channel in self._tallies.values()]
+        messages = sum(load.messages for load in loads)
+        free = [node.disk_free_min_bytes for node in self._usage if node.disk_free_min_bytes is not None]
+        return asked_volume(
+            self._plan.daily,
+            carried_per_s=sum(load.in_per_s for load in loads),
+            size=sum(load.messages * load.size for load in loads) / max(1, messages),
+            topics=[self._run.sites[load.site].objects.get(load.channel) or {} for load in loads],
+            free_bytes=min(free, default=None),
         )
 
     def _load(self, channel: ChannelTally) -> ChannelLoad:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from crep.harness.checks.asked import Asked
 from crep.harness.checks.caps import Cap
 from crep.harness.checks.usage import NodeUse
 
@@ -208,6 +209,7 @@ class RunResults(_Result):
     steadiness: Steadiness | None = None  # None: an older crep did not look
     usage: tuple[NodeUse, ...] = ()  # local brokers only
     caps: tuple[Cap, ...] = ()
+    asked: Asked | None = None  # where the scenario names the volume of a day
 
     @property
     def valid(self) -> bool:

@@ -29,11 +29,11 @@ _LARGEST = 1e300
 """Beyond this a float is soon infinite, and no message about it could be printed."""
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _QUANTITY = re.compile(rf"{_NUMBER}\s*([A-Za-zµ%]+)")
-_RATE = re.compile(rf"{_NUMBER}\s*/\s*([a-z]+)")
+_RATE = re.compile(rf"{_NUMBER}\s*/\s*([a-z]+)(?:\s*[×x]\s*{_NUMBER})?")
 
 DURATION_FORMS = "a duration needs a number and a unit: '200 ms', '5 s', '2 min' or '1 h'"
 SIZE_FORMS = "a size needs a number and a unit: '100 B', '1 KiB' (1024 B), '1 MiB', '1 kB' (1000 B) or '1 MB'"
-RATE_FORMS = "a rate needs a number and a unit: '2000/s', '60/min', '100000/h' or '5000000/day'"
+RATE_FORMS = "a rate needs a number and a unit: '2000/s', '60/min', '5000000/day' or, at its peak, '5000000/day × 4'"
 SHARE_FORMS = "a share needs a number and a per cent sign: '70 %'"
 
 
@@ -79,9 +79,10 @@ def parse_rate(text: object) -> float:
     found = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None or found[2] not in _PER_SECOND:
         raise ValueError(f"{RATE_FORMS}, not {text!r}")
-    if float(found[1]) > _LARGEST:
+    number = float(found[1]) * float(found[3] or 1)
+    if number > _LARGEST:
         raise ValueError(f"{text!r:.40} is too large to be meant")
-    return float(found[1]) / _PER_SECOND[found[2]]
+    return number / _PER_SECOND[found[2]]
 
 
 def parse_share(text: object) -> float:
@@ -168,7 +169,7 @@ Size = Annotated[
 Rate = Annotated[
     float,
     BeforeValidator(_positive(parse_rate, "rate")),
-    _written("rate", r"/\s*(s|min|h|day)", ["2000/s", "60/min"]),
+    _written("rate", r"/\s*(s|min|h|day)(\s*[×x]\s*\d+(\.\d+)?)?", ["2000/s", "60/min", "5000000/day × 4"]),
 ]
 """Messages per second, above 0."""
 Share = Annotated[float, BeforeValidator(_positive(parse_share, "share")), _written("share", "%", ["70 %", "2.5 %"])]

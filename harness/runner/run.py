@@ -131,6 +131,8 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
         record.label("not-steady", results.steadiness.text)
     if results is not None and results.caps:
         record.label("capped", "; ".join(map(str, results.caps)))
+    if results is not None and results.asked is not None:
+        record.label("asked-volume", str(results.asked))
     record.finish(status, drain=run.drained, failure=failure, results=results)
     return record
 

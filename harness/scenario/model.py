@@ -396,6 +396,13 @@ Expect = Annotated[
 ]
 
 
+class DailyVolume(_Part):
+    """The volume that a business asks for: the report holds messages × peak / 86,400 s against what the run carried."""
+
+    messages: Count = Field(description="a day, over all channels")
+    peak: Annotated[float, Field(ge=1)] = Field(1.0, description="the busiest second against the mean of the day")
+
+
 class SideUsers(_Part):
     """User names per side."""
 
@@ -426,6 +433,7 @@ class Definition(_Part):
     timeline: list[Action] = Field(default_factory=list, description="what is done to the brokers, and when")
     measure: Measure = Measure.model_validate({})
     expect: list[Expect] = Field(default_factory=list, description="thresholds: see the list of metrics")
+    daily: DailyVolume | None = Field(None, description="volume of a day that the scenario stands for")
     vary: dict[str, Annotated[list[Scalar], Field(min_length=2)]] | None = Field(
         None,
         min_length=1,

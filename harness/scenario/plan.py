@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.assignment import Assignment
+from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.expectation import Expectation
 from crep.harness.scenario.load_rules import measured_s, profile_of
 from crep.harness.scenario.model import Definition, PauseReader, Scenario, logical_readers
@@ -73,6 +74,7 @@ class Plan:
     seed: int
     repeat: int
     pin: Literal["auto", "off"] = "auto"  # brokers and clients to cores of their own (METHOD rule 17)
+    daily: Daily | None = None  # the volume that is asked for
 
     def publishers_of(self, channel: str) -> tuple[PublisherPlan, ...]:
         """The channel's publishers, by their place in it."""
@@ -124,6 +126,7 @@ def plan(scenario: Scenario) -> Plan:
         seed=measure.seed,
         repeat=measure.repeat,
         pin=measure.pin,
+        daily=None if definition.daily is None else Daily(definition.daily.messages, definition.daily.peak),
     )
 
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from crep.harness.config import units
 
@@ -78,3 +79,18 @@ def test_a_formatted_rate_is_read_back(rate: float) -> None:
 )
 def test_a_duration_is_printed_in_the_usual_unit(seconds: float, text: str) -> None:
     assert units.format_duration(seconds) == text
+
+
+@pytest.mark.parametrize("text", ["5000000/day × 4", "5000000/day x 4", "5000000 / day×4"])
+def test_a_daily_volume_times_its_peak_is_a_rate(text: str) -> None:
+    assert units.parse_rate(text) == pytest.approx(5_000_000 * 4 / 86_400)
+
+
+@pytest.mark.parametrize("text", ["5000000/day ×", "5000000/day × 0", "5000000/day 4", "4 × 5000000/day"])
+def test_half_a_peak_factor_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        _positive_rate(text)
+
+
+def _positive_rate(text: str) -> float:
+    return float(TypeAdapter(units.Rate).validate_python(text))
