@@ -45,8 +45,8 @@ from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
 
-LEAD_S = 0.5
-"""From "all are ready" to the first warm-up message: time for the word to reach every child."""
+LEAD_S, LEAD_PER_CLIENT_S = 0.2, 0.002
+"""From "all are ready" to the first warm-up message: time for the word to reach every child, and for its first block."""
 READY_WITHIN_S = 60.0
 OBSERVE_EVERY_S = 1.0
 FINISH_WITHIN_S = 30.0
@@ -281,7 +281,8 @@ class _Run:
     def _measure(self, engines: EngineGroup) -> None:
         plan, timeline = self._plan, self._timeline
         assert timeline is not None  # noqa: S101  # set by carry_out
-        self._t0_ns = time.monotonic_ns() + round((LEAD_S + plan.warm_up_s) * 1e9)
+        lead_s = LEAD_S + LEAD_PER_CLIENT_S * len(engines.clients)
+        self._t0_ns = time.monotonic_ns() + round((lead_s + plan.warm_up_s) * 1e9)
         self._record.start_clock(self._t0_ns)
         self._phase("warm-up", total_s=plan.warm_up_s)
         self.measured_anything = True

@@ -15,7 +15,6 @@ from crep.harness.config.targets import Target
 from crep.harness.deployment import ports
 from crep.harness.deployment.contract import DeploymentError, Json, Progress
 from crep.harness.deployment.kafka import probe, settings
-from crep.harness.deployment.kafka.jars import fetch
 from crep.harness.deployment.kafka.java import find_java
 from crep.harness.deployment.kafka.lock import read_lock
 from crep.harness.deployment.log import last_words
@@ -104,6 +103,8 @@ def find_distribution(progress: Progress) -> Distribution:
     home = os.environ.get("KAFKA_HOME")
     if not home:
         lock = read_lock()
+        from crep.harness.deployment.kafka.jars import fetch  # noqa: PLC0415 - an HTTP client, which most runs do not need
+
         return Distribution(fetch(lock, progress), lock.kafka_version, {"jars": "lock", "lock_sha256": lock.digest})
     libraries = Path(home) / "libs"
     names = (re.fullmatch(r"kafka_2\.\d+-(\d+\.\d+\.\d+)\.jar", path.name) for path in libraries.glob("kafka_2.*.jar"))
