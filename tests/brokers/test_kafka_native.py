@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crep.harness.brokers.contract import BrokerError, Endpoint, ReaderSpec, SubscriberSpec
@@ -36,6 +36,7 @@ READER = ReaderSpec("billing", "group", 1, "at-least-once")
 SPEC = SubscriberSpec(Endpoint("kafka", "k", bootstrap="127.0.0.1:9"), "c0", "orders", READER, 0, OBJECTS, {}, 60.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(-(2**31), 2**31 - 1)), max_size=20))
 def test_structures_are_gathered_from_wherever_they_lie(values: list[tuple[int, int]]) -> None:
     memory = np.zeros(len(values), MESSAGE)

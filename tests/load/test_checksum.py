@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crep.harness.load.checksum import PayloadSums, head_sums
 
 
+@settings(deadline=None)
 @given(st.integers(0, 48), st.lists(st.tuples(st.binary(min_size=48, max_size=48), st.binary()), max_size=20))
 def test_each_sum_is_that_of_the_payload_and_then_the_head(length: int, parts: list[tuple[bytes, bytes]]) -> None:
     heads = np.array([list(head[:length]) for head, _ in parts], np.uint8).reshape(len(parts), length)
@@ -19,6 +20,7 @@ def test_each_sum_is_that_of_the_payload_and_then_the_head(length: int, parts: l
     assert head_sums(heads, begun).tolist() == expected
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=36, max_size=36), st.lists(st.tuples(st.integers(0, 35), st.integers(0, 255)), max_size=60))
 def test_heads_that_differ_in_a_few_bytes_have_their_own_sums(head: bytes, changes: list[tuple[int, int]]) -> None:
     heads = np.tile(np.frombuffer(head, np.uint8), (len(changes) + 1, 1))
@@ -35,6 +37,7 @@ BATCHES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(BATCHES, st.binary(max_size=3))
 def test_a_payload_has_its_own_sum_whatever_was_seen_before(batches: list[list[bytes]], between: bytes) -> None:
     known = PayloadSums()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crep.harness.load.meter import SECOND_NS, Meter
@@ -16,6 +16,7 @@ def at(times: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return T0 + np.array(times, np.int64)
 
 
+@settings(deadline=None)
 @given(st.lists(TIMES, max_size=5))
 def test_counters_go_by_the_second_of_the_event(batches: list[list[int]]) -> None:
     meter = Meter(T0)
@@ -27,6 +28,7 @@ def test_counters_go_by_the_second_of_the_event(batches: list[list[int]]) -> Non
     assert list(counted) == sorted(counted)
 
 
+@settings(deadline=None)
 @given(st.lists(TIMES, max_size=5))
 def test_samples_go_by_the_second_in_which_the_message_was_intended(batches: list[list[int]]) -> None:
     meter = Meter(T0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crep.harness.brokers.contract import Packed
@@ -44,6 +44,7 @@ def test_the_stamp_has_forty_bytes() -> None:
     assert STAMP.itemsize == SIZE == 40
 
 
+@settings(deadline=None)
 @given(MESSAGES, CARRIERS, st.integers(0, 2**16 - 1))
 def test_what_was_rendered_is_parsed(messages: list[tuple[int, ...]], carrier: Carrier, publisher: int) -> None:
     out = rendered(messages, carrier, publisher)
@@ -56,6 +57,7 @@ def test_what_was_rendered_is_parsed(messages: list[tuple[int, ...]], carrier: C
     assert list(zip(*(records[f].tolist() for f in fields), strict=True)) == [m[:4] for m in messages]
 
 
+@settings(deadline=None)
 @given(MESSAGES, CARRIERS, st.data())
 def test_a_flipped_bit_is_never_taken_for_a_message(
     messages: list[tuple[int, ...]], carrier: Carrier, data: st.DataObject
@@ -74,6 +76,7 @@ def test_a_flipped_bit_is_never_taken_for_a_message(
     assert records["sequence"][victim] == records["key"][victim] == records["intended_ns"][victim] == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, SIZE + 60), CARRIERS)
 def test_a_cut_message_is_corrupt(kept: int, carrier: Carrier) -> None:
     out = rendered([(1, 2, 3, 4, SIZE + 61)], carrier)
@@ -91,6 +94,7 @@ def judged_alone(body: bytes) -> tuple[int, int]:
     return (INTACT if (run, version) == (RUN, 1) else FOREIGN), sequence
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_messages_together_are_judged_as_each_alone(data: st.DataObject) -> None:
     known = PayloadSums()
@@ -136,6 +140,7 @@ def test_the_same_seed_renders_the_same_bytes() -> None:
     assert list(rendered(message, "payload").bodies) == list(rendered(message, "payload").bodies)
 
 
+@settings(deadline=None)
 @given(MESSAGES, CARRIERS, st.data())
 def test_a_part_of_a_block_holds_the_same_payloads(
     messages: list[tuple[int, ...]], carrier: Carrier, data: st.DataObject
