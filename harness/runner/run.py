@@ -46,7 +46,7 @@ from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
 
 LEAD_S, LEAD_PER_CLIENT_S = 0.2, 0.002
-"""From "all are ready" to the first warm-up message: time for the word to reach every child, and for its first block."""
+"""From "all are ready" to the first warm-up message: time for the word to reach every child, and its first block."""
 READY_WITHIN_S = 60.0
 OBSERVE_EVERY_S = 1.0
 FINISH_WITHIN_S = 30.0
