@@ -234,13 +234,16 @@ class Intake:
         Raises:
             EnvironmentFailure: the disk is full or the folder gone; or records that came before are missing.
         """
-        if name not in self._files or first != self._held[name]:
-            raise EnvironmentFailure(f"records of {name} were lost on their way here ({first} follows another number)")
+        held = self._held.get(name)
+        if held is None:
+            raise EnvironmentFailure(f"{name} is no file of this run")
+        if first != held:
+            raise EnvironmentFailure(f"records of {name} were lost on their way here: {held} are, number {first} came")
         file = self._files[name]
         records = np.frombuffer(data, file.layout)
         with writing(self._ledger):
             file.append(records)
-        self._held[name] += len(records)
+        self._held[name] = held + len(records)
 
     def close(self) -> None:
         """Close the files; idempotent."""

@@ -12,6 +12,7 @@ import pytest
 from crep.harness.brokers.contract import PublisherSpec, SubscriberSpec
 from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import Drain, ReaderLedger, RunResults
+from crep.harness.load.contract import EngineGroup, MakeEngines, WorkerLost
 from crep.harness.load.engines import EngineFailed, Engines, PublisherDone, PublisherTask, SubscriberTask, Window
 from crep.harness.runner.keeper import LedgerKeeper
 from crep.harness.runs.folder import RunFolder
@@ -44,12 +45,14 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
         yield folder
 
 
-def measured(folder: RunFolder, lies: Lies, plan: Plan = PLAN, *, keep_records: bool = True) -> RunResults:
+def measured(
+    folder: RunFolder, lies: Lies, plan: Plan = PLAN, *, keep_records: bool = True, make: MakeEngines = Engines
+) -> RunResults:
     """A whole run, judged from its folder alone, before and after the ledger is made whole."""
     (spec,) = plan.channels["bus"]
     with LyingBroker(lies) as broker:
         common = {"endpoint": broker.endpoint, "channel": "orders", "objects": {"topics": spec.topics}, "settings": {}}
-        engines = Engines(
+        engines = make(
             publishers=[
                 PublisherTask(
                     each,
@@ -108,7 +111,7 @@ def judged(folder: RunFolder, plan: Plan, *, drain_clean: bool = True) -> RunRes
     return evaluate(read_run(folder.path), plan)
 
 
-def _pump(engines: Engines, folder: RunFolder, publishers: int, quiet_s: float = 1.0) -> None:
+def _pump(engines: EngineGroup, folder: RunFolder, publishers: int, quiet_s: float = 1.0) -> None:
     deadline, quiet_since = time.monotonic() + 30, time.monotonic()
     while publishers or time.monotonic() < quiet_since + quiet_s:
         assert time.monotonic() < deadline
@@ -117,9 +120,9 @@ def _pump(engines: Engines, folder: RunFolder, publishers: int, quiet_s: float =
         quiet_since = time.monotonic() if publishers or done else quiet_since
 
 
-def _keep(engines: Engines, folder: RunFolder) -> int:
+def _keep(engines: EngineGroup, folder: RunFolder) -> int:
     said = engines.take(0.1)
-    assert not [one for one in said if isinstance(one, EngineFailed)]
+    assert not [one for one in said if isinstance(one, EngineFailed | WorkerLost)]
     folder.add_windows([one for one in said if isinstance(one, Window)])
     return sum(isinstance(one, PublisherDone) for one in said)
 
