@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "report",
     "verify": "verify",
     "import": "importing",
+    "export": "exporting",
     "validate": "validate",
     "init": "init",
     "schema": "schema",
