@@ -5,6 +5,7 @@ What was found for a topic is kept until a subscription changes, so that a messa
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -53,6 +54,7 @@ class Routing:
         self._direct: topics.TopicTrie[DirectTarget] = topics.TopicTrie()
         self._shares: dict[str, ShareGroup] = {}
         self._queues: topics.TopicTrie[Queue] = topics.TopicTrie()
+        self._wanted: Counter[tuple[Queue, str]] = Counter()  # a topic may be subscribed to with a prefix as well
         self._kept_away: topics.TopicTrie[Queue] = topics.TopicTrie()
         self._routes: dict[str, Route] = {}
 
@@ -103,7 +105,9 @@ class Routing:
         if subscription.startswith("!"):
             self._kept_away.add(subscription[1:], queue)
         else:
-            self._queues.add(split_share(subscription)[1], queue)
+            topic = split_share(subscription)[1]
+            self._wanted[queue, topic] += 1
+            self._queues.add(topic, queue)
 
     def release(self, queue: Queue, subscription: str) -> None:
         """Undo :meth:`attract`."""
@@ -111,7 +115,11 @@ class Routing:
         if subscription.startswith("!"):
             self._kept_away.remove(subscription[1:], queue)
         else:
-            self._queues.remove(split_share(subscription)[1], queue)
+            topic = split_share(subscription)[1]
+            self._wanted[queue, topic] -= 1
+            if not self._wanted[queue, topic]:
+                del self._wanted[queue, topic]
+                self._queues.remove(topic, queue)
 
 
 def split_share(subscription: str) -> tuple[str | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crep.solace_emulator.core.routing import Route, Routing, ShareGroup
@@ -39,6 +39,7 @@ def change(routing: Routing, subscription: tuple[Any, Any, str], *, there: bool)
 
 
 @given(CHANGES)
+@example([("queue-1", "", "a"), ("queue-1", "#noexport/", "a"), ("queue-1", "", "a")])
 def test_a_route_is_that_of_the_subscriptions_there_are_now(changes: list[tuple[Any, Any, str]]) -> None:
     routing = Routing()
     there: dict[tuple[Any, Any, str], None] = {}
