@@ -5,7 +5,6 @@ What was found for a topic is kept until a subscription changes, so that a messa
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -54,7 +53,7 @@ class Routing:
         self._direct: topics.TopicTrie[DirectTarget] = topics.TopicTrie()
         self._shares: dict[str, ShareGroup] = {}
         self._queues: topics.TopicTrie[Queue] = topics.TopicTrie()
-        self._wanted: Counter[tuple[Queue, str]] = Counter()  # a topic may be subscribed to with a prefix as well
+        self._wanted: dict[tuple[Queue, str], set[str]] = {}  # each topic's subscriptions, with prefixes and without
         self._kept_away: topics.TopicTrie[Queue] = topics.TopicTrie()
         self._routes: dict[str, Route] = {}
 
@@ -100,13 +99,13 @@ class Routing:
             self._direct.remove(topic, group)
 
     def attract(self, queue: Queue, subscription: str) -> None:
-        """Attract a topic to a queue; ``!topic`` keeps one away."""
+        """Attract a topic to a queue; ``!topic`` keeps one away. Doing it again changes nothing."""
         self._routes.clear()
         if subscription.startswith("!"):
             self._kept_away.add(subscription[1:], queue)
         else:
             topic = split_share(subscription)[1]
-            self._wanted[queue, topic] += 1
+            self._wanted.setdefault((queue, topic), set()).add(subscription)
             self._queues.add(topic, queue)
 
     def release(self, queue: Queue, subscription: str) -> None:
@@ -116,9 +115,10 @@ class Routing:
             self._kept_away.remove(subscription[1:], queue)
         else:
             topic = split_share(subscription)[1]
-            self._wanted[queue, topic] -= 1
-            if not self._wanted[queue, topic]:
-                del self._wanted[queue, topic]
+            wanted = self._wanted.get((queue, topic), set())
+            wanted.discard(subscription)
+            if not wanted:
+                self._wanted.pop((queue, topic), None)
                 self._queues.remove(topic, queue)
 
 

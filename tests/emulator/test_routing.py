@@ -29,6 +29,14 @@ def shown(route: Route | None) -> Any:
     return sorted(targets), sorted(map(str, route.queues)), route.addressed
 
 
+def test_a_queue_subscription_that_recovery_finds_twice_is_gone_when_it_is_released() -> None:
+    routing = Routing()
+    for _ in range(2):
+        routing.attract(QUEUES[0], "a")
+    routing.release(QUEUES[0], "a")
+    assert shown(routing.find("a")) == ([], [], None)
+
+
 def change(routing: Routing, subscription: tuple[Any, Any, str], *, there: bool) -> None:
     """Add a subscription that is not there, or remove it."""
     who, how, pattern = subscription
