@@ -199,7 +199,9 @@ class _Run:
         self._record.folder.compact_ledger()
 
     def judge_ceiling(self) -> None:
-        """METHOD rule 8: the publishers against a server that does nothing, where that may matter."""
+        """METHOD rule 8: the publishers against a server that does nothing, where that may matter and they ran here."""
+        if self._record.document.workers:
+            return
         publishers, _ = tasks(self._record.document.run_id, self._plan, self._sites)
         judge_ceiling(self._record, self._sites, publishers, self._plan.carrier, self._note)
 
