@@ -168,7 +168,7 @@ class Master:
             for worker in list(self._alive):
                 node = self._runner.clients.get(worker)
                 if node is None:
-                    self._lose(worker, "it took its leave")
+                    self._lose(worker, "it was ended where it runs")
                 elif node.state == STATE_MISSING:
                     self._lose(worker, "its heartbeats do not come any more (killed, stopped, or cut off)")
 
