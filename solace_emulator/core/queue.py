@@ -8,7 +8,7 @@ Nothing is delivered before the journal holds it: a crash can then repeat a deli
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
@@ -22,11 +22,11 @@ from .queue_stats import CauseOfDeath, QueueStats
 from .refusal import Refused, over_quota
 from .replay import Logged, Progress
 from .settings import MEGABYTE, QueueSettings
+from .tasks import Tasks
 
 _LOST_FLOWS_REMEMBERED: Final = 64
 _BURIED_PER_TURN: Final = 1000
 _STEP: Final = 2000  # messages that a task deletes or takes in: some milliseconds
-_DONE: Final = object()
 
 
 class Queue:
@@ -41,6 +41,7 @@ class Queue:
         self.subscriptions: dict[str, None] = {}
         self.stats = QueueStats()
         self.replay = Progress()
+        self.tasks = Tasks(lambda: host.wake(self))  # nothing is delivered or expires while they are under way
         self.spool_usage = 0  # bytes
         self.last_detached_ms = host.now_ms()
         self._host = host
@@ -52,7 +53,6 @@ class Queue:
         self._browsers: list[ConsumerFlow] = []
         self._turn = 0
         self._lost: OrderedDict[str, dict[int, Entry]] = OrderedDict()
-        self._tasks: deque[Iterator[None]] = deque()
 
     # -- what it holds
 
@@ -204,37 +204,9 @@ class Queue:
 
     # -- what takes many turns
 
-    @property
-    def busy(self) -> bool:
-        """Tasks are under way. Nothing is delivered or expires before they are done."""
-        return bool(self._tasks)
-
-    def begin(self, task: Iterator[None]) -> None:
-        """Do a task, behind those under way: it goes on for a step now and for one in each turn."""
-        self._tasks.append(task)
-        self._go_on()
-
-    def afterwards(self, follow: Callable[[], None]) -> None:
-        """Have something done when the tasks under way are through; never, if the queue is deleted before."""
-
-        def task() -> Iterator[None]:
-            follow()
-            yield from ()
-
-        self.begin(task())
-
-    def _go_on(self) -> bool:
-        """Do a step of the tasks. True: they are through."""
-        while self._tasks:
-            if next(self._tasks[0], _DONE) is not _DONE:
-                self._host.wake(self)
-                return False
-            self._tasks.popleft()
-        return True
-
     def remove(self, entries: Sequence[Entry], *, deleted: bool = False) -> None:
         """Remove entries, a number of them in each turn. ``deleted``: by an administrator, who counts them."""
-        self.begin(self._removal(entries, deleted=deleted))
+        self.tasks.begin(self._removal(entries, deleted=deleted))
 
     def _removal(self, entries: Sequence[Entry], *, deleted: bool) -> Iterator[None]:
         for at in range(0, len(entries), _STEP):
@@ -247,14 +219,14 @@ class Queue:
 
     def close(self) -> None:
         """The queue is being deleted: forget the tasks, and everything that it holds."""
-        self._tasks.clear()
+        self.tasks.drop()
         self.accept(list(self._entries.values()))
 
     # -- giving out
 
     def dispatch(self) -> None:
         """Deliver what can be delivered now. Bounded by the windows of the flows and what may be read in a turn."""
-        if not self._go_on() or not self.expire():
+        if not self.tasks.go_on() or not self.expire():
             return
         if not self.settings.max_msg_spool_usage and len(self._entries) > 1:
             self._keep_last_value()
@@ -384,7 +356,7 @@ class Queue:
 
     def expire(self) -> bool:
         """Bury what has outlived its time to live; a delivered message does not expire. False: there is more of it."""
-        if self.busy:
+        if self.tasks.busy:
             return False
         now = self._host.now_ms() if self._expiry else 0
         for _ in range(_BURIED_PER_TURN):
@@ -438,8 +410,7 @@ class Queue:
         count = self.partition_count
         if len(self._lanes) == max(count, 1):
             return
-        while not self._go_on():  # each step does at least one message
-            pass
+        self.tasks.finish()
         if count:
             self.accept([entry for entry in self._entries.values() if entry.partition >= count])
         self._lanes = [Lane() for _ in range(max(count, 1))]

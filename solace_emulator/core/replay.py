@@ -374,7 +374,7 @@ def begin(queue: Queue, messages: Sequence[Logged], now_ms: int) -> None:
     queue.replay.begin([logged.id for logged in messages], queue.stats, now_ms)
     queue.unbind_all(Refused(503, "Replay Started"))
     queue.delete_all()
-    queue.begin(_preparation(queue, queue.replay.run, messages, now_ms))
+    queue.tasks.begin(_preparation(queue, queue.replay.run, messages, now_ms))
 
 
 def _preparation(queue: Queue, run: int, messages: Sequence[Logged], now_ms: int) -> Iterator[None]:

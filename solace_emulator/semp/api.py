@@ -210,7 +210,9 @@ class SempApi:
             return {name: {"count": count} for name, count in row.collections.items()}
 
         def links(row: monitor.Row) -> Values:
-            return {"uri": call.link((*call.steps[:-1], paths.Step(call.steps[-1].collection, row.identifiers)))}
+            steps = (*call.steps[:-1], paths.Step(call.steps[-1].collection, row.identifiers))
+            below = {f"{name}Uri": call.link((*steps, paths.Step(name, None))) for name in row.collections}
+            return {"uri": call.link(steps)} | below
 
         if found.wanted is not None:
             row = found.found()
@@ -247,7 +249,7 @@ class SempApi:
     async def _idle(self, queue: Queue) -> None:
         """Wait until a queue is through with what it was told to do, and others have been served meanwhile."""
         for _ in range(int(_BUSY_SECONDS / 0.005)):
-            if not queue.busy:
+            if not queue.tasks.busy:
                 return
             await asyncio.sleep(0.005)
         raise SempError(2, "FAIL", f"queue {queue.name} is still busy with it; look at its depth and replayState")

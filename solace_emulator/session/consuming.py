@@ -157,7 +157,7 @@ class Consuming:
                 accept(self._bound(flow, queue, window))
 
         self._unanswered[number] = refuse
-        queue.afterwards(lambda: self._broker.when_durable(prepared))
+        queue.tasks.afterwards(lambda: self._broker.when_durable(prepared))
 
     def _check_bind(self, queue: Queue, start: replay.Start | None, *, browser: bool) -> None:
         """Raise :class:`Refused` where a flow may not bind; with a start point its replay begins."""

@@ -32,7 +32,7 @@ def _one_message_in_a_step() -> Iterator[None]:
 def through(world: World, queue: Queue) -> int:
     """Let turns pass until a queue's tasks are through; return how many."""
     for turn in range(MANY_TURNS):
-        if not queue.busy:
+        if not queue.tasks.busy:
             return turn
         world.broker.work()
     raise AssertionError("the queue's tasks do not end")
@@ -61,7 +61,7 @@ def test_others_have_their_turn_between_two_steps() -> None:
     other, consumer = world.queue("other", "b"), Consumer()
     world.bind(other, consumer)
     world.publish("b", "served")
-    assert (consumer.payloads, queue.busy) == (["served"], True)
+    assert (consumer.payloads, queue.tasks.busy) == (["served"], True)
     assert through(world, queue) > 0
     assert queue.replay.state == "active"
 
@@ -71,7 +71,7 @@ def test_live_messages_wait_behind_those_that_are_still_to_be_put_in() -> None:
     queue = prepared(world, consumer=consumer, count=5)
     world.publish("a", "live 0", "live 1")
     world.publish("a", "live 2", "live 3")
-    assert queue.busy
+    assert queue.tasks.busy
     assert consumer.sent == []
     through(world, queue)
     world.broker.work()
@@ -132,7 +132,7 @@ def test_a_second_replay_takes_the_place_of_one_that_is_being_prepared() -> None
 def test_a_crash_while_a_replay_is_prepared_loses_nothing_that_was_published() -> None:
     world = World()
     queue = prepared(world)
-    while queue.busy:
+    while queue.tasks.busy:
         world.publish("a", "live")
         again = world.restarted()
         found = bodies(again.vpn.queues["q"])
@@ -156,7 +156,7 @@ def test_expiry_and_new_partitions_wait_for_a_deletion_or_bring_it_to_its_end() 
     world.publish("a", "7")
     settings = dataclasses.replace(queue.settings, access_type="non-exclusive", partition_count=2)
     configuration.change_queue(world.broker, world.vpn, queue, settings)
-    assert (bodies(queue), queue.busy) == (["7"], False)
+    assert (bodies(queue), queue.tasks.busy) == (["7"], False)
 
 
 ACTIONS = st.lists(
@@ -187,10 +187,10 @@ def test_whatever_happens_between_two_steps_the_queue_ends_with_what_it_should_h
         elif action == "delete" and not queue.replay.preparing:
             queue.delete_all()
             held = []
-        elif action == "settle" and not queue.busy and held:
+        elif action == "settle" and not queue.tasks.busy and held:
             queue.forget([next(iter(queue.entries)).id])
             held = held[1:]
-        elif action == "restart" and not queue.busy:
+        elif action == "restart" and not queue.tasks.busy:
             world = world.restarted()
             queue, replayed = world.vpn.queues["q"], set()
     through(world, queue)

@@ -189,6 +189,17 @@ def test_a_filter_that_names_nothing_is_an_error(broker: Broker, query: dict[str
 
 
 @feature("SEMP: monitor", client=SEMP)
+def test_the_links_of_an_object_lead_to_it_and_to_what_is_below(broker: Broker) -> None:
+    queue = broker.queue("linked/a,b", "s/>")
+    for path in ("", f"/queues/{quoted(queue)}"):
+        links = broker.expect("GET", f"monitor/msgVpns/{broker.vpn}{path}")["links"]
+        assert {"uri", "queuesUri" if path == "" else "msgsUri"} <= set(links)
+        for name in ("uri", "queuesUri", "clientsUri", "msgsUri", "txFlowsUri", "subscriptionsUri"):
+            if name in links:
+                broker.expect("GET", links[name].partition("/SEMP/v2/")[2])
+
+
+@feature("SEMP: monitor", client=SEMP)
 def test_the_sizes_of_collections_stand_beside_the_data(broker: Broker, connect: Connect) -> None:
     queue = broker.queue("seen", "s/>", "t/>")
     source = receiver(connect("seeing"), queue)
