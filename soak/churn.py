@@ -16,6 +16,7 @@ class Churn:
     name: str
     minutes: float = 10.0
     count: int = 3
+    allowed: int = 0
 
     @property
     def text(self) -> str:

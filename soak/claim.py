@@ -36,6 +36,10 @@ class Claim(Protocol):
     def count(self) -> int:
         """Trials of a whole soak."""
 
+    @property
+    def allowed(self) -> int:
+        """Of these, how many may break the claim: 0 but where it is itself about a share of trials."""
+
     def trial(self, seed: int, folder: Path) -> Verdict:
         """Try once, in an empty folder of its own, and leave no process behind, however it ends.
 

@@ -37,6 +37,7 @@ class Ended:
     name: str
     signal_name: Literal["SIGKILL", "SIGINT"]
     count: int = 50
+    allowed: int = 0
 
     @property
     def text(self) -> str:

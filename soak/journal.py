@@ -15,6 +15,7 @@ class Journal:
 
     name: str
     count: int = 50
+    allowed: int = 0
 
     @property
     def text(self) -> str:

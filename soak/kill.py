@@ -44,6 +44,7 @@ class Kill:
     target: str
     measured_s: int  # long enough to see the recovery
     count: int = 50
+    allowed: int = 0
 
     @property
     def text(self) -> str:

@@ -132,6 +132,7 @@ class LiesCaught:
 
     name: str
     count: int = 100
+    allowed: int = 0
 
     @property
     def text(self) -> str:

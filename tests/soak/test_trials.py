@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soak.__main__ import in_turn
+from soak.__main__ import broken, in_turn
 from soak.churn import Churn
 from soak.claims import CLAIMS
 from soak.page import figures, page
@@ -47,9 +47,28 @@ def test_the_claims_have_names_of_their_own_and_a_sentence() -> None:
     assert all(claim.text.endswith(".") for claim in CLAIMS)
 
 
-def test_every_claim_is_tried_fifty_times_but_for_the_one_whose_trial_is_long_by_itself() -> None:
-    assert {claim.name for claim in CLAIMS if claim.count < 50} == {"emulator-churn"}
+LONG = {"emulator-churn": 3, "find-rate": 20, "kafka-against-itself": 20, "kafka-behind-5-ms": 20}
+"""Claims whose trials take minutes each, and how often they are tried."""
+
+
+def test_every_claim_is_tried_fifty_times_but_for_those_whose_trials_are_long_by_themselves() -> None:
+    assert {claim.name: claim.count for claim in CLAIMS if claim.count < 50} == LONG
     assert all(claim.minutes * claim.count >= 30 for claim in CLAIMS if isinstance(claim, Churn))
+
+
+def test_only_what_is_about_a_share_of_trials_may_fail_in_some() -> None:
+    assert {claim.name: claim.allowed for claim in CLAIMS if claim.allowed} == {
+        "find-rate": 2,
+        "kafka-against-itself": 1,
+    }
+
+
+def test_a_soak_fails_by_one_trial_more_than_the_claim_allows() -> None:
+    for claim in CLAIMS:
+        failing = [trial(claim.name, seed, held=False) for seed in range(1, claim.allowed + 2)]
+        others = [trial("another", 1, held=False)]
+        assert broken(claim, [*failing, *others])
+        assert not broken(claim, [*failing[1:], *others])
 
 
 def test_the_page_counts_each_commit_apart_and_names_what_did_not_hold() -> None:
