@@ -32,11 +32,12 @@ channels:
     readers: {{billing: {{share: group, members: 1, delivery: at-least-once}}}}
 load:
   - {{to: orders, publishers: 1, mode: guaranteed, message: {{size: 256 B}}, rate: {{total: [{{hold: {rate}/s, for: {for_s} s}}]}}}}
-measure: {{warm_up: 2 s, drain: 30 s, repeat: 1, seed: {seed}, lateness: 200 ms}}
+measure: {{warm_up: 2 s, drain: 30 s, repeat: 1, seed: {seed}, lateness: 5 s}}
 expect:
   - billing.lost == 0
 """  # noqa: E501
-"""The lateness limit is wide, so that a busy machine spoils no repetition: lateness is part of latency all the same."""
+"""The lateness limit is wide: on two busy cores 200 ms made one of ten runs invalid, and a campaign of four pairs says
+nothing. What a client was late is part of latency all the same, so it is noise here, on both sides."""
 
 
 @dataclass(frozen=True)

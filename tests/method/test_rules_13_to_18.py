@@ -21,8 +21,10 @@ from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import ExpectationResult, Rule
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import read_targets
+from crep.harness.runner.pinning import available_cores, plan_pinning
 from crep.harness.runner.processor import ProcessorWatch
 from crep.harness.runner.record import CO_LOCATED_CPU, first_document, utc_now
+from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.load import load_scenario
 from crep.harness.scenario.plan import without_faults
 from crep.reports import compile_comparison
@@ -221,6 +223,22 @@ def test_rule_17_a_busy_host_is_seen_and_bars_verdicts_on_rates_alone(tmp_path: 
     metrics = {one.metric for one in compared(five(A, 9.0, labels=["co-located"]), five(B, 9.0)).scenarios[0].contests}
     assert "throughput" not in metrics
     assert "latency p99" in metrics
+
+
+@pytest.mark.emulator
+@pytest.mark.end_to_end
+def test_rule_17_where_clients_and_broker_keep_to_no_cores_of_their_own_the_run_says_why(made: Made) -> None:
+    few = plan_pinning([0, 1], "auto", local_broker=True)
+    assert (few.brokers, few.clients, few.text) == ((), (), "not pinned: 2 cores")
+    assert made.run("kept")["pinning"] == plan_pinning(available_cores(), "auto", local_broker=True).text
+
+
+def test_rule_17_a_run_below_the_asked_volume_of_a_day_says_that_it_is_not_enough() -> None:
+    plan = replace(a_plan(kill_at_s=None), daily=Daily(messages=34_560_000, peak=4.0))
+    asked = evaluate(SimulatedRun(plan), plan).asked
+    assert asked is not None
+    assert (asked.asked_per_s, asked.carried) == (1600.0, False)
+    assert str(asked).startswith("34,560,000 messages a day × 4 = 1,600.0/s; the run carried 400.0/s: not enough")
 
 
 # 18. The mapping is part of the result.
