@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 
-from bench import emulator_depth, emulator_speed, kafka_tools, pair, session, solace_ceiling, table
+from bench import emulator_depth, emulator_speed, kafka_tools, pacing, pair, run_life, session, solace_ceiling, table
 from bench.brokers import KAFKA, running
 from bench.figure import Figure
 from bench.kafka_tools import Rates
 from bench.pair import Moved
 from bench.smf import SmfError
-from bench.summary import Comparison, Spread
+from bench.summary import Comparison, Spread, turns
 from crep.harness.config.errors import EnvironmentFailure
 from crep.harness.runs.document import Harness, Host
 from crep.solace_emulator.testing import EmulatorError
@@ -78,6 +80,33 @@ def _compared(one: Comparison) -> list[Figure]:
 
 def _span(spread: Spread | None) -> str:
     return "" if spread is None else f"{spread.lowest:,.3g}–{spread.highest:,.3g} over {spread.rounds} rounds"
+
+
+def punctuality(asked: Session) -> Measured:
+    """A publisher's lateness at three rates, apart from any broker."""
+    rounds = 1 if asked.quick else asked.rounds
+    paces = []
+    for number in range(rounds):
+        for rate in turns(list(pacing.MOST_LATE_MS), number):
+            asked.say(f"pacing, round {number + 1} of {rounds}: {rate:,} messages/s")
+            paces.append(pacing.measure(rate))
+    return Measured(tuple(pacing.figures(paces)), {"rounds": [asdict(one) for one in paces]})
+
+
+def life(asked: Session) -> Measured:
+    """Whole runs on a running broker, which has served a run before."""
+    rounds, long_s = (1, run_life.LONG_S / _QUICK_SHARE) if asked.quick else (asked.rounds, run_life.LONG_S)
+    with running(KAFKA, asked.say) as broker, TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        run_life.measure(broker, folder, 1.0)
+        short = []
+        for number in range(rounds):
+            asked.say(f"run {number + 1} of {rounds}: {run_life.SHORT_S:.0f} s at {run_life.RATE:,} messages/s")
+            short.append(run_life.measure(broker, folder, run_life.SHORT_S))
+        asked.say(f"a run of {long_s:.0f} s")
+        long = run_life.measure(broker, folder, long_s)
+    figures = run_life.figures(broker.name, short, long)
+    return Measured(tuple(figures), {"short": [asdict(one) for one in short], "long": asdict(long)})
 
 
 def kafka_pair(asked: Session) -> Measured:
@@ -153,6 +182,8 @@ def solace_client(asked: Session) -> Measured:
 
 SECTIONS: dict[str, Callable[[Session], Measured]] = {
     "engines": engines,
+    "pacing": punctuality,
+    "run-life": life,
     "kafka-pair": kafka_pair,
     "kafka-tools": kafka_own_tools,
     "solace-ceiling": solace_client,
