@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +53,8 @@ READY_WITHIN_S = 60.0
 OBSERVE_EVERY_S = 1.0
 FINISH_WITHIN_S = 30.0
 INTERRUPTED_DRAIN_S = 10.0
+IDLE_S = 0.5
+"""After so much quiet in the drain, what the verdict needs is read in: half a second of a processor, now of no use."""
 _SHOWN_TEXT = 80  # characters of a client library's words on the screen
 
 
@@ -333,6 +337,7 @@ class _Run:
         readers = frozenset(client.name for client in engines.clients if client.role == "subscriber")
         self._watch = watch = DrainWatch(started_s=time.monotonic(), limit_s=limit_s, clients=readers)
         next_look = 0.0
+        reading_in = False
         ended = None
         while ended is None:
             if self._stop.at_once.is_set() or (self._stop.requested.is_set() and not interrupted):
@@ -343,6 +348,9 @@ class _Run:
             if time.monotonic() >= next_look:
                 self._observe(watch)
                 next_look = time.monotonic() + OBSERVE_EVERY_S
+            if not reading_in and watch.quiet_s(time.monotonic()) >= IDLE_S:
+                reading_in = True
+                threading.Thread(target=import_module, args=("pandas",), daemon=True).start()
             ended = watch.verdict(time.monotonic())
         self.drained = ended
         self._note(f"drain ended: {ended.reason}", "" if ended.clean else "yellow")
