@@ -36,6 +36,7 @@ import gevent
 from gevent.fileobject import FileObjectPosix
 from gevent.queue import Queue
 from locust.env import Environment
+from locust.exception import RPCError
 from locust.runners import STATE_MISSING, STATE_RUNNING, STATE_STOPPED, MasterRunner, WorkerRunner
 from locust.stats import stats_history
 
@@ -216,7 +217,10 @@ class Worker:
 
 def serve_master(parent: Parent, host: str, port: int, web: tuple[str, int] | None) -> None:
     """Until the parent tells to quit, or is gone."""
-    master = Master(parent, host, port, web)
+    try:
+        master = Master(parent, host, port, web)
+    except RPCError as error:
+        sys.exit(f"Locust's master cannot listen at {host}:{port}: {error}")
     parent.listen(master.obey)
     master.quit()
 
@@ -247,8 +251,8 @@ if __name__ == "__main__":
     code = 1
     try:
         code = main(sys.argv[1:])
-    except SystemExit as end:  # Locust's own, where the port is taken; it has said so
-        code = end.code if isinstance(end.code, int) else 1
+    except SystemExit as end:
+        print(end.code, file=sys.stderr)  # noqa: T201 - what the parent tells the user
     except BaseException:  # noqa: BLE001 - said in full, and then the process ends
         traceback.print_exc()
     sys.stderr.flush()

@@ -199,7 +199,7 @@ class Shipper:
         self._send(name, first, data)
 
     def _wait_for_credit(self, at_most: int) -> None:
-        """Until no more than so many bytes are under way, or ``stop``."""
+        """Until no more than so many bytes are under way, or ``stop``: a master that is gone is noticed by others."""
         with self._credit:
             self._credit.wait_for(
                 lambda: self._stop.is_set() or sum(length for length, _, _ in self._under_way) <= at_most

@@ -87,6 +87,7 @@ class Worker:
         self._inbox = Inbox()
         self._lock, self._count = threading.Lock(), 0
         self._work: _Work | None = None
+        self._leaving = False
 
     def serve(self, join_within_s: float) -> None:
         """Join, work, and return when the master has taken its leave.
@@ -131,10 +132,11 @@ class Worker:
         message = self._inbox.next(0.0 if self._work else _IDLE_TURN_S)
         try:
             while message is not None:
-                if "leave" in message:
+                self._leaving |= "leave" in message
+                self._obey(message)
+                if self._leaving:
                     self._tell_user("the master has ended")
                     return False
-                self._obey(message)
                 message = self._inbox.next(0.0)
             if self._work is not None and self._work.turn(_TURN_S):
                 self._end_work()
@@ -184,7 +186,9 @@ class Worker:
 
     def _watch_while_starting(self) -> None:
         self._check()
-        if "kill" in (self._inbox.next(0.0) or {}):
+        message = self._inbox.next(0.0) or {}
+        self._leaving = "leave" in message
+        if "kill" in message or self._leaving:
             raise _Killed
 
     def _end_work(self) -> None:
