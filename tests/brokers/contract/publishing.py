@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from crep.harness.brokers.contract import Admin, Batch, Outcome
+from crep.harness.brokers.contract import Batch, Outcome
 from crep.harness.deployment import Deployment
-from tests.brokers.contract.bench import CHANNEL, Bench, batch, eventually, numbers, paused, reader, send_all
+from tests.brokers.contract.bench import Bench, batch, eventually, numbers, paused, reader, send_all
 from tests.brokers.contract.system import SystemUnderTest
 
 
@@ -44,15 +44,6 @@ class Publishing(SystemUnderTest):
         member = bench.member("screen").ready()
         assert set(send_all(bench.publisher(guaranteed=False), batch(0, 100)).values()) == {Outcome.SENT}
         eventually(lambda: len(member.received) == 100)
-
-    def test_direct_messages_that_were_sent_reach_the_broker_though_their_publisher_is_closed_at_once(
-        self, bench: Bench, admin: Admin
-    ) -> None:
-        provisioned = bench.provision(reader("billing"))
-        publisher = bench.publisher(guaranteed=False)
-        assert set(send_all(publisher, batch(0, 20_000)).values()) == {Outcome.SENT}
-        publisher.close()
-        eventually(lambda: admin.observe(provisioned).readers[f"{CHANNEL}.billing"].backlog == 20_000, 30.0)
 
     def test_stamps_travel_as_a_property_beside_an_untouched_body(self, bench: Bench) -> None:
         bench.provision(reader("billing"), reader("screen", share="all", delivery="at-most-once"))

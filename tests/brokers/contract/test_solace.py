@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from crep.harness.brokers.contract import REDELIVERED_YES, Endpoint, MappingFile
+from crep.harness.brokers.contract import REDELIVERED_YES, Admin, Endpoint, MappingFile, Outcome
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.registry import DEFAULT_MAPPINGS
 from crep.harness.deployment import Deployment
-from tests.brokers.contract.bench import Bench, reader
+from tests.brokers.contract.bench import CHANNEL, Bench, batch, eventually, reader, send_all
 from tests.brokers.contract.suite import BrokerContract, BulkContract
 from tests.brokers.contract.system import SystemUnderTest
 
@@ -30,6 +30,16 @@ class Solace(SystemUnderTest):
         member = bench.member("billing").ready()
         assert member.subscriber.effective_settings()["client"].startswith(self.client)
         assert "fallback" not in [event.kind for event in member.subscriber.events()]
+
+    def test_direct_messages_that_were_sent_reach_the_broker_though_their_publisher_is_closed_at_once(
+        self, bench: Bench, admin: Admin
+    ) -> None:
+        """Not asked of Kafka: a broker that is not ready for a fresh topic drops what asks for no acknowledgement."""
+        provisioned = bench.provision(reader("billing"))
+        publisher = bench.publisher(guaranteed=False)
+        assert set(send_all(publisher, batch(0, 20_000)).values()) == {Outcome.SENT}
+        publisher.close()
+        eventually(lambda: admin.observe(provisioned).readers[f"{CHANNEL}.billing"].backlog == 20_000, 30.0)
 
     @pytest.fixture
     def endpoint(self, emulator_endpoint: Endpoint) -> Endpoint:
