@@ -33,6 +33,15 @@ class Meter:
         self._samples: defaultdict[str, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = defaultdict(list)
         self._waiting = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added since it was taken."""
+        return not (self._seconds or self._samples)
+
+    def since_t0_s(self, at_ns: int) -> float:
+        """Seconds of the run at that time; negative in warm-up."""
+        return (at_ns - self._t0_ns) / SECOND_NS
+
     def add(self, counter: str, at_ns: int, amount: int) -> None:
         """``amount`` more at one time."""
         if amount:

@@ -142,6 +142,8 @@ class Window:
     ``received``, ``redelivered``, ``corrupt``, ``foreign``, ``contradiction``, ``cpu_ns``. Histograms (ns) go by the
     second in which the message was *intended*, so that a phase can be cut out: ``lateness`` (handed over − intended),
     ``acknowledge`` (acknowledged − intended), ``latency`` (received − intended).
+
+    ``told_s``: all that the client did until then, in seconds from t0, is in this window or in one that came before.
     """
 
     second: int
@@ -153,6 +155,7 @@ class Window:
     member: int | None
     counters: dict[str, int]
     histograms: dict[str, Sparse]
+    told_s: float
 
 
 @dataclass(frozen=True)
@@ -220,10 +223,13 @@ def to_line(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-def window_to_json(second: int, counters: dict[str, int], histograms: dict[str, Histogram]) -> dict[str, Any]:
+def window_to_json(
+    second: int, counters: dict[str, int], histograms: dict[str, Histogram], told_s: float
+) -> dict[str, Any]:
     """The ``window`` line's content."""
     return {
         "second": second,
+        "told_s": told_s,
         "counters": counters,
         "histograms": {name: _to_text(*histogram.sparse()) for name, histogram in histograms.items()},
     }
@@ -253,4 +259,5 @@ def window_from_json(data: dict[str, Any], client: Client) -> Window:
         member=client.member,
         counters=data["counters"],
         histograms=histograms,
+        told_s=data["told_s"],
     )

@@ -409,13 +409,12 @@ class _Run:
             status.lateness = self._lateness.text()
 
     def _tell_watch(self, watch: DrainWatch, window: Window) -> None:
-        """By the client's clock (the same one), not by when its word came: it may have waited here. Whole seconds: a
-        receipt is taken to be as late, a word as early, as its second allows."""
-        begins_s = self._t0_ns / 1e9 + window.second
+        """By the client's clock (the same one), not by when its word came: it may have waited here. A receipt is taken
+        to be as late as its second allows, and no later than the word of it."""
+        t0_s = self._t0_ns / 1e9
         if any(window.counters.get(name) for name in ("received", "corrupt", "foreign")):
-            watch.receipts(begins_s + 1.0)
-        if "cpu_ns" in window.counters:  # stamped with the second of the report itself
-            watch.said(window.client, begins_s)
+            watch.receipts(min(t0_s + window.second + 1.0, time.monotonic()))
+        watch.said(window.client, t0_s + window.told_s)
 
     def _say_connection(self, note: ClientNote) -> None:
         """Show a client's connection only where it changes: an outage brings the same error many times a second."""

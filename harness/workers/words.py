@@ -49,7 +49,7 @@ def to_message(said: Said, ahead_ns: int) -> Message:
     if isinstance(said, Window):
         histograms = {name: Histogram.from_sparse(*sparse) for name, sparse in said.histograms.items()}
         client = Client(said.client, said.role, said.channel, said.reader, said.publisher, said.member)
-        return {"window": window_to_json(said.second, said.counters, histograms), "client": asdict(client)}
+        return {"window": window_to_json(said.second, said.counters, histograms, said.told_s), "client": asdict(client)}
     if isinstance(said, ClientNote):
         return {"note": asdict(said) | {"at_ns": said.at_ns - ahead_ns}}
     return {"done" if isinstance(said, PublisherDone) else "failed": asdict(said)}

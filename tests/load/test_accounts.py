@@ -59,7 +59,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.sampled_fr
 
 
 @given(STEPS)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_however_the_sends_and_outcomes_are_cut_each_is_recorded_once_in_order_and_counted(
     steps: list[tuple[int, int, Outcome]],
 ) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crep.harness.load.blocks import Block, Blocks
@@ -41,6 +41,7 @@ def all_of(made: Blocks, length: int = 100) -> list[Block]:
 
 
 @given(st.integers(1, 3000), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 900)), max_size=30))
+@settings(max_examples=50, deadline=None)
 def test_however_far_ahead_it_is_rendered_each_message_comes_once_in_order(
     count: int, uses: list[tuple[int, int]]
 ) -> None:

@@ -85,9 +85,10 @@ def test_a_task_that_is_shown_does_not_show_its_passwords(task: PublisherTask | 
 def test_a_window_arrives_as_it_was_measured(values: list[int]) -> None:
     histogram = Histogram()
     histogram.record(np.array(values, np.int64))
-    told = json.loads(json.dumps(window_to_json(-3, {"sent": 5}, {"latency": histogram})))
+    told = json.loads(json.dumps(window_to_json(-3, {"sent": 5}, {"latency": histogram}, -2.5)))
     window = window_from_json(told, Client.of(SUBSCRIBER))
     assert (window.second, window.client, window.reader, window.member) == (-3, "audit-1", "audit", 1)
+    assert window.told_s == -2.5
     assert (window.role, window.publisher, window.counters) == ("subscriber", None, {"sent": 5})
     buckets, counts = window.histograms["latency"]
     assert (buckets.dtype, counts.dtype) == (np.uint32, np.uint64)

@@ -53,3 +53,28 @@ def test_a_mark_vouches_for_no_time_after_its_beat_began(tmp_path: Path) -> None
         pass
     history.close(10)
     assert read_records(tmp_path / "m", MARK)["until_ns"][0] == LATER_NS
+
+
+def test_a_report_says_until_when_it_is_whole_and_not_when_it_was_written(tmp_path: Path) -> None:
+    history = HistoryWriter(tmp_path, {"a": OUTCOME}, marks="m")
+    lines = list[Line]()
+    meter = Meter(LATER_NS)
+    pulse = Pulse(meter, history, lines.append, list, until=lambda now_ns: now_ns - 250_000_000)
+    pulse.beat(LATER_NS + 1_000_000_000)
+    history.close(10)
+    assert [message["window"]["told_s"] for message in said(lines)] == [0.75]
+
+
+def test_that_nothing_happened_is_said_sooner_than_what_did(tmp_path: Path) -> None:
+    history = HistoryWriter(tmp_path, {"a": OUTCOME}, marks="m")
+    reports = []
+    for busy in (False, True):
+        lines, meter = list[Line](), Meter(LATER_NS)
+        pulse = Pulse(meter, history, lines.append, list)
+        for beat in range(31):
+            if busy:
+                meter.add("sent", LATER_NS + beat * BEAT_NS, 1)
+            pulse.beat(LATER_NS + beat * BEAT_NS)
+        reports.append(len({message["window"]["told_s"] for message in said(lines)}))
+    history.close(10)
+    assert reports == [7, 4]

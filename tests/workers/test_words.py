@@ -37,7 +37,7 @@ def test_what_an_engine_says_is_the_same_behind_the_channel(said: Said) -> None:
 
 def test_a_window_is_the_same_behind_the_channel() -> None:
     sparse = a_histogram(5, 5, 70_000).sparse()
-    window = Window(3, "b-0", "subscriber", "orders", "billing", None, 0, {"received": 3}, {"latency": sparse})
+    window = Window(3, "b-0", "subscriber", "orders", "billing", None, 0, {"received": 3}, {"latency": sparse}, 3.5)
     behind = from_message(to_message(window, 123))
     assert isinstance(behind, Window)
     assert [part.tolist() for part in behind.histograms["latency"]] == [part.tolist() for part in sparse]
