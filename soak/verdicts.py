@@ -66,7 +66,9 @@ class ComparedWithItself:
     def trial(self, seed: int, folder: Path) -> Verdict:
         """One campaign on a broker of its own, which some seconds of load have warmed."""
         doors = TwoDoors()
-        broker = LocalDeployment(Target(name="kafka-of-trial", system="kafka", source="local"), doors, folder / "kafka")
+        broker = LocalDeployment(
+            Target(name="kafka-of-trial", system="kafka", source="local", mapping=None, port=0), doors, folder / "kafka"
+        )
         with ExitStack() as stack:
             stack.callback(broker.stop)
             broker.start(lambda _line: None)
