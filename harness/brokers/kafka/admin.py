@@ -36,6 +36,7 @@ from crep.harness.brokers.kafka.lag import GroupWatch, Lag
 from crep.harness.brokers.kafka.layout import channel_layout, topics_of
 from crep.harness.brokers.kafka.quotas import ask_quotas
 
+_AGAIN_AFTER_S = 0.1
 _REQUEST_S = 5.0
 _LEADERS_WITHIN_S = 15.0
 _TOPIC_SETTINGS_SHOWN = (
@@ -67,17 +68,22 @@ class KafkaAdmin:
         return self._client
 
     def _metadata(self, timeout_s: float) -> Any:
-        """Cluster metadata; retried until the time is over, since a first connection may be refused while it starts."""
+        """Cluster metadata; retried until the time is over: a cluster that starts refuses, or knows no broker yet."""
         client = self._client or self._connected()
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                return client.list_topics(timeout=1.0)  # all: asking for one by name makes a broker create it
+                found = client.list_topics(timeout=1.0)  # all: asking for one by name makes a broker create it
+                if found.brokers:
+                    return found
+                trouble: object = "it answers, and no broker of the cluster is ready"
             except KafkaException as error:
-                client.poll(0)
-                if self._watch.refused or time.monotonic() > deadline:
-                    self._client = None
-                    raise unreachable(self._endpoint, error, self._watch) from error
+                trouble = error
+            client.poll(0)
+            if self._watch.refused or time.monotonic() > deadline:
+                self._client = None
+                raise unreachable(self._endpoint, trouble, self._watch)
+            time.sleep(_AGAIN_AFTER_S)
 
     def _result(self, future: Future[_T]) -> _T:
         """Raises KafkaException for an answer of the broker, BrokerError where there was none."""

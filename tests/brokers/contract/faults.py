@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -73,7 +74,7 @@ class Faults(SystemUnderTest):
             outcomes |= as_dict(publisher.poll(0.02))
         outcomes |= as_dict(publisher.drain(RECONNECT_S))
         acknowledged = {sequence for sequence, outcome in outcomes.items() if outcome == Outcome.ACKNOWLEDGED}
-        assert len(acknowledged) >= 190
+        assert len(acknowledged) >= 190, (Counter(outcomes.values()), publisher.events())
         eventually(lambda: set(numbers(member.received)) >= acknowledged, RECONNECT_S)
         kinds = [event.kind for event in publisher.events()]
         assert "down" in kinds
