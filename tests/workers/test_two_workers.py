@@ -144,7 +144,8 @@ def test_a_lost_worker_is_said_and_a_worker_without_a_master_ends_its_engines(sp
             assert time.monotonic() < deadline
             lost = [said for said in group.take(0.2) if isinstance(said, WorkerLost)]
         assert lost[0].worker == "b"
-        assert "heartbeats" in lost[0].reason
+        # Its channel's own process may see that the worker is gone, and take leave, before it is ended as well.
+        assert lost[0].reason.startswith(("its heartbeats do not come any more", "it was ended where it runs"))
 
         [locust] = [one for one in psutil.Process().children() if "endpoint" in " ".join(one.cmdline())]
         locust.kill()
