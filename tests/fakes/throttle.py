@@ -7,71 +7,33 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 import time
 from contextlib import suppress
+
+from tests.fakes.proxy import CHUNK, LOOPBACK, Proxy
 
 _MESSAGE = 0x0D  # encapsulated protocol of a message, header byte 1
 _HEADER = struct.Struct(">BBBBII")
 
 
-class Throttle:
-    """Context manager; ``address`` is ``tcp://host:port``. ``passed`` counts the messages let through."""
+class Throttle(Proxy):
+    """``address`` is ``tcp://host:port``. ``passed`` counts the messages let through."""
 
     def __init__(self, upstream: tuple[str, int], per_second: float) -> None:
-        self._upstream, self._gap_s = upstream, 1 / per_second
-        self._lock = threading.Lock()
+        super().__init__(0, upstream)
+        self._gap_s = 1 / per_second
         self._next = 0.0
         self.passed = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        host, port = self._listener.getsockname()
-        self.address = f"tcp://{host}:{port}"
+        self.address = f"tcp://{LOOPBACK}:{self.port}"
 
-    def __enter__(self) -> Throttle:
-        self._spawn(self._accept)
-        return self
+    def connected(self, client: socket.socket, broker: socket.socket) -> None:
+        self.spawn(self._count, client, broker)
+        self.spawn(self.forward, broker, client)
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            open_now = [self._listener, *self._sockets]
-        for one in open_now:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        for thread in self._threads:
-            thread.join(5.0)
-
-    def _spawn(self, target: object, *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                broker = socket.create_connection(self._upstream)
-                for one in (client, broker):
-                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with self._lock:
-                    self._sockets += [client, broker]
-                self._spawn(self._forward, client, broker)
-                self._spawn(self._pass, broker, client)
-
-    @staticmethod
-    def _pass(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+    def _count(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             buffer = b""
-            while data := source.recv(65536):
+            while data := source.recv(CHUNK):
                 buffer += data
                 while len(buffer) >= _HEADER.size:
                     _, protocol, _, _, _, length = _HEADER.unpack_from(buffer)
