@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait for brokers most of their time; each process has a Kafka and an emulator of its own.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format bench soak docs lock lock-kafka wheel clean
@@ -40,7 +42,7 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 test: check ## all checks and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 bench: install ## throughput of the engines as ratios to a bare client loop (under 20 minutes)
 	$(BIN)/python -m bench

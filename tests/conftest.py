@@ -10,6 +10,8 @@ from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.targets import Target
 from crep.harness.deployment import Deployment, deploy
 
+pytest_plugins = ["tests.emulator.conformance.collected"]
+
 
 @pytest.fixture(scope="session")
 def kafka_deployment() -> Iterator[Deployment]:

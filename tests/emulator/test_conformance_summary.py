@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulator.conformance.collected import Collector, note_observation, note_result
 from tests.emulator.conformance.features import CLIENTS, FEATURES, misnamed
 from tests.emulator.conformance.summary import Observation, Outcome, Result, differences, matrix, settled
 
@@ -71,3 +72,20 @@ def test_the_matrix_in_the_documentation_has_every_feature_in_its_order() -> Non
     rows = [line.strip() for line in document.splitlines() if line.startswith("    ")]
     found = [name for row in rows for name in FEATURES if row.startswith(f"{name}  ")]
     assert found == list(FEATURES)
+
+
+def test_results_and_observations_travel_in_the_reports_of_tests_that_ran_elsewhere(
+    request: pytest.FixtureRequest,
+) -> None:
+    item = request.node
+    before = list(item.user_properties)
+    note_observation(item, Observation("the number", "3", "4"))
+    report = pytest.TestReport(
+        "a::test_it", ("a", 1, "test_it"), {}, "passed", None, "call", user_properties=item.user_properties
+    )
+    item.user_properties = before  # this test is itself one of a run whose summary must not show it
+    note_result(report, result("passed", "a"))
+    collector = Collector()
+    collector.pytest_runtest_logreport(pytest.TestReport._from_json(report._to_json()))
+    assert collector.shown.results == {"a::test_it": result("passed", "a")}
+    assert list(collector.shown.observations.values()) == [Observation("the number", "3", "4")]

@@ -3,15 +3,15 @@
     pytest tests/emulator/conformance [--solace tcp://HOST:PORT --semp http://HOST:PORT …]
 
 Reading order: ``features`` (what is covered) → ``address`` (which broker) → ``broker`` (what a test has of it) → the
-tests, a module for each area → ``summary`` (pure). An assumption that nobody has verified is looked at by ``observe``:
-it fails on the emulator when it does not hold, and is written down as a difference on any other broker.
+tests, a module for each area → ``collected`` (what they showed) → ``summary`` (pure). An assumption that nobody has
+verified is looked at by ``observe``: it fails on the emulator when it does not hold, and is written down as a
+difference on any other broker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -23,24 +23,15 @@ from solace.messaging.config.solace_properties import transport_layer_security_p
 from solace.messaging.messaging_service import MessagingService
 
 from tests.emulator.certificates import Authority
+from tests.emulator.conformance import collected
 from tests.emulator.conformance.address import Address, Unusable, add_options, given, identified
 from tests.emulator.conformance.broker import PASSWORD, Broker
-from tests.emulator.conformance.features import CLIENTS, FEATURES, misnamed
+from tests.emulator.conformance.features import CLIENTS, misnamed
 from tests.emulator.conformance.relay import Relay
-from tests.emulator.conformance.summary import Observation, Outcome, Result, differences, matrix, settled
+from tests.emulator.conformance.summary import Observation, Outcome, Result
 from tests.emulator.process import running
 
-
-@dataclass
-class Shown:
-    """What this run has shown so far."""
-
-    address: Address | None
-    results: dict[str, Result] = field(default_factory=dict)
-    observations: list[Observation] = field(default_factory=list)
-
-
-SHOWN = pytest.StashKey[Shown]()
+ADDRESS = pytest.StashKey[Address | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,14 +43,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """See to it that the broker answers before any test runs."""
     config.addinivalue_line("markers", "feature(*names, client): what a conformance test proves, and who drives it")
     try:
-        config.stash[SHOWN] = Shown(given(config))
+        config.stash[ADDRESS] = given(config)
     except Unusable as error:
         raise pytest.UsageError(str(error)) from None
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Name the broker under test."""
-    address = config.stash[SHOWN].address
+    address = config.stash[ADDRESS]
     if address is None:
         return None
     return f"conformance: {address.platform}, SEMP {address.version}, at {address.smf} and {address.semp}"
@@ -83,8 +74,7 @@ def pytest_runtest_makereport(
     if marker and (report.when == "call" or report.outcome != "passed"):
         outcome: Outcome = report.outcome
         reason = "" if report.passed else _first_line(report)
-        result = Result(item.name, marker.args, marker.kwargs["client"], outcome, reason)
-        item.config.stash[SHOWN].results[item.nodeid] = result
+        collected.note_result(report, Result(item.name, marker.args, marker.kwargs["client"], outcome, reason))
     return report
 
 
@@ -92,20 +82,6 @@ def _first_line(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash else str(report.longrepr)
     return str(text).strip().partition("\n")[0]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the matrix, and what differs."""
-    shown = config.stash.get(SHOWN, None)
-    if shown is None or not shown.results:
-        return
-    results = list(shown.results.values())
-    terminalreporter.section("conformance: feature × client")
-    for line in matrix(results, FEATURES, CLIENTS):
-        terminalreporter.write_line(line)
-    terminalreporter.section("conformance: differences")
-    for line in [*differences(results, shown.observations), settled(shown.observations)]:
-        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +95,7 @@ def address(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[Address]:
     """The broker under test; an emulator in its own process unless there is another."""
-    known = pytestconfig.stash[SHOWN].address
+    known = pytestconfig.stash[ADDRESS]
     if known is not None:
         yield known
         return
@@ -202,7 +178,7 @@ def observe(request: pytest.FixtureRequest, address: Address) -> Callable[[str, 
 
     def noted(name: str, expected: object, seen: object) -> None:
         observation = Observation(name, str(expected), str(seen))
-        request.config.stash[SHOWN].observations.append(observation)
+        collected.note_observation(request.node, observation)
         if address.emulated:
             assert observation.seen == observation.expected, name
 
