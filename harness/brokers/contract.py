@@ -1,4 +1,4 @@
-"""What a broker adapter offers: four protocols on one page.
+"""What a broker adapter offers: four protocols on one page, and a fifth beside it (``operator``: acts on what runs).
 
 ==========  ==========================================================================================
 Admin       provision, observe and remove native objects; facts and capabilities (control plane)
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from crep.harness.brokers.operator import Operator
 from crep.harness.config.errors import EnvironmentFailure
 
 if TYPE_CHECKING:  # every engine imports this page, and the targets' language takes as long as all the rest
@@ -199,6 +200,9 @@ class Admin(Protocol):
 
     def capabilities(self) -> Mapping[str, Capability]:
         """One entry for each of ``CAPABILITIES``."""
+
+    def operator(self, provisioned: Provisioned) -> Operator:
+        """The acts of an administrator on what was provisioned. Connects on first use."""
 
     def close(self) -> None:
         """Release connections."""

@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.brokers.kafka.admin import KafkaAdmin
-from crep.harness.brokers.kafka.features import ask
-from crep.harness.brokers.kafka.quotas import ClientQuota, ask_quotas, parse_quotas
+from crep.harness.brokers.kafka.quotas import (
+    ClientQuota,
+    ask_quotas,
+    check_altered,
+    parse_quotas,
+    set_client_quota,
+)
 
 
 def text(value: str | None) -> bytes:
@@ -68,22 +73,31 @@ def test_a_cut_answer_never_passes(length: int) -> None:
             parse_quotas(whole[:length])
 
 
-def alter(client: str, limit: str, value: float, *, remove: bool) -> bytes:
-    """AlterClientQuotas (API key 49) version 0, of one client id."""
-    head = struct.pack(">hhih", 49, 0, 12, 1) + b"t"
-    operation = text(limit) + struct.pack(">d?", value, remove)
-    body = struct.pack(">ii", 1, 1) + text("client-id") + text(client) + struct.pack(">i", 1) + operation + b"\0"
-    return struct.pack(">i", len(head) + len(body)) + head + body
+def altered(*entries: tuple[int, str | None], correlation: int = 11) -> bytes:
+    """An answer to AlterClientQuotas: error code and text of each client id."""
+    entity = struct.pack(">i", 1) + text("client-id") + text("x")
+    parts = [struct.pack(">h", error) + text(why) + entity for error, why in entries]
+    return struct.pack(">iii", correlation, 0, len(parts)) + b"".join(parts)
+
+
+def test_a_quota_that_was_not_set_is_told() -> None:
+    check_altered(altered((0, None), (0, None)))
+    with pytest.raises(ValueError, match="client-id x: Cluster authorization failed"):
+        check_altered(altered((0, None), (31, "Cluster authorization failed.")))
+    with pytest.raises(ValueError, match="another correlation id"):
+        check_altered(altered((0, None), correlation=12))
+    with pytest.raises(ValueError, match="truncated"):
+        check_altered(altered((0, None))[:-3])
 
 
 @pytest.mark.kafka
 def test_a_quota_of_a_live_cluster_is_among_its_caps(kafka_endpoint: Endpoint) -> None:
     assert ask_quotas(kafka_endpoint) == ()
-    ask(kafka_endpoint, alter("somebody", "producer_byte_rate", 123456.0, remove=False))
+    set_client_quota(kafka_endpoint, ["somebody"], 123456.0)
     try:
         admin = KafkaAdmin(kafka_endpoint)
         capped = admin.facts().caps
         admin.close()
     finally:
-        ask(kafka_endpoint, alter("somebody", "producer_byte_rate", 0.0, remove=True))
+        set_client_quota(kafka_endpoint, ["somebody"], None)
     assert capped["client quota producer_byte_rate (client-id somebody)"] == "123456"

@@ -51,6 +51,7 @@ from crep.harness.brokers.contract import (
     ReaderState,
     SubscriberSpec,
 )
+from crep.harness.brokers.operator import Operator
 from crep.harness.scenario.topics import selection
 
 SYSTEM = "tests.fakes.lying_broker:LyingAdapter"
@@ -485,6 +486,9 @@ class LyingAdmin:
 
     def capabilities(self) -> Mapping[str, Capability]:
         return {name: Capability("none", "a fake has none") for name in CAPABILITIES}
+
+    def operator(self, provisioned: Provisioned) -> Operator:
+        raise NotSupported("nobody administers the lying broker")
 
     def close(self) -> None:
         self._link.close()

@@ -34,6 +34,7 @@ from crep.harness.brokers.kafka.facts import CAPABILITIES_OF_KAFKA, DECIDING, LI
 from crep.harness.brokers.kafka.features import ask_features
 from crep.harness.brokers.kafka.lag import GroupWatch, Lag
 from crep.harness.brokers.kafka.layout import channel_layout, topics_of
+from crep.harness.brokers.kafka.operator import KafkaOperator
 from crep.harness.brokers.kafka.quotas import ask_quotas
 
 _AGAIN_AFTER_S = 0.1
@@ -275,6 +276,10 @@ class KafkaAdmin:
     def capabilities(self) -> Mapping[str, Capability]:
         """The closed table."""
         return CAPABILITIES_OF_KAFKA
+
+    def operator(self, provisioned: Provisioned) -> KafkaOperator:
+        """The acts of an administrator on the topics of a run."""
+        return KafkaOperator(self._endpoint, provisioned)
 
     def close(self) -> None:
         """Release the clients."""

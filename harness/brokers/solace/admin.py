@@ -22,6 +22,7 @@ from crep.harness.brokers.contract import (
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.facts import CAPABILITIES_OF_SOLACE, PLATFORMS, recognise
 from crep.harness.brokers.solace.layout import channel_layout, stored_class
+from crep.harness.brokers.solace.operator import PERMISSION, SolaceOperator
 from crep.harness.brokers.solace.semp import (
     ALREADY_EXISTS,
     INVALID_PARAMETER,
@@ -94,7 +95,13 @@ class SolaceAdmin:
             self._subscribe(queue["name"], queue["subscription"])
 
     def _create_queue(self, name: str, attributes: Json) -> None:
-        body = {"queueName": name, "ingressEnabled": True, "egressEnabled": True, "permission": "consume", **attributes}
+        body = {
+            "queueName": name,
+            "ingressEnabled": True,
+            "egressEnabled": True,
+            "permission": PERMISSION,
+            **attributes,
+        }
         try:
             self._semp.post(f"config/{self._vpn}/queues", body)
         except SempError as error:
@@ -227,6 +234,10 @@ class SolaceAdmin:
     def capabilities(self) -> Mapping[str, Capability]:
         """The closed table."""
         return CAPABILITIES_OF_SOLACE
+
+    def operator(self, provisioned: Provisioned) -> SolaceOperator:
+        """The acts of an administrator on the queues and topics of a run."""
+        return SolaceOperator(self._endpoint, provisioned)
 
     def close(self) -> None:
         """Close the HTTP connections."""

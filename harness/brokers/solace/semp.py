@@ -70,6 +70,14 @@ class Semp:
         """Create."""
         return self._ask("POST", path, json=body)
 
+    def patch(self, path: str, body: Json) -> Json:
+        """Change the attributes that are named."""
+        return self._ask("PATCH", path, json=body)
+
+    def act(self, path: str, body: Json | None = None) -> Json:
+        """Carry out an action; it needs a body, if only an empty one."""
+        return self._ask("PUT", path, json=body or {})
+
     def delete(self, path: str) -> None:
         """Delete."""
         self._ask("DELETE", path)
