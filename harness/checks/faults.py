@@ -27,6 +27,7 @@ class FaultRecord(Protocol):
     action: str
     site: str
     node: str | None
+    subject: str | None
     declared_s: float
     injected_s: float | None
     confirmed_s: float | None
@@ -188,7 +189,7 @@ def fault_result(
     return FaultResult(
         index=record.index,
         action=record.action,
-        node=record.node,
+        node=record.subject or record.node,
         declared_s=record.declared_s,
         injected_s=record.injected_s,
         confirmed_s=record.confirmed_s,

@@ -59,8 +59,8 @@ def faults_rule(declared: Sequence[TimelineEvent], happened: Sequence[FaultRecor
             wrong.append(f"{what} was injected {record.injected_s - event.at_s:.1f} s late")
         elif record.confirmed_s is None:
             wrong.append(f"{what} was not confirmed by the probe")
-        elif event.restart_after_s is not None and record.healed_s is None:
-            who = "the broker did not come back" if event.channel is None else "the reader did not go on"
+        elif event.heal_after_s is not None and record.healed_s is None:
+            who = "the broker did not come back" if event.channel is None else "it was not healed"
             wrong.append(f"{what}: {who}")
         if record is not None and record.error:
             wrong.append(f"{what}: {record.error}")

@@ -14,7 +14,8 @@ from crep.harness.scenario import library
 from crep.harness.scenario.binding import parse_binding
 from crep.harness.scenario.campaign import is_campaign, load_campaign
 from crep.harness.scenario.load import load_variants
-from crep.harness.scenario.model import Name, Scenario
+from crep.harness.scenario.model import Scenario
+from crep.harness.scenario.parts import Name
 
 
 def require_name(text: str, option: str) -> str:

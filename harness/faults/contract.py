@@ -1,27 +1,56 @@
-"""What a fault is: inject → confirm → heal → confirm healed, each step observed and stamped (METHOD rule 13)."""
+"""What a fault is: aim → inject → confirm → heal → confirm healed, each step observed and stamped (METHOD rule 13)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 
-from crep.harness.brokers.contract import NotSupported
-from crep.harness.deployment.contract import Deployment, UnknownNode
+from crep.harness.brokers.contract import Admin, Provisioned
+from crep.harness.deployment.contract import Deployment
+from crep.harness.faults.nodes import choose
+from crep.harness.faults.undo import Undo
 from crep.harness.scenario.plan import TimelineEvent
+
+HEAL_WITHIN_S = 120.0
+"""A broker that was killed needs seconds, on a machine that swaps a minute."""
 
 
 class Fault(Protocol):
-    """One fault on one node of a deployment. Used by one thread.
+    """One fault of a timeline. Used by one thread. Classes inherit from this one, which gives them the defaults.
 
-    ``heal_after_s`` is the declared time between injection and the start of healing.
+    ``heal_after_s`` is the declared time between injection and the start of healing; 0: healing follows at once; None:
+    it is healed when the run ends. ``heal_within_s``: how long `healed` is asked for after that.
     """
 
-    heal_after_s: float
+    heal_after_s: float | None
+    heal_within_s: float = HEAL_WITHIN_S
+
+    @property
+    def subject(self) -> str:
+        """What it acts on, as the record calls it: the node that was chosen, a reader. True from `aim` on."""
+        ...
+
+    def aim(self) -> None:
+        """Decide, now, what it acts on (who leads a channel at this moment). Called once, just before `inject`.
+
+        Raises:
+            EnvironmentFailure: that cannot be found out, with the reason.
+        """
+        return
+
+    def undo(self) -> tuple[Undo, ...]:
+        """What somebody else has to do when crep is killed while this is in effect. Asked after `aim` and `inject`.
+
+        None is needed where the death of crep ends the fault by itself, or the broker with it.
+        """
+        return ()
 
     def inject(self) -> int:
         """Do it; returns CLOCK_MONOTONIC nanoseconds of the moment it took effect.
 
         Raises:
-            DeploymentError: it could not be done, with the reason.
+            EnvironmentFailure: it could not be done, with the reason. What was half done has been taken back.
         """
         ...
 
@@ -33,7 +62,7 @@ class Fault(Protocol):
         """Start to undo it. Does not wait.
 
         Raises:
-            DeploymentError: it could not be undone, with the reason.
+            EnvironmentFailure: it could not be undone, with the reason.
         """
         ...
 
@@ -42,27 +71,38 @@ class Fault(Protocol):
         ...
 
 
-def choose_node(event: TimelineEvent, deployment: Deployment) -> str:
-    """The name of what a timeline entry acts on: a node, or ``channel.reader`` where it means a reader.
+class Clients(Protocol):
+    """The publishing and receiving clients of a run, as far as a fault can act on them."""
 
-    On a deployment with one node that node is the leader of every channel and the answer where none is named.
+    def pause(self, channel: str, readers: Collection[str]) -> int:
+        """Tell all members of these readers to stop reading; CLOCK_MONOTONIC nanoseconds of the word."""
+        ...
 
-    Raises:
-        NotSupported: crep has no hand on this broker's processes, or the choice needs more than one node.
-        UnknownNode: no node of that name; the text lists those that there are.
-    """
-    if event.channel is not None:
-        return " and ".join(f"{event.channel}.{reader}" for reader in event.readers)
-    nodes = deployment.nodes
-    if not nodes:
-        raise NotSupported(
-            f"target {deployment.target!r} is only an address: crep has no hand on its processes and cannot fail them",
-            hint="use a target with source local or embedded for scenarios with a timeline of broker faults",
-        )
-    if event.node in nodes:
-        return event.node
-    if event.node is not None:
-        raise UnknownNode(f"target {deployment.target!r} has no node {event.node!r}; it has: {', '.join(nodes)}")
-    if len(nodes) > 1:
-        raise NotSupported(f"choosing among the {len(nodes)} nodes of {deployment.target!r} is not available yet")
-    return nodes[0]
+    def resume(self, channel: str, readers: Collection[str]) -> None:
+        """Tell them to read again. Does not wait."""
+        ...
+
+    def standing(self, channel: str, readers: Collection[str]) -> list[bool]:
+        """For each member of these readers whether it said last that it stands still."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where one event of a timeline takes place: all that a fault may act on."""
+
+    event: TimelineEvent
+    deployment: Deployment
+    admin: Admin
+    provisioned: Provisioned
+    clients: Clients
+    seed: int
+
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that the event's word means now. Who leads a channel is asked at this moment.
+
+        Raises:
+            NotSupported: crep has no hand on this broker's processes, or it has nothing that the word could mean.
+            UnknownNode: no node of that name; the text lists those that there are.
+        """
+        return choose(self.event, self.deployment, self.seed)

@@ -6,48 +6,34 @@ under load afterwards. The clients stay connected.
 
 from __future__ import annotations
 
-from typing import Protocol
+from crep.harness.faults.contract import Fault, Stage
 
 
-class Members(Protocol):
-    """The members of a reader, as far as they can be told to stand still."""
-
-    def pause(self) -> int:
-        """Tell all to stop reading; returns CLOCK_MONOTONIC nanoseconds of the word."""
-        ...
-
-    def resume(self) -> None:
-        """Tell all to read again. Does not wait."""
-        ...
-
-    def paused(self) -> bool:
-        """Whether every member said that it stands still."""
-        ...
-
-    def reading(self) -> bool:
-        """Whether every member said that it reads."""
-        ...
-
-
-class PauseReader:
+class PauseReader(Fault):
     """Confirmed when every member said that it stands still; healed when every one reads again."""
 
-    def __init__(self, members: Members, *, resume_after_s: float) -> None:
-        self.heal_after_s = resume_after_s
-        self._members = members
+    def __init__(self, stage: Stage) -> None:
+        self.heal_after_s = stage.event.heal_after_s
+        self._clients = stage.clients
+        self._channel, self._readers = stage.event.channel or "", stage.event.readers
+
+    @property
+    def subject(self) -> str:
+        """The readers."""
+        return " and ".join(f"{self._channel}.{reader}" for reader in self._readers)
 
     def inject(self) -> int:
         """Pause; returns when the word was given."""
-        return self._members.pause()
+        return self._clients.pause(self._channel, self._readers)
 
     def confirmed(self) -> bool:
         """Whether all stand still."""
-        return self._members.paused()
+        return all(self._clients.standing(self._channel, self._readers))
 
     def heal(self) -> None:
         """Let them go on."""
-        self._members.resume()
+        self._clients.resume(self._channel, self._readers)
 
     def healed(self) -> bool:
         """Whether all read again."""
-        return self._members.reading()
+        return not any(self._clients.standing(self._channel, self._readers))

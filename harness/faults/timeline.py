@@ -2,21 +2,22 @@
 
 One thread per event, so that a slow recovery of one fault never delays the next::
 
-    wait until at ──► inject ──► probe until confirmed ──► wait restart_after ──► heal ──► probe until healed
+    wait until at ──► aim ──► inject ──► probe until confirmed ──► wait heal_after ──► heal ──► probe until healed
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crep.harness.config.errors import CrepError
-from crep.harness.faults.contract import Fault
+from crep.harness.faults.contract import HEAL_WITHIN_S, Fault
+from crep.harness.scenario.actions.base import Json
+from crep.harness.scenario.plan import TimelineEvent
 
 CONFIRM_WITHIN_S = 10.0
-HEAL_WITHIN_S = 120.0
 PROBE_EVERY_S = 0.05
 
 Announce = Callable[["Injection"], None]
@@ -29,8 +30,10 @@ class Injection:
     index: int
     action: str
     site: str
-    node: str
+    subject: str
     declared_s: float
+    node: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict)
     step: str = "declared"  # injected, confirmed, healing, healed, failed
     injected_ns: int | None = None
     confirmed_ns: int | None = None
@@ -46,6 +49,16 @@ class Scheduled:
     injection: Injection
     fault: Fault
     done: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def of(cls, event: TimelineEvent, fault: Fault) -> Scheduled:
+        """An event of the plan with the fault that was made for it."""
+        return cls(
+            Injection(
+                event.index, event.action, event.site, fault.subject, event.at_s, event.node, dict(event.parameters)
+            ),
+            fault,
+        )
 
 
 class Timeline:
@@ -95,22 +108,29 @@ class Timeline:
         self._sleep_until(t0_ns + round(event.injection.declared_s * 1e9))
         if self._cancelled.is_set():
             return
+        fault.aim()
         injected = fault.inject()
+        lasts_s = fault.heal_after_s
         try:
-            self._note(event, step="injected", injected_ns=injected)
-            if self._probe(fault.confirmed, min(CONFIRM_WITHIN_S, max(0.5, fault.heal_after_s))):
+            self._note(event, step="injected", injected_ns=injected, subject=fault.subject)
+            within_s = CONFIRM_WITHIN_S if lasts_s is None else min(CONFIRM_WITHIN_S, max(0.5, lasts_s))
+            if self._probe(fault.confirmed, within_s):
                 self._note(event, step="confirmed", confirmed_ns=time.monotonic_ns())
-            self._sleep_until(injected + round(fault.heal_after_s * 1e9))
+            if lasts_s is None:
+                event.done.set()  # nothing more comes of it until the run ends
+                self._cancelled.wait()
+            else:
+                self._sleep_until(injected + round(lasts_s * 1e9))
         except BaseException:  # a full disk, say: whatever cannot be noted, a standing broker is not left dead
             fault.heal()
             raise
         heal_started = time.monotonic_ns()
         fault.heal()
         self._note(event, step="healing", heal_started_ns=heal_started)
-        if self._probe(fault.healed, HEAL_WITHIN_S):
+        if self._probe(fault.healed, fault.heal_within_s):
             self._note(event, step="healed", healed_ns=time.monotonic_ns())
         else:
-            self._note(event, step="failed", error=f"no answer within {HEAL_WITHIN_S:.0f} s after healing started")
+            self._note(event, step="failed", error=f"not healed within {fault.heal_within_s:.0f} s")
 
     def _sleep_until(self, at_ns: int) -> None:
         self._cancelled.wait(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))

@@ -108,6 +108,8 @@ class Record:
             action=injection.action,
             site=injection.site,
             node=injection.node,
+            subject=injection.subject,
+            parameters=dict(injection.parameters),
             declared_s=injection.declared_s,
             injected_s=self.seconds(injection.injected_ns),
             confirmed_s=self.seconds(injection.confirmed_ns),

@@ -15,9 +15,9 @@ from crep.harness.checks.results import Drain, RunResults
 from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
 from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
-from crep.harness.faults.contract import choose_node
+from crep.harness.faults.contract import HEAL_WITHIN_S, Stage
 from crep.harness.faults.registry import FAULTS
-from crep.harness.faults.timeline import HEAL_WITHIN_S, Injection, Scheduled, Timeline
+from crep.harness.faults.timeline import Injection, Scheduled, Timeline
 from crep.harness.load.contract import EngineGroup, MakeEngines, WorkerLost
 from crep.harness.load.engines import ClientNote, EngineFailed, Engines, PublisherDone, Window
 from crep.harness.metrics.histogram import Histogram
@@ -27,7 +27,7 @@ from crep.harness.monitor.system import SystemWatch
 from crep.harness.runner.ceiling import judge_ceiling
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
-from crep.harness.runner.members import ReaderMembers
+from crep.harness.runner.members import RunningClients
 from crep.harness.runner.pinning import Cores, available_cores
 from crep.harness.runner.prepare import Site, new_run_id, provision, tasks
 from crep.harness.runner.processor import ProcessorWatch, WorkerLoad
@@ -272,12 +272,12 @@ class _Run:
     def _schedule(self) -> list[Scheduled]:
         """What the timeline will do; before any load, so that a target that cannot is found by its control run."""
         scheduled = []
+        sites = {site.name: site for site in self._sites}
+        clients = RunningClients(self._running_engines)
         for event in self._request.timeline:
-            deployment = self._request.deployments[event.site]
-            node = choose_node(event, deployment)
-            injection = Injection(event.index, event.action, event.site, node, event.at_s)
-            members = ReaderMembers(self._running_engines, event.channel or "", event.readers)
-            scheduled.append(Scheduled(injection, FAULTS[event.action].make(deployment, node, members, event)))
+            site = sites[event.site]
+            stage = Stage(event, site.deployment, site.admin, site.provisioned, clients, self._plan.seed)
+            scheduled.append(Scheduled.of(event, FAULTS[event.action].make(stage)))
         return [] if self._request.kind == "control" else scheduled
 
     def _running_engines(self) -> EngineGroup:
@@ -412,7 +412,7 @@ class _Run:
         """By the client's clock (the same one), not by when its word came: it may have waited here. A receipt is taken
         to be as late as its second allows, and no later than the word of it."""
         t0_s = self._t0_ns / 1e9
-        if any(window.counters.get(name) for name in ("received", "corrupt", "foreign")):
+        if any(window.counters.get(name) for name in ("received", "corrupt", "foreign", "failed")):
             watch.receipts(min(t0_s + window.second + 1.0, time.monotonic()))
         watch.said(window.client, t0_s + window.told_s)
 
@@ -445,9 +445,14 @@ class _Run:
     def _announce(self, injection: Injection) -> None:
         self._cores.hold()
         self._record.event(
-            "fault", time.monotonic_ns(), index=injection.index, step=injection.step, error=injection.error
+            "fault",
+            time.monotonic_ns(),
+            index=injection.index,
+            step=injection.step,
+            subject=injection.subject,
+            error=injection.error,
         )
-        text = f"{injection.action} {injection.node}: {injection.error or injection.step}"
+        text = f"{injection.action} {injection.subject}: {injection.error or injection.step}"
         self._note(text, "red" if injection.step in ("injected", "failed") else "")
 
     def _note(self, text: str, style: str = "") -> None:

@@ -113,7 +113,9 @@ class FaultEvent(_Part):
     index: int
     action: str
     site: str
-    node: str | None
+    node: str | None  # the word that chose its nodes; None: the only one, or no node
+    subject: str | None = None  # what it acted on: the nodes that were chosen, a reader, …
+    parameters: dict[str, Any] = {}
     declared_s: float
     injected_s: float | None = None
     confirmed_s: float | None = None

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crep.harness.config.suggest import nearest
 from crep.harness.config.targets import Profile
 from crep.harness.config.yaml import Problem, load_yaml, refuse, validate
-from crep.harness.scenario.model import NOT_YET, Count, Name, Scalar
+from crep.harness.scenario.parts import NOT_YET, Count, Name, Scalar
 
 
 class CampaignFile(BaseModel):

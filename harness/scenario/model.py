@@ -1,111 +1,45 @@
 """The language of a scenario file: one class per mapping, one field per key. What fits together is ``rules``' part.
 
+What a timeline can do is a package of its own, ``actions``.
+
 Quantities are plain numbers here: seconds, bytes, messages per second, fractions. What a later version brings is
 spelled already and refused as *not available yet*, so that a scenario which names it is told so at the right line.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    PrivateAttr,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from crep.harness.brokers.contract import Guarantee, Share, Sync
-from crep.harness.config.units import QUANTITY_KEY, Duration, PositiveDuration, Rate, Size
+from crep.harness.config.units import Duration, PositiveDuration, Rate, Size
 from crep.harness.config.units import Share as Fraction
+from crep.harness.scenario.actions import TimelineAction
 from crep.harness.scenario.assignment import parse_skew
+from crep.harness.scenario.parts import NOT_YET, Count, Name, Part, Scalar, only
 from crep.harness.scenario.topics import check_filter, expand
 
 DEFAULT_SITE = "bus"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _NotYet:
-    """Lets pydantic check the shape of a value and then refuse it; marks the key in the JSON Schema."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._refuse, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(schema), NOT_YET_KEY: True}
-
-    @staticmethod
-    def _refuse(_: object) -> object:
-        raise ValueError("not available yet in this version of crep")
-
-
-NOT_YET_KEY = "x-not-available-yet"
-NOT_YET = _NotYet()
-"""Marks a key of a later version: it is checked as written, then refused. A default is never refused."""
-
-
-def _only(*available: object) -> AfterValidator:
-    """Refuses values of a later version."""
-
-    def check(value: object) -> object:
-        if value not in available:
-            raise ValueError(f"{value!r} is not available yet in this version of crep")
-        return value
-
-    return AfterValidator(check)
-
-
-_NAME = r"[a-z][a-z0-9-]{0,39}"
-
-
-def _check_name(text: str) -> str:
-    if not re.fullmatch(_NAME, text):
-        raise ValueError(
-            f"{text!r} is no name: a name begins with a small letter and has small letters, digits and '-' only, "
-            "40 at most, because brokers and folders are named after it"
-        )
-    return text
-
-
-Name = Annotated[
-    str,
-    AfterValidator(_check_name),
-    WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$", QUANTITY_KEY: "name"}),
-]
-Count = Annotated[int, Field(strict=True, gt=0)]
-Scalar = Annotated[str | int | float | bool, Field(union_mode="smart")]
-
-
-class Durability(_Part):
+class Durability(Part):
     """The class that every target must be set up to; one that cannot is refused with the reason."""
 
     copies: Count = Field(description="nodes that have the message when it is acknowledged")
     sync: Sync = Field(description="how far each of them has it: none, memory (received) or disk (flushed)")
 
 
-class PropertyFilter(_Part):
+class PropertyFilter(Part):
     """A condition on a message property."""
 
     name: str
     equals: str
 
 
-class Filter(_Part):
+class Filter(Part):
     """Which of the channel's messages a reader wants."""
 
     topic: Annotated[str, AfterValidator(check_filter)] = Field(
@@ -114,7 +48,7 @@ class Filter(_Part):
     properties: Annotated[list[PropertyFilter] | None, NOT_YET] = Field(None, description="conditions on properties")
 
 
-class Reader(_Part):
+class Reader(Part):
     """One logical subscriber of a channel."""
 
     share: Share = Field(
@@ -123,11 +57,11 @@ class Reader(_Part):
     )
     members: Count = Field(1, description="clients of this reader; with share: all, as many readers")
     delivery: Guarantee = Field("at-least-once", description="at-most-once readers may miss messages")
-    acknowledge: Annotated[Literal["after-processing", "on-receipt"], _only("after-processing")] = Field(
+    acknowledge: Annotated[Literal["after-processing", "on-receipt"], only("after-processing")] = Field(
         "after-processing", description="when an at-least-once reader acknowledges"
     )
-    processing: Annotated[Duration, _only(0)] = Field(0.0, description="time that each message takes")
-    order: Annotated[Literal["none", "per-key", "total"], _only("none", "per-key")] = Field(
+    processing: Annotated[Duration, only(0)] = Field(0.0, description="time that each message takes")
+    order: Annotated[Literal["none", "per-key", "total"], only("none", "per-key")] = Field(
         "none",
         description="order that is asked for. per-key: the mapping must keep it for each publisher and key, and what "
         "is out of order counts as reordered; none: it is reported as allowed",
@@ -135,7 +69,7 @@ class Reader(_Part):
     filter: Filter | None = Field(None, description="which messages; default all")
 
 
-class DeadLetters(_Part):
+class DeadLetters(Part):
     """When a message is given up."""
 
     after_deliveries: Count
@@ -148,7 +82,7 @@ def _form(value: object) -> str:
 Template = Annotated[str, AfterValidator(lambda text: expand(text) and text)]
 
 
-class Keys(_Part):
+class Keys(Part):
     """How many keys, and how unequally they are used."""
 
     count: Count
@@ -161,7 +95,7 @@ def _count_or_mapping(value: object) -> str:
     return "<mapping>" if isinstance(value, dict | Keys) else "<count>"
 
 
-class Channel(_Part):
+class Channel(Part):
     """Where messages go: a topic space at a site, and the readers of it."""
 
     site: Name | None = Field(None, description="one of `sites`; may be left out where there is one")
@@ -195,14 +129,14 @@ class Channel(_Part):
         return tuple(topic for template in templates for topic in expand(template))
 
 
-class SizeShare(_Part):
+class SizeShare(Part):
     """One size and how many of the messages have it."""
 
     size: Size
     share: Fraction = Field(description="per cent of the messages")
 
 
-class Message(_Part):
+class Message(Part):
     """What a message looks like. Sizes are of the payload, with crep's 40-byte stamp where the payload carries it."""
 
     size: Size | None = Field(None, description="payload bytes")
@@ -231,14 +165,14 @@ class Message(_Part):
         return ((self.size, 1.0),) if self.size is not None else ()
 
 
-class Hold(_Part):
+class Hold(Part):
     """A constant rate."""
 
     hold: Rate = Field(description="messages per time, over all publishers")
     for_: PositiveDuration = Field(alias="for")
 
 
-class Ramp(_Part):
+class Ramp(Part):
     """A rate that changes linearly."""
 
     ramp: Rate = Field(description="the rate at the end")
@@ -246,7 +180,7 @@ class Ramp(_Part):
     from_: Rate | None = Field(None, alias="from", description="the rate at the start; default the one before")
 
 
-class Burst(_Part):
+class Burst(Part):
     """Bursts on top of the rate before, which holds between them."""
 
     burst: Rate = Field(description="the rate during a burst")
@@ -255,7 +189,7 @@ class Burst(_Part):
     times: Count = Field(1, description="how many")
 
 
-class Sine(_Part):
+class Sine(Part):
     """A rate that swings as a sine wave, like the load of a day; it begins at its lowest."""
 
     sine: Rate = Field(description="the highest rate")
@@ -283,7 +217,7 @@ SegmentPart = Annotated[
 ]
 
 
-class RateProfile(_Part):
+class RateProfile(Part):
     """The load profile: how many messages are meant to be sent when, over all publishers of the entry."""
 
     total: list[SegmentPart] | None = Field(None, min_length=1, description="parts, one after the other")
@@ -307,7 +241,7 @@ class RateProfile(_Part):
         return self
 
 
-class Load(_Part):
+class Load(Part):
     """Publishers of one channel."""
 
     to: Name = Field(description="the channel")
@@ -320,53 +254,13 @@ class Load(_Part):
     replay: Annotated[str | None, NOT_YET] = Field(None, description="an archive that is sent instead")
 
 
-class KillBroker(_Part):
-    """End a broker process at once (SIGKILL), and start it again on the same data."""
-
-    do: Literal["kill-broker"]
-    at: Duration = Field(description="time from the first measured message")
-    site: Name | None = Field(None, description="which site's broker; may be left out where there is one site")
-    node: str | None = Field(None, description="'leader-of CHANNEL' or a node's name; default the only node")
-    restart_after: PositiveDuration | None = Field(None, description="default: it stays down")
-
-
-class PauseReader(_Part):
-    """Let all members of a reader stop reading, and go on later: a backlog builds and is drained under load."""
-
-    do: Literal["pause-reader"]
-    at: Duration = Field(description="time from the first measured message")
-    reader: str = Field(description="a reader, or channel.reader")
-    resume_after: PositiveDuration
-
-
-class Scale(_Part):
-    """Change the number of a reader's members."""
-
-    do: Annotated[Literal["scale"], NOT_YET]
-    at: Duration
-    reader: str
-    to: Count
-
-
-class Replay(_Part):
-    """Ask the replay service for stored messages."""
-
-    do: Annotated[Literal["replay"], NOT_YET]
-    at: Duration
-    reader: str
-    archive: str
-
-
-Action = Annotated[KillBroker | PauseReader | Scale | Replay, Field(discriminator="do")]
-
-
-class Reconnect(_Part):
+class Reconnect(Part):
     """The budget that every client has, equal on all targets."""
 
     for_: PositiveDuration = Field(60.0, alias="for", description="how long a client tries to reconnect")
 
 
-class Measure(_Part):
+class Measure(Part):
     """How the run is measured."""
 
     warm_up: Duration = Field(10.0, description="before the first measured message, at the profile's first rate")
@@ -383,7 +277,7 @@ class Measure(_Part):
     )
 
 
-class ExpectEntry(_Part):
+class ExpectEntry(Part):
     """An expectation with requirements of its own."""
 
     that: str = Field(description="for example billing.lost == 0")
@@ -396,28 +290,28 @@ Expect = Annotated[
 ]
 
 
-class DailyVolume(_Part):
+class DailyVolume(Part):
     """The volume that a business asks for: the report holds messages × peak / 86,400 s against what the run carried."""
 
     messages: Count = Field(description="a day, over all channels")
     peak: Annotated[float, Field(ge=1)] = Field(1.0, description="the busiest second against the mean of the day")
 
 
-class SideUsers(_Part):
+class SideUsers(Part):
     """User names per side."""
 
     publishers: str | None = None
     readers: str | None = None
 
 
-class SideTls(_Part):
+class SideTls(Part):
     """Encryption per side."""
 
     publishers: bool = False
     readers: bool = False
 
 
-class Definition(_Part):
+class Definition(Part):
     """A scenario file. It names no broker: `--on` binds its sites to targets."""
 
     scenario: Name = Field(description="the scenario's name")
@@ -430,7 +324,7 @@ class Definition(_Part):
     durability: Durability
     channels: dict[Name, Channel] = Field(min_length=1)
     load: list[Load] = Field(min_length=1)
-    timeline: list[Action] = Field(default_factory=list, description="what is done to the brokers, and when")
+    timeline: list[TimelineAction] = Field(default_factory=list, description="what is done to the brokers, and when")
     measure: Measure = Measure.model_validate({})
     expect: list[Expect] = Field(default_factory=list, description="thresholds: see the list of metrics")
     daily: DailyVolume | None = Field(None, description="volume of a day that the scenario stands for")

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
 
@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
+from crep.harness.scenario.actions.base import Json
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.expectation import Expectation
 from crep.harness.scenario.load_rules import measured_s, profile_of
-from crep.harness.scenario.model import Definition, PauseReader, Scenario, logical_readers
+from crep.harness.scenario.model import Definition, Scenario, logical_readers
 from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
-from crep.harness.scenario.timeline_rules import actions, event_site, leader_of, paused
+from crep.harness.scenario.timeline_rules import occurrences, where
 from crep.harness.scenario.topics import selection
 
 Carrier = Literal["payload", "property"]
@@ -34,10 +35,11 @@ CONTROL_AT_MOST_S = 12.0
 
 @dataclass(frozen=True)
 class TimelineEvent:
-    """Something that is done at a declared time (seconds relative to t0).
+    """Something that is done at a declared time (seconds relative to t0), with all that its fault needs to know.
 
-    The node is given by name, as the leader of a channel, or not at all (the site's only node). What is done to a
-    reader names its channel and its name as written, and no node.
+    ``node`` is the word for the nodes (``node_words``), None where the site's only node is meant or no node at all.
+    ``channel`` is that of the readers or publishers, or the channel itself. ``heal_after_s`` counts from the injection:
+    0 where it is done at once, None where it lasts to the end of the run.
     """
 
     index: int
@@ -45,15 +47,16 @@ class TimelineEvent:
     action: str
     site: str
     node: str | None = None
-    leader_of: str | None = None
-    restart_after_s: float | None = None
     channel: str | None = None
     readers: tuple[str, ...] = ()  # logical ones
+    publishers: tuple[int, ...] = ()  # numbers, unique in the run
+    heal_after_s: float | None = 0.0
+    parameters: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def ends_s(self) -> float:
         """When the event is over, as declared."""
-        return self.at_s + (self.restart_after_s or 0.0)
+        return self.at_s + (self.heal_after_s or 0.0)
 
 
 @dataclass(frozen=True)
@@ -184,26 +187,19 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
 
 def _timeline(definition: Definition) -> Iterator[TimelineEvent]:
     """Events in the order of their times, numbered in that order."""
-    for index, event in enumerate(sorted(actions(definition), key=lambda event: event.at)):
-        if isinstance(event, PauseReader):
-            channel, readers = paused(event, definition)
-            yield TimelineEvent(
-                index=index,
-                at_s=event.at,
-                action=event.do,
-                site=definition.site_of(channel),
-                restart_after_s=event.resume_after,
-                channel=channel,
-                readers=readers,
-            )
-            continue
-        leader = leader_of(event.node)
+    end = measured_s(definition)
+    happenings = [(at, action) for action in definition.timeline for at in occurrences(action, end)]
+    for index, (at, action) in enumerate(sorted(happenings, key=lambda happening: happening[0])):
+        place = where(action, definition)
         yield TimelineEvent(
             index=index,
-            at_s=event.at,
-            action=event.do,
-            site=event_site(event, definition),
-            node=event.node if leader is None else None,
-            leader_of=leader,
-            restart_after_s=event.restart_after,
+            at_s=at,
+            action=action.do,
+            site=place.site,
+            node=place.node,
+            channel=place.channel,
+            readers=place.readers,
+            publishers=place.publishers,
+            heal_after_s=action.heal_after_s,
+            parameters=action.parameters(),
         )

@@ -19,7 +19,8 @@ from crep.harness.config.units import DURATION_FORMS, QUANTITY_KEY, RATE_FORMS, 
 from crep.harness.scenario.campaign import CampaignFile
 from crep.harness.scenario.expectation import METRICS
 from crep.harness.scenario.library import template
-from crep.harness.scenario.model import NOT_YET_KEY, Definition
+from crep.harness.scenario.model import Definition
+from crep.harness.scenario.parts import NOT_YET_KEY
 from crep.harness.scenario.schema import json_schema
 
 _INTRODUCTION = """\

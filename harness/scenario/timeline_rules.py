@@ -2,112 +2,181 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from itertools import combinations
+from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 from crep.harness.config.suggest import nearest
 from crep.harness.config.units import format_duration
 from crep.harness.config.yaml import Loc, Problem
+from crep.harness.scenario.actions.base import Action
 from crep.harness.scenario.load_rules import measured_s
-from crep.harness.scenario.model import Definition, KillBroker, PauseReader, logical_readers
+from crep.harness.scenario.model import Definition, logical_readers
+from crep.harness.scenario.node_words import parse_node
+
+MOST_EVENTS = 1_000
 
 
-def actions(definition: Definition) -> list[KillBroker | PauseReader]:
-    """What the timeline does, in the order of the file."""
-    return [event for event in definition.timeline if isinstance(event, KillBroker | PauseReader)]
+class Misplaced(ValueError):
+    """A subject that is not there, or not at that site. ``key`` is where that is said; None: nowhere, and it should."""
+
+    def __init__(self, key: str | None, text: str) -> None:
+        super().__init__(text)
+        self.key = key
 
 
-def leader_of(node: str | None) -> str | None:
-    """The channel of ``leader-of CHANNEL``; None for anything else."""
-    words = (node or "").split()
-    return words[1] if len(words) == 2 and words[0] == "leader-of" else None
+@dataclass(frozen=True)
+class Where:
+    """What an action acts on: a site, and there a node (as a word), or a channel with readers or publishers."""
+
+    site: str
+    node: str | None = None
+    channel: str | None = None
+    readers: tuple[str, ...] = ()  # logical ones
+    publishers: tuple[int, ...] = ()  # numbers, unique in the run
 
 
-def event_site(event: KillBroker, definition: Definition) -> str:
-    """Where it happens: the site that is given, or that of the channel whose leader is meant, or the only one."""
-    channel = leader_of(event.node)
-    if event.site is None and channel in definition.channels:
-        return definition.site_of(channel)
-    return event.site or definition.sites[0]
-
-
-def paused(event: PauseReader, definition: Definition) -> tuple[str, tuple[str, ...]]:
-    """Channel and logical readers that are meant.
+def where(action: Action, definition: Definition) -> Where:
+    """What the action acts on.
 
     Raises:
-        ValueError: there is none of that name, or several.
+        Misplaced: the scenario has no such subject, several of that name, or it is at another site.
     """
+    meant = action.subjects()
+    if meant.reader is not None:
+        channel, readers = _readers(meant.reader, definition)
+        return Where(_site(action, channel, definition), meant.node, channel, readers)
+    if meant.publishers is not None:
+        named, publishers = _publishers(meant.publishers, definition)
+        return Where(_site(action, named, definition), meant.node, named, (), publishers)
+    if meant.channel is not None:
+        if meant.channel not in definition.channels:
+            raise Misplaced("channel", _no_channel(meant.channel, definition))
+        return Where(_site(action, meant.channel, definition), meant.node, meant.channel)
+    of = parse_node(meant.node).channel
+    if of is not None and of not in definition.channels:
+        raise Misplaced("node", _no_channel(of, definition))
+    return Where(_site(action, of, definition), meant.node)
+
+
+def _no_channel(name: str, definition: Definition) -> str:
+    return f"there is no channel {name!r}{nearest(name, definition.channels)}"
+
+
+def _site(action: Action, channel: str | None, definition: Definition) -> str:
+    """The site that is given, or that of the channel that is meant, or the only one."""
+    sites = definition.sites
+    if action.site is not None and action.site not in sites:
+        raise Misplaced("site", f"there is no site {action.site!r}{nearest(action.site, sites)}")
+    if channel is not None:
+        at = definition.site_of(channel)
+        if action.site not in (None, at):
+            raise Misplaced("site", f"channel {channel!r} is at site {at!r}, not at {action.site!r}")
+        return at
+    if action.site is None and len(sites) > 1:
+        raise Misplaced(None, f"needs 'site', because there are several: {', '.join(sites)}")
+    return action.site or sites[0]
+
+
+def _readers(name: str, definition: Definition) -> tuple[str, tuple[str, ...]]:
+    """Channel and logical readers that are meant."""
     readers = logical_readers(definition)
-    channel, dot, name = event.reader.rpartition(".")
-    channels = [one for one in readers if name in readers[one] and (not dot or one == channel)]
+    channel, dot, written = name.rpartition(".")
+    channels = [one for one in readers if written in readers[one] and (not dot or one == channel)]
     if len(channels) > 1:
-        raise ValueError(f"reader {name!r} exists in {' and '.join(channels)}; write {channels[0]}.{name}")
+        both = " and ".join(channels)
+        raise Misplaced("reader", f"reader {written!r} exists in {both}; write {channels[0]}.{written}")
     if not channels:
         every_name = {reader for named in readers.values() for reader in named}
-        raise ValueError(f"there is no reader {event.reader!r}{nearest(name, every_name)}")
-    return channels[0], readers[channels[0]][name]
+        raise Misplaced("reader", f"there is no reader {name!r}{nearest(written, every_name)}")
+    return channels[0], readers[channels[0]][written]
+
+
+def _publishers(text: str, definition: Definition) -> tuple[str, tuple[int, ...]]:
+    """The channel and the numbers of the publishers that are meant; numbers go through the load entries in order."""
+    words = text.split()
+    of_entry: list[range] = []
+    for load in definition.load:
+        first = of_entry[-1].stop if of_entry else 0
+        of_entry.append(range(first, first + load.publishers))
+    if len(words) == 2 and words[0] == "load":
+        if not words[1].isdecimal() or not 1 <= int(words[1]) <= len(of_entry):
+            raise Misplaced("publishers", f"there is no load entry {words[1]}; there are 1 to {len(of_entry)}")
+        entry = int(words[1]) - 1
+        return definition.load[entry].to, tuple(of_entry[entry])
+    if text not in definition.channels:
+        raise Misplaced("publishers", f"{_no_channel(text, definition)}; one load entry is written 'load 1'")
+    entries = (numbers for load, numbers in zip(definition.load, of_entry, strict=True) if load.to == text)
+    return text, tuple(number for numbers in entries for number in numbers)
+
+
+def occurrences(action: Action, end_s: float) -> tuple[float, ...]:
+    """When it happens: at its time, and with ``every`` again, as long as it is healed before the end."""
+    if action.every is None:
+        return (action.at,)
+    if action.times is not None:
+        return tuple(action.at + number * action.every for number in range(action.times))
+    room = end_s - action.at - (action.heal_after_s or 0.0)
+    fit = max(1, math.ceil(room / action.every))
+    return tuple(action.at + number * action.every for number in range(fit))
 
 
 def timeline_problems(definition: Definition) -> Iterator[Problem]:
     """Every entry that could not happen as it is written."""
-    events = [(index, event) for index, event in enumerate(definition.timeline) if event in actions(definition)]
-    for index, event in events:
+    end = measured_s(definition)
+    placed: list[tuple[int, Action, Where]] = []
+    for index, action in enumerate(definition.timeline):
         loc: Loc = ("timeline", index)
-        if isinstance(event, KillBroker):
-            yield from _when_killed(event, loc, definition)
-            yield from _where(event, loc, definition)
-        elif isinstance(event, PauseReader):
-            yield from _pause(event, loc, definition)
-    kills = [(index, event) for index, event in events if isinstance(event, KillBroker)]
-    for (_, one), (index, other) in combinations(sorted(kills, key=lambda pair: pair[1].at), 2):
-        same = event_site(one, definition) == event_site(other, definition) and one.node == other.node
-        up_again = one.at + one.restart_after if one.restart_after is not None else float("inf")
-        if same and other.at <= up_again:
-            text = f"the broker that was killed at {format_duration(one.at)} is still down then"
-            yield Problem(("timeline", index, "at"), text)
-    pauses = [(index, event) for index, event in events if isinstance(event, PauseReader)]
-    for (_, first), (index, second) in combinations(sorted(pauses, key=lambda pair: pair[1].at), 2):
-        if first.reader == second.reader and second.at <= first.at + first.resume_after:
-            text = f"the reader that was paused at {format_duration(first.at)} still stands then"
-            yield Problem(("timeline", index, "at"), text)
+        try:
+            placed.append((index, action, where(action, definition)))
+        except Misplaced as error:
+            yield Problem(loc if error.key is None else (*loc, error.key), str(error), at_key=error.key is None)
+        yield from _repeated(action, loc, end)
+        yield from _ends(action, loc, end)
+        for key, text in action.problems(definition):
+            yield Problem((*loc, key), text)
+    yield from _overlaps(placed, end)
 
 
-def _ends(at: float, after: float | None, key: str, what: str, loc: Loc, end: float) -> Iterator[Problem]:
-    """The entry lies within the measured part, its end too."""
-    if at >= end:
+def _repeated(action: Action, loc: Loc, end: float) -> Iterator[Problem]:
+    if action.times is not None and action.every is None:
+        yield Problem((*loc, "times"), "needs 'every', the distance from one to the next")
+    if (action.times or 0) > MOST_EVENTS:
+        yield Problem((*loc, "times"), f"write at most {MOST_EVENTS:,}")
+    elif action.every is not None and (end - action.at) / action.every > MOST_EVENTS and action.times is None:
+        yield Problem((*loc, "every"), f"that is more than {MOST_EVENTS:,} times; give 'times', or a longer distance")
+    elif action.every is not None and action.EXCLUSIVE:
+        if action.heal_after_s is None:
+            yield Problem((*loc, "every"), f"it would never end; give {action.HEAL_KEY!r}")
+        elif action.every <= action.heal_after_s:
+            text = f"must be longer than {action.HEAL_KEY!r}: {action.STILL.format(at='its time')}"
+            yield Problem((*loc, "every"), text)
+
+
+def _ends(action: Action, loc: Loc, end: float) -> Iterator[Problem]:
+    """The entry lies within the measured part, its end too, and the ends of its repetitions."""
+    lasts = action.heal_after_s
+    last = action.at + (action.every or 0.0) * ((action.times or 1) - 1)
+    if action.at >= end:
         yield Problem((*loc, "at"), f"the profile ends at {format_duration(end)}, so this would never happen")
-    elif after is not None and at + after >= end:
-        text = f"{what} at {format_duration(at + after)}, after the end of the profile at {format_duration(end)}"
-        yield Problem((*loc, key), text)
+    elif lasts is not None and last + lasts >= end:
+        text = f"{action.ENDS} at {format_duration(last + lasts)}, after the end of the profile at"
+        key = action.HEAL_KEY if lasts and last == action.at else "times" if action.times is not None else "at"
+        yield Problem((*loc, key), f"{text} {format_duration(end)}")
 
 
-def _when_killed(event: KillBroker, loc: Loc, definition: Definition) -> Iterator[Problem]:
-    end = measured_s(definition)
-    yield from _ends(event.at, event.restart_after, "restart_after", "the broker would start again", loc, end)
-    if event.at < end and event.restart_after is None and definition.durability.copies == 1:
-        text = "with one copy of each message, all is lost with a broker that stays down; give 'restart_after'"
-        yield Problem((*loc, "do"), text)
-
-
-def _pause(event: PauseReader, loc: Loc, definition: Definition) -> Iterator[Problem]:
-    end = measured_s(definition)
-    yield from _ends(event.at, event.resume_after, "resume_after", "the reader would go on", loc, end)
-    try:
-        paused(event, definition)
-    except ValueError as error:
-        yield Problem((*loc, "reader"), str(error))
-
-
-def _where(event: KillBroker, loc: Loc, definition: Definition) -> Iterator[Problem]:
-    sites, channel = definition.sites, leader_of(event.node)
-    if event.node is not None and " " in event.node.strip() and channel is None:
-        yield Problem((*loc, "node"), f"{event.node!r} is not understood; write 'leader-of CHANNEL' or a node's name")
-    if channel is not None and channel not in definition.channels:
-        yield Problem((*loc, "node"), f"there is no channel {channel!r}{nearest(channel, definition.channels)}")
-    elif event.site is not None and event.site not in sites:
-        yield Problem((*loc, "site"), f"there is no site {event.site!r}{nearest(event.site, sites)}")
-    elif event.site is not None and channel is not None and definition.site_of(channel) != event.site:
-        text = f"channel {channel!r} is at site {definition.site_of(channel)!r}, not at {event.site!r}"
-        yield Problem((*loc, "site"), text)
-    elif event.site is None and channel is None and len(sites) > 1:
-        yield Problem(loc, f"needs 'site', because there are several: {', '.join(sites)}", at_key=True)
+def _overlaps(placed: list[tuple[int, Action, Where]], end: float) -> Iterator[Problem]:
+    """Of two that exclude each other on one subject the later one comes after the earlier one is healed."""
+    times = {index: occurrences(action, end) for index, action, _ in placed if action.EXCLUSIVE}
+    exclusive = [entry for entry in placed if entry[0] in times]
+    for one, other in combinations(exclusive, 2):
+        if one[1].EXCLUSIVE != other[1].EXCLUSIVE or one[2] != other[2]:
+            continue
+        happenings = [(at, index, action) for index, action, _ in (one, other) for at in times[index]]
+        happenings.sort(key=lambda happening: happening[:2])
+        for (at, first, action), (then, second, _) in pairwise(happenings):
+            over = float("inf") if action.heal_after_s is None else at + action.heal_after_s
+            if first != second and then <= over:
+                yield Problem(("timeline", second, "at"), action.STILL.format(at=format_duration(at)))
+                break

@@ -68,7 +68,7 @@ def a_plan(
             )
             for index in range(2)
         ),
-        timeline=() if kill_at_s is None else (TimelineEvent(0, kill_at_s, "kill-broker", "bus", restart_after_s=1.0),),
+        timeline=() if kill_at_s is None else (TimelineEvent(0, kill_at_s, "kill-broker", "bus", heal_after_s=1.0),),
         expectations=tuple(expectations),
         warm_up_s=warm_up_s,
         measured_s=measured_s,
@@ -89,6 +89,7 @@ class Fault:
     action: str = "kill-broker"
     site: str = "bus"
     node: str | None = "broker-1"
+    subject: str | None = "broker-1"
     declared_s: float = 8.0
     injected_s: float | None = 8.002
     confirmed_s: float | None = 8.1

@@ -4,17 +4,22 @@ import threading
 import time
 
 from crep.harness.deployment.contract import DeploymentError
+from crep.harness.faults.contract import Fault
 from crep.harness.faults.timeline import Injection, Scheduled, Timeline
 
 
-class SwitchOff:
+class SwitchOff(Fault):
     """A fault on a thing that is on or off; ``refuse`` makes one step fail."""
 
-    def __init__(self, heal_after_s: float = 0.1, refuse: str = "") -> None:
+    def __init__(self, heal_after_s: float | None = 0.1, refuse: str = "") -> None:
         self.heal_after_s = heal_after_s
         self.on = True
         self.acts: list[tuple[str, int]] = []
         self._refuse = refuse
+
+    @property
+    def subject(self) -> str:
+        return "node-1"
 
     def inject(self) -> int:
         self._act("inject")
@@ -119,3 +124,10 @@ def test_what_is_injected_is_healed_even_where_it_cannot_be_written_down() -> No
     assert fault.on
     [done] = timeline.injections()
     assert (done.step, done.error) == ("failed", "no space left")
+
+
+def test_a_fault_that_lasts_is_healed_when_the_run_ends() -> None:
+    fault = SwitchOff(heal_after_s=None)
+    [done] = run([scheduled(fault, 0.0)])
+    assert [act for act, _ in fault.acts] == ["inject", "heal"]
+    assert done.step == "healed"
