@@ -93,8 +93,8 @@ class SubscriberEngine:
             records["intended_ns"] += self._clock_ahead_ns
             self._history.append(self._file, records)
             self._client.acknowledge(deliveries)
-        # A full batch may have left some behind, which came after its last; else all that had come was taken.
-        self._heard_ns = int(deliveries.received_ns[-1]) if len(records) >= _BATCH else asked_ns
+        # A client may keep some for the next time, which came after the last of these; none where it has none to give.
+        self._heard_ns = int(deliveries.received_ns[-1]) if len(records) else asked_ns
         return records
 
 

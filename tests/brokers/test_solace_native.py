@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import psutil
 import pytest
 from solace.messaging.config._ccsmp_property_mapping import CCSMP_SESSION_PROP_MAPPING
 
@@ -182,6 +184,24 @@ def test_everything_that_is_delivered_is_received_once_intact_and_in_order(reade
     assert (found["fault"] == INTACT).all()
     assert found["sequence"].tolist() == [number % 500 for number in range(3000)]
     assert (np.diff(found["received_ns"]) >= 0).all()
+
+
+def test_acknowledgements_of_a_queue_travel_together_however_many_messages_wait() -> None:
+    with no_op(deliver=5000) as endpoint:
+        client = adapter("solace").subscriber(subscriber_spec(endpoint, "billing"))
+        client.open()
+        before, came = psutil.Process().io_counters().write_count, 0
+        for _ in range(500):
+            time.sleep(0.002)  # as an engine that looks at what came
+            deliveries = client.receive(4096, 0.1)
+            came += len(deliveries)
+            client.acknowledge(deliveries)
+            if came == 5000:
+                break
+        written = psutil.Process().io_counters().write_count - before
+        client.close()
+    assert came == 5000
+    assert written < 500, "system calls that write: nearly each acknowledgement made one of its own"
 
 
 def test_where_the_c_library_is_unknown_the_public_api_takes_over_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

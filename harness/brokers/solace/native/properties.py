@@ -52,6 +52,8 @@ _NAMES = {
 }
 PUBLISHER_WINDOW = 255
 """Guaranteed messages under way, as the public API sets it."""
+FLOW_WINDOW = 255
+"""Messages of a queue that the broker sends before it waits for the client: the library's default and its most."""
 
 # As the public API has them; but nothing blocks, since the one thread that sends is also the one that hears.
 _FIXED = {
@@ -108,6 +110,7 @@ def flow_properties(queue: str) -> dict[str, str]:
         "FLOW_BIND_ENTITY_DURABLE": "1",
         "FLOW_BIND_NAME": queue,
         "FLOW_ACKMODE": "2",  # by the client
+        "FLOW_WINDOWSIZE": str(FLOW_WINDOW),
         "FLOW_ACTIVE_FLOW_IND": "1",
     }
 
