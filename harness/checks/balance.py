@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from crep.harness.brokers.contract import Outcome
 from crep.harness.checks.anomalies import UNKNOWN_NS, counted_only
-from crep.harness.checks.bitmap import EMPTY, Bits, numbers_in, ones
+from crep.harness.checks.bitmap import EMPTY, WHOLE, Bitmap, Bits, numbers_in, ones
+from crep.harness.checks.dead_letters import LETTER, GivenUp, Letters, all_expired, is_known
 from crep.harness.checks.ledger import MISSING, RECEIVED_KINDS
 from crep.harness.checks.planned import intended_before
 from crep.harness.checks.results import ChannelLedger, Offender, ReaderLedger
 from crep.harness.checks.tally import SECOND, ChannelTally, PublisherTally, ReaderTally, Times, without
+from crep.harness.metrics.history import INTACT
 
 _BY_OUTCOME = {"unknown-received": Outcome.UNKNOWN, "rejected-received": Outcome.REJECTED}
 """Kinds that the message's final outcome makes, not its receipt."""
@@ -25,13 +27,16 @@ NOT_KEPT = "was not kept"
 def channel_ledger(tally: ChannelTally, rejection_reasons: Mapping[str, int] | None = None) -> ChannelLedger:
     """Outcomes of all sends."""
     count: Counter[Outcome] = Counter()
-    contradictions = 0
+    contradictions = oversize = oversize_accepted = 0
     for publisher in tally.publishers:
         contradictions += publisher.strays
         for chunk in range(publisher.sent.chunks):
             for outcome, bits in publisher.outcome_bits(chunk).items():
                 count[outcome] += ones(bits)
             contradictions += ones(_contradicted(publisher, chunk))
+            too_large = _both(publisher.sent.chunk(chunk), publisher.oversized_bits(chunk))
+            oversize += ones(too_large)
+            oversize_accepted += ones(without(too_large, publisher.outcome_bits(chunk)[Outcome.REJECTED]))
     handed_over = sum(len(publisher.sent) for publisher in tally.publishers)
     return ChannelLedger(
         channel=tally.channel,
@@ -42,6 +47,8 @@ def channel_ledger(tally: ChannelTally, rejection_reasons: Mapping[str, int] | N
         sent=count[Outcome.SENT],
         unscheduled=sum(publisher.planned.count for publisher in tally.publishers) - handed_over,
         contradictions=contradictions,
+        oversize=oversize,
+        oversize_accepted=oversize_accepted,
         rejection_reasons=dict(rejection_reasons or {}),
     )
 
@@ -54,9 +61,25 @@ def _contradicted(publisher: PublisherTally, chunk: int) -> Bits:
     return _either(_both(acknowledged, rejected), _both(acknowledged, accepted), _both(rejected, accepted))
 
 
-def reader_ledger(tally: ChannelTally, reader: ReaderTally, *, drain_clean: bool, offenders: int = 5) -> ReaderLedger:
+def reader_ledger(
+    tally: ChannelTally,
+    reader: ReaderTally,
+    *,
+    drain_clean: bool,
+    given_up: GivenUp | None = None,
+    offenders: int = 5,
+) -> ReaderLedger:
     """What one logical reader should have received, and did; ``offenders`` of each kind are named, the earliest."""
-    books = [_Books(reader, publisher, drain_clean) for publisher in tally.publishers]
+    letters, in_place = _letters(reader, tally.publishers, given_up)
+    known = drain_clean and is_known(given_up, reader.spec)
+    books = [
+        _Books(reader, publisher, in_place[publisher.planned.publisher], clean=drain_clean, known=known)
+        for publisher in tally.publishers
+    ]
+    gone = sum(one.may_have_expired for one in books if drain_clean)
+    if all_expired(given_up, reader.spec, gone):
+        for one in books:
+            one.discards = drain_clean
     count: Counter[str] = Counter(reader.counts)
     for one in books:
         count.update(one.counts())
@@ -82,18 +105,67 @@ def reader_ledger(tally: ChannelTally, reader: ReaderTally, *, drain_clean: bool
         corrupt=count["corrupt"],
         foreign=count["foreign"],
         unexpected=count["unexpected"],
+        failed=count["failed"],
+        dead_lettered=count["dead-lettered"],
+        expired=count["expired"],
+        misplaced=int(np.count_nonzero(letters.misplaced)),
         receipts=reader.receipts,
         members_receipts=tuple(reader.members.tolist()),
-        offenders=tuple(_offenders(reader, books, tally.clock.t0_ns, offenders)),
+        offenders=(*_offenders(reader, books, tally.clock.t0_ns, offenders), *letters.offenders(offenders)),
     )
 
 
-class _Books:
-    """One reader's messages of one publisher, put in their places chunk by chunk."""
+def _letters(
+    reader: ReaderTally, publishers: Sequence[PublisherTally], given_up: GivenUp | None
+) -> tuple[Letters, dict[int, Bitmap]]:
+    """The letters of a reader, and by publisher the messages that they are."""
+    records = np.empty(0, LETTER) if given_up is None else given_up.letters
+    located, refused, processed, due = (np.zeros(len(records), np.bool_) for _ in range(4))
+    in_place = {}
+    for publisher in publishers:
+        number = publisher.planned.publisher
+        mine = np.flatnonzero((records["publisher"] == number) & (records["fault"] == INTACT))
+        mine = mine[publisher.knows(np.ascontiguousarray(records["sequence"][mine]))]
+        key, key_sequence = publisher.planned.identity(np.ascontiguousarray(records["sequence"][mine]))
+        honest = (records["key"][mine] == key) & (records["key_sequence"][mine] == key_sequence)
+        mine = mine[honest & reader.selected[publisher.planned.topic_of(key)]]
+        sequences = np.ascontiguousarray(records["sequence"][mine])
+        located[mine] = True
+        refused[mine] = publisher.refused(sequences)
+        processed[mine] = reader.received[number].holds(sequences)
+        due[mine] = publisher.planned.expires | publisher.planned.poisonous(sequences)
+        in_place[number] = Bitmap()
+        in_place[number].add(sequences)
+    return Letters(records, located, refused, processed, due), in_place
 
-    def __init__(self, reader: ReaderTally, publisher: PublisherTally, drain_clean: bool) -> None:
-        self.reader, self.publisher, self._clean = reader, publisher, drain_clean
+
+class _Books:
+    """One reader's messages of one publisher, put in their places chunk by chunk.
+
+    Args:
+        reader: the reader.
+        publisher: the publisher.
+        in_place: messages in the reader's dead letter place.
+        clean: the drain ended clean.
+        known: and it is known what was given up.
+    """
+
+    def __init__(
+        self, reader: ReaderTally, publisher: PublisherTally, in_place: Bitmap, *, clean: bool, known: bool
+    ) -> None:
+        self.reader, self.publisher, self._in_place = reader, publisher, in_place
         self.received = reader.received[publisher.planned.publisher]
+        self._has_place = reader.spec.dead_letters_after is not None
+        self._judges_loss = known or (clean and not (self._has_place or publisher.planned.expires))
+        self.discards = False  # what is missing of messages with a time to live has expired
+
+    @property
+    def may_have_expired(self) -> int:
+        """Acknowledged messages with a time to live that are nowhere."""
+        if self._has_place or not self.publisher.planned.expires:
+            return 0
+        counts = self.counts()
+        return counts["lost"] + counts["pending"]
 
     def places(self, chunk: int) -> dict[str, Bits]:
         """Kind → which messages of a chunk; kinds of ``MISSING``, ``_BY_OUTCOME``, *expected* and *received*."""
@@ -101,14 +173,23 @@ class _Books:
         came = self.received.chunk(chunk)
         expected = without(self.reader.wanted_bits(self.publisher, chunk), outcome[Outcome.REJECTED])
         absent = without(expected, came)
+        given_up = _both(absent, self._in_place.chunk(chunk))
+        by_time = EMPTY
+        if self.publisher.planned.expires and given_up is not EMPTY:
+            by_time = without(WHOLE, self.publisher.poison_bits(chunk)) if self._has_place else WHOLE
+        absent = without(absent, given_up)
         unknown = _both(absent, outcome[Outcome.UNKNOWN])
         at_most_once = self.reader.spec.delivery == "at-most-once"
         owed = EMPTY if at_most_once else _both(absent, outcome[Outcome.ACKNOWLEDGED])
+        gone = owed if self.discards and self.publisher.planned.expires else EMPTY
+        absent, owed = without(absent, gone), without(owed, gone)
         return {
             "expected": expected,
             "received": _both(expected, came),
-            "lost": owed if self._clean else EMPTY,
-            "pending": EMPTY if self._clean else owed,
+            "dead-lettered": without(given_up, by_time),
+            "expired": _either(_both(given_up, by_time), gone),
+            "lost": owed if self._judges_loss else EMPTY,
+            "pending": EMPTY if self._judges_loss else owed,
             "missing-allowed": without(without(absent, unknown), owed),
             "missing-unknown": unknown,
         } | {kind: _both(came, outcome[of]) for kind, of in _BY_OUTCOME.items()}
@@ -247,7 +328,8 @@ def _detail(kind: str, record: np.void, books: list[_Books]) -> str:
 
 def remarks(where: str, reader: ReaderTally) -> list[str]:
     """What one must know of a reader's list of anomalies; nothing where all are named."""
-    left = counted_only(dict(reader.counts))
+    wrong = {kind: count for kind, count in reader.counts.items() if kind != "failed"}
+    left = counted_only(wrong)
     return [f"{left:,} wrong receipts of {where} are counted and not named"] if left else []
 
 
@@ -257,7 +339,7 @@ def damage(where: str, reader: ReaderTally, found: ReaderLedger) -> list[str]:
     if late := reader.late_receipts + reader.late_sends:
         wrong.append(f"{late:,} records of {where} came after later ones had been checked")
     duplicates = found.duplicates_flagged + found.duplicates_unflagged + found.duplicates_flag_not_offered
-    stray = found.corrupt + found.foreign + found.unexpected
+    stray = found.corrupt + found.foreign + found.unexpected + found.failed
     if found.receipts != found.received + found.rejected_received + duplicates + stray:
         wrong.append(f"the ledger of {where} does not add up to its {found.receipts:,} receipts")
     return wrong

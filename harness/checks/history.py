@@ -13,6 +13,7 @@ located in ``Sends``. All is vectorised: no step loops over messages in Python. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import REDELIVERED_YES, Outcome, ReaderSpec
-from crep.harness.metrics.history import INTACT, RECEIVED, SENT, Records, joined
+from crep.harness.checks.dead_letters import LETTER, GivenUp, Letters
+from crep.harness.metrics.history import CORRUPT, FAILED, FOREIGN, INTACT, RECEIVED, SENT, Records, joined
 
 NEVER = np.iinfo(np.int64).max
 """The time of what did not happen; later than every recorded time."""
@@ -32,22 +34,29 @@ def _no_sends() -> Records:
 
 @dataclass(frozen=True)
 class PublisherHistory:
-    """One publisher. ``unscheduled`` (layout ``SENT``, its ``sent_ns`` 0) holds what was intended and nobody took."""
+    """One publisher. ``unscheduled`` (layout ``SENT``, its ``sent_ns`` 0) holds what was intended and nobody took.
+
+    ``poison`` and ``oversize`` are sequences; ``expires``: its messages have a time to live.
+    """
 
     publisher: int
     guaranteed: bool
     sent: Records
     outcomes: Records
     unscheduled: Records = field(default_factory=_no_sends)
+    poison: frozenset[int] = frozenset()
+    oversize: frozenset[int] = frozenset()
+    expires: bool = False
 
 
 @dataclass(frozen=True)
 class ReaderHistory:
-    """One logical reader: its members' receipts, and the topics that its filter selects."""
+    """One logical reader: its members' receipts, the topics that its filter selects, and what of it was given up."""
 
     spec: ReaderSpec
     selected: NDArray[np.bool_]  # by topic index of the channel
     members: tuple[Records, ...]  # RECEIVED, each in order of receipt
+    given_up: GivenUp | None = None  # None: it has no dead letter place, and nothing expires
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,9 @@ class Sends:
     topic: NDArray[np.uint32]
     outcome: NDArray[np.uint8]
     acknowledged_ns: NDArray[np.int64]
+    poison: NDArray[np.bool_]
+    oversize: NDArray[np.bool_]
+    expires: NDArray[np.bool_]
     contradictions: int
     blocks: tuple[tuple[int, int, int], ...]  # publisher, first row, end row
 
@@ -132,9 +144,20 @@ def collect_sends(publishers: tuple[PublisherHistory, ...]) -> Sends:
         topic=_column(sends, "topic"),
         outcome=np.concatenate([*(one.outcome for one in settled), np.empty(0, np.uint8)]),
         acknowledged_ns=np.concatenate([*(one.acknowledged_ns for one in settled), np.empty(0, np.int64)]),
+        poison=_marked([one.poison for one in publishers], parts),
+        oversize=_marked([one.oversize for one in publishers], parts),
+        expires=np.repeat(np.array([one.expires for one in publishers], np.bool_), [len(part) for part in parts]),
         contradictions=doubled + sum(one.contradictions for one in settled),
         blocks=tuple(blocks),
     )
+
+
+def _marked(chosen: Sequence[frozenset[int]], sends: Sequence[Records]) -> NDArray[np.bool_]:
+    """Which sends of all publishers are among the sequences chosen of theirs."""
+    marked = [
+        np.isin(sent["sequence"], np.array(sorted(these), np.uint64)) for these, sent in zip(chosen, sends, strict=True)
+    ]
+    return np.concatenate([*marked, np.zeros(0, np.bool_)])
 
 
 def _by_sequence(sent: Records) -> Records:
@@ -193,7 +216,8 @@ class Receipts:
     """All receipts of one logical reader, members merged by time of receipt (stable), located in ``Sends``.
 
     ``row`` is the message's row, or −1 for what is corrupt, foreign, never sent, sent under another key, or not
-    selected by the filter. ``first`` marks the first receipt of each located message.
+    selected by the filter, and for what the reader ``failed`` to process. ``first`` marks the first receipt of each
+    located message.
     """
 
     records: Records
@@ -201,6 +225,7 @@ class Receipts:
     row: NDArray[np.int64]
     first: NDArray[np.bool_]
     received_ns: NDArray[np.int64]  # per row of Sends: first receipt, NEVER without one
+    failed: NDArray[np.bool_]  # of messages that were to come
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
@@ -222,11 +247,10 @@ def collect_receipts(sends: Sends, reader: ReaderHistory) -> Receipts:
     order = np.argsort(everything["received_ns"], kind="stable")
     records, members = everything[order], members[order]
     row = sends.locate(records["publisher"], records["sequence"])
-    row[records["fault"] != INTACT] = -1
-    known = np.flatnonzero(row >= 0)
-    at = row[known]
-    honest = (sends.key[at] == records["key"][known]) & (sends.key_sequence[at] == records["key_sequence"][known])
-    row[known[~(honest & selected_sends(sends, reader)[at])]] = -1
+    row[(records["fault"] == CORRUPT) | (records["fault"] == FOREIGN)] = -1
+    row[~_honest(sends, reader, records, row)] = -1
+    failed = (row >= 0) & (records["fault"] == FAILED)
+    row[failed] = -1
     known = np.flatnonzero(row >= 0)
     first_place = np.full(len(sends), -1, np.int64)
     first_place[row[known[::-1]]] = known[::-1]  # backwards: the earliest of several stays
@@ -234,4 +258,28 @@ def collect_receipts(sends: Sends, reader: ReaderHistory) -> Receipts:
     first[known] = first_place[row[known]] == known
     received_ns = np.full(len(sends), NEVER, np.int64)
     received_ns[row[first]] = records["received_ns"][first]
-    return Receipts(records=records, member=members, row=row, first=first, received_ns=received_ns)
+    return Receipts(records=records, member=members, row=row, first=first, received_ns=received_ns, failed=failed)
+
+
+def _honest(sends: Sends, reader: ReaderHistory, records: Records, row: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which records (``row``: of their messages, −1 for none) carry the right key, and are selected by the filter."""
+    honest = row >= 0
+    at = row[honest]
+    same = (sends.key[at] == records["key"][honest]) & (sends.key_sequence[at] == records["key_sequence"][honest])
+    honest[honest] = same & selected_sends(sends, reader)[at]
+    return honest
+
+
+def collect_letters(sends: Sends, reader: ReaderHistory, receipts: Receipts) -> tuple[Letters, NDArray[np.int64]]:
+    """The letters of a reader's dead letter place, and the row of each; −1 for what is not located."""
+    records = np.empty(0, LETTER) if reader.given_up is None else reader.given_up.letters
+    row = sends.locate(records["publisher"], records["sequence"])
+    row[records["fault"] != INTACT] = -1
+    located = _honest(sends, reader, records, row)
+    row[~located] = -1
+    refused, processed, due = (np.zeros(len(records), np.bool_) for _ in range(3))
+    at = row[located]
+    refused[located] = sends.outcome[at] == Outcome.REJECTED
+    processed[located] = receipts.received_ns[at] != NEVER
+    due[located] = sends.poison[at] | sends.expires[at]
+    return Letters(records, located, refused, processed, due), row

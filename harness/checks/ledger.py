@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import REDELIVERED_NO, REDELIVERED_NOT_OFFERED, REDELIVERED_YES, Outcome
+from crep.harness.checks.dead_letters import Letters, all_expired, is_known
 from crep.harness.checks.history import (
     NEVER,
     ChannelHistory,
     ReaderHistory,
     Receipts,
     Sends,
+    collect_letters,
     collect_receipts,
     collect_sends,
     selected_sends,
 )
 from crep.harness.checks.order import overtaken
 from crep.harness.checks.results import ChannelLedger, Offender, ReaderLedger
-from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT
+from crep.harness.metrics.history import CORRUPT, FOREIGN
 
 Mask = NDArray[np.bool_]
 
@@ -55,12 +57,22 @@ def ledger(
     that the reader's filter selects. The first located receipt of a message delivers it; every further one is a
     *duplicate*. Each message selected by the filter, and each receipt, is counted in exactly one place::
 
-        selected and not rejected = expected = received + lost + pending + missing_allowed + missing_unknown
-        receipts = received + rejected_received + duplicates_* + corrupt + foreign + unexpected
+        selected and not rejected = expected = received + dead_lettered + expired
+                                               + lost + pending + missing_allowed + missing_unknown
+        receipts = received + rejected_received + duplicates_* + corrupt + foreign + unexpected + failed
+
+    A reader *fails* at what is poison: it tells the broker so, which delivers it again, and after a number of times
+    puts it into the reader's dead letter place. A receipt that failed delivers nothing and is in no order. What lies in
+    that place at the end is read (``dead_letters``), so these counts come from what is there, not from what should be.
 
     ======================  ================================================================================
+    dead_lettered           not received, and in the reader's dead letter place: because it is poison, or without cause
+                            (then it is *misplaced* too)
+    expired                 not received, not poison, with a time to live: it is in the dead letter place; or there is
+                            none, and the broker itself counts at least as many expired messages as are missing
     lost                    acknowledged, not received, reader at-least-once, and the drain ended clean
-    pending                 the same, but the drain had not ended clean: it may still be on its way
+    pending                 the same, but it may still be somewhere: the drain had not ended clean, or the dead letter
+                            place (where there is none, the number of expired messages) is not known
     missing_allowed         not received where it may be: sent without acknowledgement, or reader at-most-once
     missing_unknown         no outcome known and not received: neither lost nor delivered
     unknown_received        no outcome known, and it came (part of ``received``): no duplicate, no fault
@@ -75,6 +87,8 @@ def ledger(
     foreign                 intact receipts of another run
     unexpected              intact receipts of this run that are not located: never sent to this channel, sent
                             under another key, or not selected by the filter
+    failed                  receipts of located messages that the reader could not process, and said so
+    misplaced               letters in the dead letter place that do not belong there (``dead_letters``)
     ======================  ================================================================================
 
     Args:
@@ -112,16 +126,21 @@ def send_ledger(history: ChannelHistory, sends: Sends, rejection_reasons: Mappin
         sent=int(count[Outcome.SENT]),
         unscheduled=sum(len(publisher.unscheduled) for publisher in history.publishers),
         contradictions=sends.contradictions,
+        oversize=int(np.count_nonzero(sends.oversize)),
+        oversize_accepted=int(np.count_nonzero(sends.oversize & (sends.outcome != Outcome.REJECTED))),
         rejection_reasons=dict(rejection_reasons),
     )
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Masks per kind: ``missing`` (and ``received``) over the rows of ``Sends``, ``receipts`` over the receipts."""
+    """Masks per kind: ``receipts`` over the receipts, all others over the rows of ``Sends``; and the letters."""
 
     expected: Mask
     received: Mask
+    dead_lettered: Mask
+    expired: Mask
+    letters: Letters
     missing: dict[str, Mask]
     receipts: dict[str, Mask]
 
@@ -134,7 +153,18 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
     absent = expected & ~came
     at_most_once = reader.spec.delivery == "at-most-once"
     unknown = sends.outcome == Outcome.UNKNOWN
+    has_place = reader.spec.dead_letters_after is not None
+    by_time = sends.expires & ~(sends.poison & has_place)
+    letters, letter_row = collect_letters(sends, reader, receipts)
+    in_place = np.zeros(len(sends), np.bool_)
+    in_place[letter_row[letters.located]] = True
+    given_up = absent & in_place
+    absent &= ~in_place
     owed = absent & (sends.outcome == Outcome.ACKNOWLEDGED) & (not at_most_once)
+    gone = owed & by_time & drain_clean
+    gone &= all_expired(reader.given_up, reader.spec, int(np.count_nonzero(gone)))
+    absent, owed = absent & ~gone, owed & ~gone
+    known = drain_clean & (is_known(reader.given_up, reader.spec) | ~(sends.expires | has_place))
     records, located = receipts.records, receipts.row >= 0
     outcome = np.full(len(records), 255, np.uint8)  # of the message; 255: not located
     outcome[located] = sends.outcome[receipts.row[located]]
@@ -144,9 +174,12 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
     return Findings(
         expected=expected,
         received=expected & came,
+        dead_lettered=given_up & ~by_time,
+        expired=(given_up & by_time) | gone,
+        letters=letters,
         missing={
-            "lost": owed & drain_clean,
-            "pending": owed & (not drain_clean),
+            "lost": owed & known,
+            "pending": owed & ~known,
             "missing-allowed": absent & ~unknown & ~owed,
             "missing-unknown": absent & unknown,
         },
@@ -160,7 +193,7 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
             "rejected-received": receipts.first & (outcome == Outcome.REJECTED),
             "corrupt": records["fault"] == CORRUPT,
             "foreign": records["fault"] == FOREIGN,
-            "unexpected": (records["fault"] == INTACT) & ~located,
+            "unexpected": (records["fault"] != CORRUPT) & (records["fault"] != FOREIGN) & ~located & ~receipts.failed,
         },
     )
 
@@ -200,6 +233,10 @@ def read_ledger(
         corrupt=count["corrupt"],
         foreign=count["foreign"],
         unexpected=count["unexpected"],
+        failed=int(np.count_nonzero(receipts.failed)),
+        dead_lettered=int(np.count_nonzero(found.dead_lettered)),
+        expired=int(np.count_nonzero(found.expired)),
+        misplaced=int(np.count_nonzero(found.letters.misplaced)),
         receipts=len(receipts.row),
         members_receipts=tuple(len(part) for part in reader.members),
         offenders=tuple(_offenders(sends, receipts, found, t0_ns, offenders)),
@@ -225,6 +262,7 @@ def _offenders(sends: Sends, receipts: Receipts, found: Findings, t0_ns: int, li
     for kind in RECEIVED_KINDS:
         for place in np.flatnonzero(found.receipts[kind])[:limit]:
             yield _received_offender(kind, sends, receipts, int(place), t0_ns)
+    yield from found.letters.offenders(limit)
 
 
 def _received_offender(kind: str, sends: Sends, receipts: Receipts, place: int, t0_ns: int) -> Offender:

@@ -28,6 +28,24 @@ class Planned(Protocol):
     def count(self) -> int:
         """Messages of the whole schedule, warm-up included."""
 
+    @property
+    def expires(self) -> bool:
+        """Whether its messages have a time to live."""
+
+    @property
+    def has_poison(self) -> bool:
+        """Whether any of them is meant to be poison."""
+
+    def poisonous(self, sequences: Numbers) -> NDArray[np.bool_]:
+        """Which of them are poison."""
+
+    @property
+    def has_oversize(self) -> bool:
+        """Whether any of them is meant to be larger than the channel takes."""
+
+    def oversized(self, sequences: Numbers) -> NDArray[np.bool_]:
+        """Which of them are larger than the channel takes."""
+
     def identity(self, sequences: Numbers) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Key and key sequence. A key belongs to one publisher (METHOD rule 5)."""
 
@@ -58,6 +76,29 @@ class FromPlan:
     def count(self) -> int:
         """Messages of the whole schedule."""
         return self.plan.count
+
+    @property
+    def expires(self) -> bool:
+        """Whether its messages have a time to live."""
+        return self.plan.ttl_ms is not None
+
+    @property
+    def has_poison(self) -> bool:
+        """Whether any of them is meant to be poison."""
+        return self.plan.defects.poison > 0
+
+    def poisonous(self, sequences: Numbers) -> NDArray[np.bool_]:
+        """Which of them are poison."""
+        return self.plan.poisonous(sequences)
+
+    @property
+    def has_oversize(self) -> bool:
+        """Whether any of them is meant to be larger than the channel takes."""
+        return self.plan.defects.oversize > 0
+
+    def oversized(self, sequences: Numbers) -> NDArray[np.bool_]:
+        """Which of them are larger than the channel takes."""
+        return self.plan.oversized(sequences)
 
     def identity(self, sequences: Numbers) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Key and key sequence."""

@@ -45,6 +45,8 @@ class ChannelLedger(_Result):
     sent: int  # the class offers no acknowledgement
     unscheduled: int  # intended by the schedule and never handed over (the client stayed blocked to the end)
     contradictions: int = 0  # a second, different outcome for the same sequence, or an outcome without a send
+    oversize: int = 0  # handed over, larger than the channel takes
+    oversize_accepted: int = 0  # of these, not refused
     rejection_reasons: dict[str, int] = {}
 
 
@@ -73,6 +75,10 @@ class ReaderLedger(_Result):
     foreign: int  # of another run
     unexpected: int  # never sent, or not selected by the filter
     receipts: int  # all receipts, duplicates included
+    failed: int = 0  # receipts that the reader could not process (poison), and said so
+    dead_lettered: int = 0  # not processed, and in the reader's dead letter place
+    expired: int = 0  # not processed: its time to live was over, and it is in that place or discarded
+    misplaced: int = 0  # letters in that place that have no business there
     members_receipts: tuple[int, ...] = ()
     offenders: tuple[Offender, ...] = ()  # the first few of each kind
 

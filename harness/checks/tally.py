@@ -23,7 +23,7 @@ Whoever breaks the last two is found out: ``late_receipts`` and ``late_sends`` c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,10 +38,10 @@ from crep.harness.brokers.contract import (
     ReaderSpec,
 )
 from crep.harness.checks.anomalies import ANOMALY, Anomalies, Recent
-from crep.harness.checks.bitmap import EMPTY, Bitmap, Bits
+from crep.harness.checks.bitmap import CHUNK, EMPTY, Bitmap, Bits
 from crep.harness.checks.planned import Planned
 from crep.harness.metrics.histogram import Histogram
-from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records
+from crep.harness.metrics.history import CORRUPT, FAILED, FOREIGN, INTACT, Records
 
 SECOND = 1_000_000_000
 AWAITED = 1 << 16
@@ -168,6 +168,28 @@ class PublisherTally:
         final = self.acknowledged.holds(sequences) | self.accepted.holds(sequences)
         return final if self.planned.guaranteed else final & ~self.rejected.holds(sequences)
 
+    def refused(self, sequences: Numbers) -> Mask:
+        """Which of them have *rejected* for their outcome."""
+        rejected = self.rejected.holds(sequences)
+        if not self.planned.guaranteed:
+            return rejected
+        return rejected & ~self.acknowledged.holds(sequences) & ~self.accepted.holds(sequences)
+
+    def poison_bits(self, chunk: int) -> Bits:
+        """Which messages of a chunk are poison."""
+        return self._chosen(chunk, self.planned.poisonous) if self.planned.has_poison else EMPTY
+
+    def oversized_bits(self, chunk: int) -> Bits:
+        """Which messages of a chunk are larger than the channel takes."""
+        return self._chosen(chunk, self.planned.oversized) if self.planned.has_oversize else EMPTY
+
+    def _chosen(self, chunk: int, choose: Callable[[Numbers], Mask]) -> Bits:
+        first = chunk * CHUNK
+        last = min(first + CHUNK, self.planned.count)
+        chosen = np.zeros(CHUNK, np.bool_)
+        chosen[: max(0, last - first)] = choose(np.arange(first, max(first, last), dtype=np.uint64))
+        return np.packbits(chosen)
+
     def outcome_bits(self, chunk: int) -> dict[Outcome, Bits]:
         """Final outcomes of one chunk's messages: of several the acknowledgement stands, then *sent*.
 
@@ -254,16 +276,25 @@ class ReaderTally:
         self.late_receipts += int(np.count_nonzero(received_ns < self.latest_ns))
         self.latest_ns = max(self.latest_ns, int(received_ns[-1]))
         self.members += np.bincount(members, minlength=self.spec.members)
-        located, first = self._locate(records, members)
+        located, first, failed = self._locate(records, members)
         self.per_second += self.clock.per_second(received_ns[located])
         late = self._overtaken(records, first)
         self._recent.add(records[first])
-        self._judge(records, members, located, first, late)
+        self.counts["failed"] += int(np.count_nonzero(failed))
+        self._judge(records, members, located, first, late, failed)
 
-    def _locate(self, records: Records, members: NDArray[np.uint16]) -> tuple[Mask, Mask]:
-        """Which receipts are of messages that were to come, and which of these are the first of their message."""
-        located, first, open_ = (np.zeros(len(records), np.bool_) for _ in range(3))
-        intact = records["fault"] == INTACT
+    def _locate(self, records: Records, members: NDArray[np.uint16]) -> tuple[Mask, Mask, Mask]:
+        """Which receipts are of messages that were to come, and which of these are the first of their message.
+
+        The third mask has those of messages that were to come and that the reader failed to process: no receipts of
+        theirs.
+        """
+        located, first, failed, open_ = (np.zeros(len(records), np.bool_) for _ in range(4))
+        fault = records["fault"]
+        intact, refused = fault == INTACT, fault == FAILED
+        any_refused = bool(refused.any())
+        if any_refused:
+            intact |= refused
         for publisher in self._publishers:
             number = publisher.planned.publisher
             mine = np.flatnonzero(intact & (records["publisher"] == number))
@@ -280,6 +311,10 @@ class ReaderTally:
                 honest &= self.selected[publisher.planned.topic_of(key)]
             if not honest.all():
                 mine, sequences = mine[honest], sequences[honest]
+            if any_refused:
+                kept = ~refused[mine]
+                failed[mine[~kept]] = True
+                mine, sequences = mine[kept], sequences[kept]
             located[mine] = True
             fresh = self.received[number].add(sequences)
             first[mine[fresh]] = True
@@ -287,7 +322,7 @@ class ReaderTally:
             if len(self.awaited) < AWAITED:
                 open_[mine[fresh]] = ~publisher.final(sequences[fresh])
         self._await(records, members, np.flatnonzero(open_)[: AWAITED - len(self.awaited)])
-        return located, first
+        return located, first, failed
 
     def _note_never_sent(self, number: int, sequences: Numbers) -> None:
         room = AWAITED - len(self.never_sent)
@@ -325,12 +360,20 @@ class ReaderTally:
             grown[: len(self.highest)] = self.highest
             self.highest = grown
 
-    def _judge(self, records: Records, members: NDArray[np.uint16], located: Mask, first: Mask, late: Mask) -> None:
+    def _judge(
+        self,
+        records: Records,
+        members: NDArray[np.uint16],
+        located: Mask,
+        first: Mask,
+        late: Mask,
+        failed: Mask,
+    ) -> None:
         fault, flag = records["fault"], records["redelivered"]
         found: dict[str, Mask] = {}
         if not located.all():
-            intact = fault == INTACT
-            found |= {"corrupt": fault == CORRUPT, "foreign": fault == FOREIGN, "unexpected": intact & ~located}
+            unexpected = (fault != CORRUPT) & (fault != FOREIGN) & ~located & ~failed
+            found |= {"corrupt": fault == CORRUPT, "foreign": fault == FOREIGN, "unexpected": unexpected}
         if not first.all():
             again = located & ~first
             found |= {kind: again & (flag == value) for value, kind in _AGAIN.items()}

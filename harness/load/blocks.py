@@ -61,14 +61,15 @@ class Blocks:
         t0_ns: CLOCK_MONOTONIC time of the first measured message.
         clock_ahead_ns: what this clock shows more than the one whose time the stamps carry.
         most: messages of a block, at most.
+        first: sequence number of the first message.
     """
 
     def __init__(
-        self, plan: PublisherPlan, renderer: Renderer, *, t0_ns: int, clock_ahead_ns: int = 0, most: int
+        self, plan: PublisherPlan, renderer: Renderer, *, t0_ns: int, clock_ahead_ns: int = 0, most: int, first: int = 0
     ) -> None:
         self._plan, self._renderer, self._t0_ns, self._clock_ahead_ns = plan, renderer, t0_ns, clock_ahead_ns
-        self._most = max(1, min(_MOST_MESSAGES, most, _MOST_BYTES // plan.sizes.largest))
-        self._first = 0  # of the next block
+        self._most = max(1, min(_MOST_MESSAGES, most, _MOST_BYTES // max(plan.payload_sizes)))
+        self._first = first  # of the next block
         self._records: Records | None = None
         self._ready: Block | None = None
 

@@ -13,10 +13,14 @@ of these records and of the scenario. Times are CLOCK_MONOTONIC nanoseconds of o
 
 Where records are not kept, a file goes on in segments of ``SEGMENT`` records: ``<name>``, ``<name>.1``, ``<name>.2`` …,
 each of which is removed when the ledger has taken it in.
+
+A client that is killed and started again goes on with its own files, a torn last record cut off. Where that is planned,
+it writes its records *ahead*: a send before it is handed over, a receipt before it is acknowledged (``AheadFile``).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +53,7 @@ RECEIVED = np.dtype(
         ("key_sequence", "<u4"),
         ("publisher", "<u2"),
         ("redelivered", "u1"),  # brokers.contract.REDELIVERED_*
-        ("fault", "u1"),  # INTACT, CORRUPT or FOREIGN
+        ("fault", "u1"),  # INTACT, CORRUPT, FOREIGN or FAILED
     ]
 )
 MARK = np.dtype([("until_ns", "<i8"), ("records", "<u8", (2,))])
@@ -60,8 +64,9 @@ DONE = np.iinfo(np.int64).max
 SEGMENT = 1 << 18
 """Records in a whole segment."""
 
-INTACT, CORRUPT, FOREIGN = 0, 1, 2
-"""``CORRUPT``: the check sum does not match (its other fields are zero). ``FOREIGN``: intact, but of another run."""
+INTACT, CORRUPT, FOREIGN, FAILED = 0, 1, 2, 3
+"""``CORRUPT``: the check sum does not match (its other fields are zero). ``FOREIGN``: intact, but of another run.
+``FAILED``: intact and of this run, but the reader could not process it (poison) and said so to the broker."""
 
 
 def sent_file(publisher: int) -> str:
@@ -103,15 +108,27 @@ class RecordFile:
     """Append-only file of records of one layout. ``append`` buffers in the operating system, never in Python.
 
     Args:
-        path: the file, or its first segment.
+        path: the file, or its first segment. What is in it stays, but for a torn last record.
         layout: of its records.
         segment: records in a segment; None: one file, however long.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: segments of an earlier writer are there; which of them are gone already is not known.
     """
 
     def __init__(self, path: Path, layout: np.dtype[Any], segment: int | None = None) -> None:
         self.path, self.layout, self._segment = path, layout, segment
         self._file = path.open("ab", buffering=0)
-        self._number = self._held = 0  # of the segment; records in it
+        self._number = 0  # of the segment
+        self._held = _cut_torn(self._file.fileno(), layout)  # records in it
+        if self._held and segment is not None:
+            raise ValueError(f"{path.name}: nobody can go on with another writer's segments")
+
+    @property
+    def count(self) -> int:
+        """Records in the file (in its last segment)."""
+        return self._held
 
     def append(self, records: Records) -> None:
         """Write records.
@@ -147,6 +164,52 @@ class RecordFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AheadFile:
+    """File of records of one layout that are in the operating system's hands before what they tell of is done.
+
+    So a SIGKILL of the writer loses none of them (the machine's end does: nothing is flushed to the disk). A record may
+    be written again at its place until it is final. What is in the file stays, but for a torn last record.
+
+    Raises:
+        OSError: here and in ``put`` and ``cut``: the disk is full or the folder is gone.
+    """
+
+    def __init__(self, path: Path, layout: np.dtype[Any]) -> None:
+        self.layout = layout
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self.count = _cut_torn(self._file, layout)
+
+    def put(self, first: int, records: Records) -> None:
+        """Write records at their place: the first of them is number ``first``, which leaves no gap."""
+        if records.dtype != self.layout or not 0 <= first <= self.count:
+            raise ValueError(f"records of {records.dtype} from number {first} on do not fit behind {self.count}")
+        data = np.ascontiguousarray(records).view(np.uint8).data
+        at = first * self.layout.itemsize
+        while data:
+            written = os.pwrite(self._file, data, at)
+            data, at = data[written:], at + written
+        self.count = max(self.count, first + len(records))
+
+    def cut(self, count: int) -> None:
+        """Keep the first ``count`` records."""
+        os.ftruncate(self._file, count * self.layout.itemsize)
+        self.count = count
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _cut_torn(file: int, layout: np.dtype[Any]) -> int:
+    """Cut off the record in whose middle an earlier writer was killed; returns the whole records."""
+    count, torn = divmod(os.fstat(file).st_size, layout.itemsize)
+    if torn:
+        os.ftruncate(file, count * layout.itemsize)
+    return count
 
 
 def whole_records(path: Path, layout: np.dtype[Any]) -> int:

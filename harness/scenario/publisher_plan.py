@@ -5,13 +5,14 @@ Apart from ``plan``, so that an engine's process does not read in the whole lang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crep.harness.scenario.assignment import Assignment
+from crep.harness.scenario.defects import Defects
 from crep.harness.scenario.recording import Schedule, schedule_from_json
 from crep.harness.scenario.sizes import Sizes
 
@@ -31,6 +32,9 @@ class PublisherPlan:
     profile: Schedule  # of the whole load entry
     assignment: Assignment  # knows the publisher's place among all publishers of the channel
     sizes: Sizes
+    defects: Defects = Defects()
+    ttl_ms: int | None = None  # time to live of each message
+    properties: dict[str, str | int | float | bool] = field(default_factory=dict)  # of each message
 
     @property
     def count(self) -> int:
@@ -58,15 +62,33 @@ class PublisherPlan:
 
     def size_of(self, sequences: ArrayLike) -> NDArray[np.uint32]:
         """Payload bytes, stamp included; 1-d, same length."""
-        return self.sizes.of(self.seed, self.publisher, sequences)
+        sizes = self.sizes.of(self.seed, self.publisher, sequences)
+        if self.defects.oversize:
+            sizes[self.oversized(sequences)] = self.defects.oversize_bytes
+        return sizes
+
+    @property
+    def payload_sizes(self) -> tuple[int, ...]:
+        """Every size that a payload can have, in bytes."""
+        sizes = tuple(size for size, _ in self.sizes.choices)
+        return (*sizes, self.defects.oversize_bytes) if self.defects.oversize else sizes
+
+    def poisonous(self, sequences: ArrayLike) -> NDArray[np.bool_]:
+        """Which messages are poison (``defects``); 1-d, same length."""
+        return self.defects.poisonous(self.seed, self.publisher, sequences)
+
+    def oversized(self, sequences: ArrayLike) -> NDArray[np.bool_]:
+        """Which messages are larger than their channel takes; 1-d, same length."""
+        return self.defects.oversized(self.seed, self.publisher, sequences)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data (``json.dumps`` writes it) for ``from_json``."""
-        plain = ("publisher", "site", "channel", "load", "index", "of", "guaranteed", "seed")
+        plain = ("publisher", "site", "channel", "load", "index", "of", "guaranteed", "seed", "ttl_ms", "properties")
         return {name: getattr(self, name) for name in plain} | {
             "profile": self.profile.to_json(),
             "assignment": self.assignment.to_json(),
             "sizes": self.sizes.to_json(),
+            "defects": self.defects.to_json(),
         }
 
     @classmethod
@@ -78,5 +100,6 @@ class PublisherPlan:
                 "profile": schedule_from_json(data["profile"]),
                 "assignment": Assignment.from_json(data["assignment"]),
                 "sizes": Sizes.from_json(data["sizes"]),
+                "defects": Defects.from_json(data["defects"]),
             }
         )

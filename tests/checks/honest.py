@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from crep.harness.brokers.contract import Order, Outcome, ReaderSpec
+from crep.harness.checks.dead_letters import LETTER, GivenUp
 from crep.harness.checks.history import ChannelHistory, PublisherHistory, ReaderHistory
-from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, OUTCOME, RECEIVED, SENT
+from crep.harness.metrics.history import CORRUPT, FAILED, FOREIGN, INTACT, OUTCOME, RECEIVED, SENT
 
 MS = 1_000_000
 T0 = 5_000_000_000
@@ -26,6 +27,8 @@ class Message:
     topic: int
     intended_ns: int
     outcomes: list[Outcome] = field(default_factory=lambda: [Outcome.ACKNOWLEDGED])
+    poison: bool = False
+    oversize: bool = False
 
 
 @dataclass
@@ -44,6 +47,17 @@ class Receipt:
 
 
 @dataclass
+class Letter:
+    """A message in a dead letter place, as plain values."""
+
+    publisher: int
+    sequence: int
+    key: int
+    key_sequence: int
+    fault: int = INTACT
+
+
+@dataclass
 class World:
     """A channel whose broker is about to be honest or not."""
 
@@ -52,6 +66,21 @@ class World:
     readers: dict[str, ReaderSpec]
     selected: dict[str, list[bool]]
     guaranteed: bool = True
+    letters: dict[str, list[Letter]] = field(default_factory=dict)  # by reader that has a place
+    place_read: bool = True  # to its end
+    expires: bool = False
+    expired_discarded: int | None = None
+
+    def given_up(self) -> dict[str, GivenUp]:
+        """What is in the dead letter places, and was counted of those who have none."""
+        found = {}
+        for name in self.readers:
+            rows = [
+                (one.publisher, one.sequence, one.key, one.key_sequence, one.fault, -1)
+                for one in self.letters.get(name, ())
+            ]
+            found[name] = GivenUp(np.array(rows, LETTER), self.place_read, self.expired_discarded)
+        return found
 
     def history(self) -> ChannelHistory:
         publishers = []
@@ -62,7 +91,15 @@ class World:
             ]
             outcomes = [(m.sequence, m.intended_ns + 2 * MS, int(o)) for m in mine for o in m.outcomes]
             publishers.append(
-                PublisherHistory(number, self.guaranteed, np.array(sent, SENT), np.array(outcomes, OUTCOME))
+                PublisherHistory(
+                    number,
+                    self.guaranteed,
+                    np.array(sent, SENT),
+                    np.array(outcomes, OUTCOME),
+                    poison=frozenset(m.sequence for m in mine if m.poison),
+                    oversize=frozenset(m.sequence for m in mine if m.oversize),
+                    expires=self.expires,
+                )
             )
         readers = []
         for name, spec in self.readers.items():
@@ -87,7 +124,8 @@ class World:
                         RECEIVED,
                     )
                 )
-            readers.append(ReaderHistory(spec, np.array(self.selected[name], np.bool_), tuple(members)))
+            selected = np.array(self.selected[name], np.bool_)
+            readers.append(ReaderHistory(spec, selected, tuple(members), self.given_up()[name]))
         return ChannelHistory("orders", tuple(publishers), tuple(readers))
 
 
@@ -142,7 +180,8 @@ def honest_world(
 KINDS = (
     "expected", "received", "lost", "pending", "missing_allowed", "missing_unknown", "unknown_received",
     "rejected_received", "duplicates_flagged", "duplicates_unflagged", "duplicates_flag_not_offered", "reordered",
-    "reordered_allowed", "corrupt", "foreign", "unexpected", "receipts",
+    "reordered_allowed", "corrupt", "foreign", "unexpected", "receipts", "failed", "dead_lettered", "expired",
+    "misplaced",
 )  # fmt: skip
 
 
@@ -169,6 +208,8 @@ def naive_reader_ledger(world: World, name: str, drain_clean: bool) -> dict[str,
             or not world.selected[name][message.topic]
         ):
             count["unexpected"] += 1
+        elif receipt.fault == FAILED:
+            count["failed"] += 1
         elif identity in got:
             count[
                 ("duplicates_unflagged", "duplicates_flagged", "duplicates_flag_not_offered")[receipt.redelivered]
@@ -183,14 +224,43 @@ def naive_reader_ledger(world: World, name: str, drain_clean: bool) -> dict[str,
                 allowed = at_most_once or spec.order == "none" or receipt.redelivered == 1
                 count["reordered_allowed" if allowed else "reordered"] += 1
             highest[stream] = max(highest[stream], message.key_sequence)
-    _count_missing(world, name, drain_clean, got, count)
+    buried = _count_letters(world, name, got, count)
+    _count_missing(world, name, drain_clean, got, buried, count)
     return count
 
 
+def _count_letters(world: World, name: str, got: set[tuple[int, int]], count: dict[str, int]) -> set[tuple[int, int]]:
+    """Identities of the reader's messages that lie in its place."""
+    sent = {(m.publisher, m.sequence): m for m in world.messages}
+    buried: set[tuple[int, int]] = set()
+    for letter in world.letters.get(name, ()):
+        identity = (letter.publisher, letter.sequence)
+        message = sent.get(identity)
+        if (
+            letter.fault != INTACT
+            or message is None
+            or (message.key, message.key_sequence) != (letter.key, letter.key_sequence)
+            or not world.selected[name][message.topic]
+        ):
+            count["misplaced"] += 1
+            continue
+        fine = (message.poison or world.expires) and identity not in got and identity not in buried
+        count["misplaced"] += not fine or final_outcome(world, message) is Outcome.REJECTED
+        buried.add(identity)
+    return buried
+
+
 def _count_missing(
-    world: World, name: str, drain_clean: bool, got: set[tuple[int, int]], count: dict[str, int]
+    world: World,
+    name: str,
+    drain_clean: bool,
+    got: set[tuple[int, int]],
+    buried: set[tuple[int, int]],
+    count: dict[str, int],
 ) -> None:
     at_most_once = world.readers[name].delivery == "at-most-once"
+    has_place = world.readers[name].dead_letters_after is not None
+    vanished = 0  # with a time to live, and nowhere
     for message in world.messages:
         identity = (message.publisher, message.sequence)
         outcome = final_outcome(world, message)
@@ -199,12 +269,19 @@ def _count_missing(
         count["expected"] += 1
         if identity in got:
             count["received"] += 1
+        elif identity in buried:
+            count["expired" if world.expires and not message.poison else "dead_lettered"] += 1
         elif outcome is Outcome.UNKNOWN:
             count["missing_unknown"] += 1
         elif outcome is Outcome.SENT or at_most_once:
             count["missing_allowed"] += 1
+        elif world.expires and not has_place and drain_clean:
+            vanished += 1
         else:
-            count["lost" if drain_clean else "pending"] += 1
+            known = drain_clean and (world.place_read or not has_place)
+            count["lost" if known else "pending"] += 1
+    told = world.expired_discarded
+    count["pending" if told is None else "expired" if told >= vanished else "lost"] += vanished
 
 
 def final_outcome(world: World, message: Message) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crep.harness.checks.balance import channel_ledger, reader_ledger
 from crep.harness.checks.channel import ChannelRun
+from crep.harness.checks.dead_letters import GivenUp
 from crep.harness.checks.history import ChannelHistory, PublisherHistory
 from crep.harness.checks.results import ChannelLedger, ReaderLedger
 from crep.harness.checks.tally import SECOND, ChannelTally, Clock, KeptInMemory
@@ -42,6 +43,24 @@ class Listed:
     @property
     def count(self) -> int:
         return self._known
+
+    @property
+    def expires(self) -> bool:
+        return self.history.expires
+
+    @property
+    def has_poison(self) -> bool:
+        return bool(self.history.poison)
+
+    def poisonous(self, sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        return np.array([sequence in self.history.poison for sequence in sequences.tolist()], np.bool_)
+
+    @property
+    def has_oversize(self) -> bool:
+        return bool(self.history.oversize)
+
+    def oversized(self, sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        return np.array([sequence in self.history.oversize for sequence in sequences.tolist()], np.bool_)
 
     def identity(self, sequences: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         rows = self._rows[sequences.astype(np.intp)]
@@ -98,8 +117,12 @@ def _whole(outcomes: Records, share: float) -> int:
     return at
 
 
-def balanced(tally: ChannelTally, *, drain_clean: bool) -> tuple[ChannelLedger, tuple[ReaderLedger, ...]]:
-    """As ``checks.ledger.ledger`` returns it."""
+def balanced(
+    tally: ChannelTally, *, drain_clean: bool, given_up: Mapping[str, GivenUp] | None = None
+) -> tuple[ChannelLedger, tuple[ReaderLedger, ...]]:
+    """As ``checks.ledger.ledger`` returns it; ``given_up`` is by reader."""
+    known = given_up or {}
     return channel_ledger(tally), tuple(
-        reader_ledger(tally, reader, drain_clean=drain_clean) for reader in tally.readers
+        reader_ledger(tally, reader, drain_clean=drain_clean, given_up=known.get(reader.spec.name))
+        for reader in tally.readers
     )

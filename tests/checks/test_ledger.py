@@ -15,8 +15,19 @@ from crep.harness.brokers.contract import Order, Outcome, ReaderSpec
 from crep.harness.checks.history import ChannelHistory, PublisherHistory, ReaderHistory
 from crep.harness.checks.ledger import ledger
 from crep.harness.checks.results import ReaderLedger
-from crep.harness.metrics.history import CORRUPT, FOREIGN, OUTCOME, RECEIVED, SENT
-from tests.checks.honest import KINDS, MS, T0, Receipt, World, copy_of, honest_world, naive_reader_ledger
+from crep.harness.metrics.history import CORRUPT, FAILED, FOREIGN, INTACT, OUTCOME, RECEIVED, SENT
+from tests.checks.honest import (
+    KINDS,
+    MS,
+    T0,
+    Letter,
+    Receipt,
+    World,
+    copy_of,
+    final_outcome,
+    honest_world,
+    naive_reader_ledger,
+)
 from tests.checks.tallied import balanced, tallied
 
 
@@ -118,6 +129,92 @@ def test_a_refused_message_that_is_delivered_is_reported_and_not_expected() -> N
     billing = judged(world)["billing"]
     assert accused(billing) == {"rejected_received": 1}
     assert (billing.expected, billing.received) == (39, 39)
+
+
+def with_a_place(world: World) -> World:
+    """Billing gives up after three deliveries; message 4 is poison and was buried as it should be."""
+    world.readers["billing"] = replace(world.readers["billing"], dead_letters_after=3)
+    message = world.messages[4]
+    message.poison = True
+    receipt = next(r for r in world.receipts["billing"] if (r.publisher, r.sequence) == (0, 2))
+    receipt.fault = FAILED
+    world.receipts["billing"] += [copy_of(receipt, at_ns=receipt.at_ns + n * MS, redelivered=1) for n in (1, 2)]
+    world.letters["billing"] = [Letter(0, 2, message.key, message.key_sequence)]
+    return world
+
+
+def test_a_poison_message_in_its_dead_letter_place_is_neither_lost_nor_delivered_nor_doubled() -> None:
+    billing = judged(with_a_place(honest_world()))["billing"]
+    assert accused(billing) == {"failed": 3, "dead_lettered": 1}
+    assert (billing.expected, billing.received) == (40, 39)
+    assert billing.offenders == ()
+
+
+def test_a_poison_message_that_was_dropped_instead_of_dead_lettered_is_lost() -> None:
+    world = with_a_place(honest_world())
+    world.letters["billing"] = []
+    billing = judged(world)["billing"]
+    assert accused(billing) == {"failed": 3, "lost": 1}
+    assert [(o.kind, o.publisher, o.sequence) for o in billing.offenders] == [("lost", 0, 2)]
+    assert accused(judged(world, drain_clean=False)["billing"]) == {"failed": 3, "pending": 1}
+
+
+@pytest.mark.parametrize(
+    ("buried", "fate", "why"),
+    [
+        ("instead", {"dead_lettered": 2, "misplaced": 1}, "neither poison nor expired"),
+        ("as well", {"dead_lettered": 1, "misplaced": 1}, "the reader has processed it as well"),
+        ("twice", {"dead_lettered": 1, "misplaced": 1}, "a further copy"),
+        ("a stranger", {"dead_lettered": 1, "misplaced": 1}, "not one of the reader's messages"),
+    ],
+)
+def test_what_has_no_business_in_the_dead_letter_place_is_misplaced(
+    buried: str, fate: dict[str, int], why: str
+) -> None:
+    world = with_a_place(honest_world())
+    letters, good = world.letters["billing"], world.receipts["billing"][7]
+    if buried == "twice":
+        letters.append(letters[0])
+    else:
+        sequence = good.sequence + (1000 if buried == "a stranger" else 0)
+        letters.append(Letter(good.publisher, sequence, good.key, good.key_sequence))
+    if buried == "instead":
+        world.receipts["billing"].remove(good)
+    billing = judged(world)["billing"]
+    assert accused(billing) == {"failed": 3} | fate
+    (offender,) = billing.offenders
+    assert (offender.kind, offender.detail) == ("misplaced", why)
+
+
+def test_nothing_is_called_lost_while_the_dead_letter_place_was_not_read() -> None:
+    world = with_a_place(honest_world())
+    world.letters["billing"], world.place_read = [], False
+    world.receipts["billing"].pop(9)
+    assert accused(judged(world)["billing"]) == {"failed": 3, "pending": 2}
+
+
+def test_an_expired_message_is_expired_where_it_lies_in_the_place() -> None:
+    world = with_a_place(honest_world())
+    world.expires = True
+    gone = world.receipts["billing"].pop(9)
+    world.letters["billing"].append(Letter(gone.publisher, gone.sequence, gone.key, gone.key_sequence))
+    assert accused(judged(world)["billing"]) == {"failed": 3, "dead_lettered": 1, "expired": 1}
+
+
+@pytest.mark.parametrize(("counted", "fate"), [(2, "expired"), (1, "lost"), (None, "pending")])
+def test_discarded_messages_are_expired_only_where_the_broker_counts_as_many(counted: int | None, fate: str) -> None:
+    world = honest_world()
+    world.expires, world.expired_discarded = True, counted
+    del world.receipts["billing"][9:11]
+    assert accused(judged(world)["billing"]) == {fate: 2}
+
+
+def test_an_oversize_message_that_is_acknowledged_is_told() -> None:
+    world = honest_world()
+    for place, outcome in ((4, Outcome.REJECTED), (5, Outcome.ACKNOWLEDGED)):
+        world.messages[place].oversize, world.messages[place].outcomes = True, [outcome]
+    channel, _ = ledger(world.history(), drain_clean=True, t0_ns=T0)
+    assert (channel.oversize, channel.oversize_accepted) == (2, 1)
 
 
 def test_a_message_without_an_outcome_is_unknown_and_neither_lost_nor_duplicate() -> None:
@@ -269,8 +366,34 @@ def refuse(world: World, _: str, at: int, by: int) -> None:
     message.outcomes = [[Outcome.REJECTED], [Outcome.UNKNOWN], [], [Outcome.ACKNOWLEDGED, Outcome.REJECTED]][by % 4]
 
 
+def poison(world: World, reader: str, at: int, by: int) -> None:
+    """The reader fails at a message, once or more; whether it is buried is another lie's matter."""
+    receipt = world.receipts[reader][at]
+    for message in world.messages:
+        if (message.publisher, message.sequence) == (receipt.publisher, receipt.sequence):
+            message.poison = True
+    receipt.fault = FAILED
+    if by % 2:
+        double(world, reader, at, by)
+
+
+def bury(world: World, reader: str, at: int, by: int) -> None:
+    like = world.receipts[reader][at]
+    if world.readers[reader].dead_letters_after is not None:
+        letter = Letter(like.publisher, like.sequence, like.key, like.key_sequence, (INTACT, CORRUPT, INTACT)[by % 3])
+        world.letters.setdefault(reader, []).append(letter)
+    if by % 5:
+        drop(world, reader, at, by)
+
+
+def overfill(world: World, _: str, at: int, by: int) -> None:
+    message = world.messages[at % len(world.messages)]
+    message.oversize = True
+    message.outcomes = [[Outcome.REJECTED], [Outcome.ACKNOWLEDGED]][by % 2]
+
+
 LIES: tuple[Lie, ...] = (
-    drop, double, delay, flag, corrupt, cross_run, invent, forge_key, misroute, refuse,
+    drop, double, delay, flag, corrupt, cross_run, invent, forge_key, misroute, refuse, poison, bury, overfill,
 )  # fmt: skip
 
 told = st.lists(
@@ -288,6 +411,7 @@ told = st.lists(
     drain_clean=st.booleans(),
     guaranteed=st.booleans(),
     order=st.sampled_from(["per-key", "none"]),
+    burial=st.tuples(st.booleans(), st.booleans(), st.booleans(), st.one_of(st.none(), st.integers(0, 8))),
     cuts=st.lists(st.floats(0, 1), max_size=4),
 )
 def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
@@ -296,6 +420,7 @@ def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
     drain_clean: bool,
     guaranteed: bool,
     order: Order,
+    burial: tuple[bool, bool, bool, int | None],
     cuts: list[float],
 ) -> None:
     publishers, keys, messages, topics, members = shape
@@ -308,19 +433,26 @@ def test_any_mixture_of_lies_is_counted_as_a_naive_ledger_counts_it(
         order=order,
     )
     world.guaranteed = guaranteed
+    has_place, world.place_read, world.expires, world.expired_discarded = burial
+    if has_place:
+        world.readers["billing"] = replace(world.readers["billing"], dead_letters_after=3)
     for lie, reader, at, by in lies:
         if world.receipts[reader]:
             lie(world, reader, at % len(world.receipts[reader]), by)
     history = world.history()
     channel, readers = ledger(history, drain_clean=drain_clean, t0_ns=T0)
-    assert balanced(tallied(history, t0_ns=T0, cuts=cuts), drain_clean=drain_clean) == (channel, readers)
+    tally = tallied(history, t0_ns=T0, cuts=cuts)
+    assert balanced(tally, drain_clean=drain_clean, given_up=world.given_up()) == (channel, readers)
+    assert channel.oversize == sum(m.oversize for m in world.messages)
+    refused = sum(m.oversize for m in world.messages if final_outcome(world, m) is Outcome.REJECTED)
+    assert channel.oversize_accepted == channel.oversize - refused
     for reader in readers:
         found, name = counts(reader), reader.reader
         assert found == naive_reader_ledger(world, name, drain_clean), name
         missing = found["lost"] + found["pending"] + found["missing_allowed"] + found["missing_unknown"]
-        assert found["expected"] == found["received"] + missing
+        assert found["expected"] == found["received"] + found["dead_lettered"] + found["expired"] + missing
         duplicates = sum(v for k, v in found.items() if k.startswith("duplicates"))
-        stray = found["corrupt"] + found["foreign"] + found["unexpected"]
+        stray = found["corrupt"] + found["foreign"] + found["unexpected"] + found["failed"]
         assert found["receipts"] == found["received"] + found["rejected_received"] + duplicates + stray
 
 
