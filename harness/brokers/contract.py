@@ -33,6 +33,7 @@ Share = Literal["all", "group", "exclusive"]
 Guarantee = Literal["at-least-once", "at-most-once"]
 Sync = Literal["none", "memory", "disk"]
 Order = Literal["none", "per-key"]
+Acknowledge = Literal["after-processing", "on-receipt"]
 Genuineness = Literal["genuine", "emulated", "mock"]
 
 
@@ -81,6 +82,9 @@ class ReaderSpec:
     topic_filter: str | None = None  # neutral pattern: levels by "/", "*" one level, ">" one or more at the end
     dead_letters_after: int | None = None  # deliveries
     order: Order = "none"  # what the scenario asks for: per publisher and key, or nothing
+    at_first: int | None = None  # of ``members``, the most that it has at a time, those that are there from the start
+    acknowledge: Acknowledge = "after-processing"  # on-receipt: what a member had not processed when it died is lost
+    processing_s: float = 0.0  # that a member takes for each message, one after the other
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class ChannelSpec:
     keys: int
     readers: tuple[ReaderSpec, ...]
     durability: Durability
+    max_bytes: int | None = None  # of a payload: the broker is to refuse a message that is much larger
+    expires: bool = False  # its messages have a time to live
 
 
 @dataclass(frozen=True)
@@ -306,6 +312,8 @@ class PublisherSpec:
     settings: Json  # client settings: mapping's, then the target's
     reconnect_for_s: float
     stamp_property: str | None = None  # carrier ``property``: the name of the header / user property
+    ttl_ms: int | None = None  # time to live of every message, where the channel ``expires``
+    properties: dict[str, str | int | float | bool] = field(default_factory=dict)  # of every message
 
 
 class BulkPublisher(Protocol):
@@ -387,6 +395,13 @@ class BulkSubscriber(Protocol):
     def acknowledge(self, deliveries: Deliveries) -> None:
         """Settle as accepted (commits by time where the broker has offsets). No-op for at-most-once."""
 
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
+        """Settle as accepted, but those at the places ``failed`` as failed: they are delivered again.
+
+        For a reader with ``dead_letters_after`` only. At that many failed deliveries a message is not delivered any
+        more and lies in the reader's dead letter place (``Inspect.dead_letters``).
+        """
+
     def events(self) -> list[ClientEvent]:
         """Connection events since the last call."""
 
@@ -444,8 +459,36 @@ class Messages(Protocol):
         """Disconnect; unsettled messages are left to the broker's redelivery."""
 
 
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message in a dead letter place. ``reason`` in the broker's words, empty where it tells none with the message."""
+
+    body: bytes
+    stamp: bytes | None  # carrier ``property``
+    reason: str = ""
+    deliveries: int | None = None  # None: not told
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """What was given up of one reader's messages."""
+
+    place: str | None  # the native object; None where the reader has none, and what is given up is discarded
+    letters: tuple[DeadLetter, ...]
+    complete: bool  # False: there are more than could be read
+    counted: dict[str, int]  # by the broker itself, in its own names
+    expired_discarded: int | None = None  # expired, and in no place; None: the broker does not count them
+
+
 class Inspect(Protocol):
     """Look into the broker without consuming."""
+
+    def dead_letters(self, channel: str, reader: str, limit: int, stamp_property: str | None) -> DeadLetters:
+        """Read the dead letter place of a reader, at most ``limit`` messages of it; nothing is taken out.
+
+        Raises:
+            BrokerError: the broker does not answer, or refuses.
+        """
 
     def find(self, channel: str, reader: str, identity: bytes, limit: int = 100_000) -> Message | None:
         """The reader's stored, unsettled message whose stamp contains ``identity``; looks at ``limit`` at most."""

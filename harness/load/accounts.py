@@ -28,9 +28,19 @@ _OTHER_REASONS = "other reasons"
 
 
 class Accounts:
-    """The books of one publisher; ``totals``, ``rejection_reasons`` and ``unsettled`` are valid after ``settle``."""
+    """The books of one publisher; ``totals``, ``rejection_reasons`` and ``unsettled`` are valid after ``settle``.
 
-    def __init__(self, publisher: int, *, meter: Meter, history: HistoryWriter, tell: Tell) -> None:
+    Args:
+        publisher: its number.
+        meter: counts and times.
+        history: has the publisher's files.
+        tell: says a line to the parent.
+        before: the totals of its earlier lives. What was unknown then is unknown now, and is told as such.
+    """
+
+    def __init__(
+        self, publisher: int, *, meter: Meter, history: HistoryWriter, tell: Tell, before: Counter[str] | None = None
+    ) -> None:
         self._sent_file, self._outcomes_file = sent_file(publisher), outcomes_file(publisher)
         self._meter, self._history, self._tell = meter, history, tell
         self._outstanding = Outstanding()
@@ -39,7 +49,8 @@ class Accounts:
         self._sends = self._reports = 0  # of these, filled
         self._reported_reasons: dict[int, str] = {}
         self._balance = 0
-        self.totals: Counter[str] = Counter()
+        self.totals: Counter[str] = Counter(before)
+        meter.add("unknown", time.monotonic_ns(), self.totals["unknown"])
         self._reasons: Counter[tuple[str, str]] = Counter()
 
     @property

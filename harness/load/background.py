@@ -17,7 +17,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.metrics.history import DONE, MARK, RecordFile, Records, joined
+from crep.harness.metrics.history import DONE, MARK, AheadFile, RecordFile, Records, joined
 
 _P = ParamSpec("_P")
 
@@ -55,39 +55,89 @@ class Background:
 
 
 class HistoryWriter:
-    """The record files of one client, written in the background.
+    """The record files of one client, written in the background; those of a client that may be killed, one of them
+    *ahead*, in the caller's own thread.
+
+    A client that was killed before finds its files as it left them, and goes on.
 
     Args:
         folder: where the files are.
         files: file name → layout (``metrics.history``).
         marks: name of the file of its marks.
         segment: records in a segment of a file; None: one file, however long.
+        ahead: the file whose records are to survive the client: receipts that ``append`` writes before it returns, or
+            sends that ``offer`` writes before they are handed over. Such a client may come back, so it never says that
+            it is ``DONE``.
 
     Raises:
-        EnvironmentFailure: here, in ``flush`` and in ``close``: the disk is full, the folder gone, a write hangs.
+        EnvironmentFailure: here and in every method: the disk is full, the folder gone, a write hangs.
     """
 
     def __init__(
-        self, folder: Path, files: Mapping[str, np.dtype[Any]], *, marks: str, segment: int | None = None
+        self,
+        folder: Path,
+        files: Mapping[str, np.dtype[Any]],
+        *,
+        marks: str,
+        segment: int | None = None,
+        ahead: str | None = None,
     ) -> None:
         self._folder = folder
         self._background = Background("history")
-        self._gathered: dict[str, list[Records]] = {name: [] for name in files}
+        self._gathered: dict[str, list[Records]] = {name: [] for name in files if name != ahead}
         self._count = 0
-        self._handed_on = dict.fromkeys(files, 0)
+        self._ahead_name = ahead
+        self._ahead: AheadFile | None = None
         try:
-            self._files = {name: RecordFile(folder / name, layout, segment) for name, layout in files.items()}
+            if ahead is not None:
+                self._ahead = AheadFile(folder / ahead, files[ahead])
+            self._files = {
+                name: RecordFile(folder / name, layout, segment) for name, layout in files.items() if name != ahead
+            }
             self._marks = RecordFile(folder / marks, MARK)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._handed_on = {
+            name: self._ahead.count if name == ahead and self._ahead is not None else self._files[name].count
+            for name in files
+        }
+
+    @property
+    def writes_ahead(self) -> bool:
+        """Whether records are to be written before what they tell of is done."""
+        return self._ahead is not None
+
+    def held(self, name: str) -> int:
+        """Records of the file ``name``, those of an earlier life and those that are on their way included."""
+        return self._handed_on[name]
+
+    def offer(self, first: int, records: Records) -> None:
+        """Write records ahead, the first of which is number ``first`` of its file: what they tell of may happen now.
+
+        What does not may be offered again; what has is told by ``append``, in order.
+        """
+        assert self._ahead is not None  # noqa: S101 - asked for ``writes_ahead``
+        try:
+            self._ahead.put(first, records)
         except OSError as error:
             raise self._failure(error) from error
 
     def append(self, name: str, records: Records) -> None:
-        """Keep records of the file ``name``; the next ``flush`` hands them to the operating system."""
-        if len(records):
-            self._gathered[name].append(records)
-            self._count += len(records)
-            if self._count >= _FLUSH_AT:
-                self.flush()
+        """Keep records of the file ``name``; the next ``flush`` hands them to the operating system.
+
+        Of the file that is written ahead they are there when this returns, as they were offered where they were.
+        """
+        if not len(records):
+            return
+        if name == self._ahead_name and self._ahead is not None:
+            if self._handed_on[name] + len(records) > self._ahead.count:
+                self.offer(self._handed_on[name], records)
+            self._handed_on[name] += len(records)
+            return
+        self._gathered[name].append(records)
+        self._count += len(records)
+        if self._count >= _FLUSH_AT:
+            self.flush()
 
     def flush(self) -> None:
         """Hand what has gathered to the background thread."""
@@ -113,10 +163,16 @@ class HistoryWriter:
         self._background.submit(self._marks.append, mark)
 
     def close(self, timeout_s: float) -> None:
-        """Flush, wait for the writes at most ``timeout_s``, close."""
-        self.mark(DONE)
+        """Flush, wait for the writes at most ``timeout_s``, take back what was offered and never happened, close."""
+        if self._ahead is None:
+            self.mark(DONE)
+        else:
+            self.flush()
         try:
             self._background.close(timeout_s)
+            if self._ahead is not None and self._ahead_name is not None:
+                self._ahead.cut(self._handed_on[self._ahead_name])
+                self._ahead.close()
         except OSError as error:
             raise self._failure(error) from error
         for file in (*self._files.values(), self._marks):

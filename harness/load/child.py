@@ -16,6 +16,7 @@ import traceback
 from crep.harness.brokers.registry import adapter
 from crep.harness.config.errors import CrepError
 from crep.harness.load.background import Background, HistoryWriter
+from crep.harness.load.earlier import earlier
 from crep.harness.load.orders import ORPHANED, Orders
 from crep.harness.load.pacing import sharpen_timer
 from crep.harness.load.protocol import ChildTask, PublisherTask, SubscriberTask, to_line
@@ -44,7 +45,14 @@ def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -
     """Open, wait for ``go``, publish, close."""
     number = task.plan.publisher
     files = {sent_file(number): SENT, outcomes_file(number): OUTCOME}
-    history = HistoryWriter(child.ledger, files, marks=publisher_marks(number), segment=child.segment)
+    before = earlier(child.ledger, number) if child.write_ahead else None
+    history = HistoryWriter(
+        child.ledger,
+        files,
+        marks=publisher_marks(number),
+        segment=child.segment,
+        ahead=sent_file(number) if child.write_ahead else None,
+    )
     renderer = Renderer(run=child.run_number, publisher=number, seed=task.plan.seed, carrier=child.carrier)
     prepare(renderer, task.plan)
     client = adapter(task.spec.endpoint.system).publisher(task.spec)
@@ -65,6 +73,7 @@ def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -
             history=history,
             tell=tell,
             clock_ahead_ns=child.clock_ahead_ns,
+            before=before,
         )
         done = engine.run(orders.stop)
     finally:
@@ -77,7 +86,13 @@ def subscribe(child: ChildTask, task: SubscriberTask, orders: Orders, tell: Tell
     spec = task.spec
     who = spec.channel, spec.reader.name, spec.member
     files = {received_file(*who): RECEIVED}
-    history = HistoryWriter(child.ledger, files, marks=reader_marks(*who), segment=child.segment)
+    history = HistoryWriter(
+        child.ledger,
+        files,
+        marks=reader_marks(*who),
+        segment=child.segment,
+        ahead=received_file(*who) if child.write_ahead else None,
+    )
     client = adapter(spec.endpoint.system).subscriber(spec)
     try:
         client.open()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from crep.harness.load.protocol import (
+    Client,
     ClientNote,
     ClientSettings,
     EngineFailed,
@@ -46,12 +47,39 @@ class WorkerFacts:
     round_trip_ns: int
 
 
+@dataclass(frozen=True)
+class ClientState:
+    """How one client is.
+
+    By the kernel's word: ``pid`` (None: no process is there) and ``frozen`` (stopped by a signal). By its own:
+    ``ready`` (connected, in this life), ``standing`` (receives nothing), and ``processing_ns``, the time that it takes
+    for each message (None: it has not said). ``life``: how often it was started; 0: never.
+    """
+
+    life: int = 0
+    pid: int | None = None
+    ready: bool = False
+    standing: bool = False
+    frozen: bool = False
+    processing_ns: int | None = None
+
+
+NEVER_STARTED = ClientState()
+
+
 class EngineGroup(Protocol):
-    """All engines of one run. What each method does, and in which order they come, is said at ``engines.Engines``."""
+    """All engines of one run. What each method does, and in which order they come, is said at ``engines.Engines``.
+
+    Those that act on clients by name, and ``states``, may be called from any thread, while another one uses the rest.
+    """
 
     @property
     def clients(self) -> tuple[ClientSettings, ...]:
         """The clients that are ready, with their effective settings."""
+
+    @property
+    def roster(self) -> tuple[Client, ...]:
+        """Every client of the run, those that are to join later included."""
 
     @property
     def workers(self) -> tuple[WorkerFacts, ...]:
@@ -73,6 +101,9 @@ class EngineGroup(Protocol):
     def stop_publishers(self) -> None:
         """An early end."""
 
+    def states(self) -> dict[str, ClientState]:
+        """Of every client of the roster."""
+
     def pause(self, channel: str, readers: Collection[str]) -> None:
         """All members of these readers are to stop receiving."""
 
@@ -80,7 +111,25 @@ class EngineGroup(Protocol):
         """They are to receive again."""
 
     def standing(self, channel: str, readers: Collection[str]) -> list[bool]:
-        """For each member of these readers whether it said last that it stands still."""
+        """For each running member of these readers whether it said last that it stands still."""
+
+    def slow(self, clients: Collection[str], per_message_ns: int | None) -> None:
+        """These subscribers are to take so long for each message; None: as long as their task says."""
+
+    def freeze(self, clients: Collection[str]) -> None:
+        """Stop these processes where they are."""
+
+    def thaw(self, clients: Collection[str]) -> None:
+        """Let them go on."""
+
+    def crash(self, clients: Collection[str]) -> None:
+        """End these processes without a warning; they are no failures, and may be started again."""
+
+    def begin(self, clients: Collection[str]) -> None:
+        """Start these clients, which are not there: they go on where they left off, or join."""
+
+    def leave(self, clients: Collection[str]) -> None:
+        """These subscribers are to close and end."""
 
     def finish(self, timeout_s: float) -> None:
         """Close what still runs and wait until all has ended."""
@@ -101,5 +150,6 @@ class MakeEngines(Protocol):
         folder: Path,
         carrier: Carrier,
         keep_records: bool,
+        write_ahead: bool = False,
     ) -> EngineGroup:
         """See ``engines.Engines``."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from crep.harness import processes
 from crep.harness.brokers.contract import BrokerError
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.load.contract import Said, WorkerFacts
+from crep.harness.load.contract import NEVER_STARTED, ClientState, Said, WorkerFacts
+from crep.harness.load.earlier import done_by_its_records
+from crep.harness.load.process import EngineProcess, Inbox
 from crep.harness.load.protocol import (
     ChildTask,
     Client,
@@ -28,7 +26,6 @@ from crep.harness.load.protocol import (
     PublisherTask,
     SubscriberTask,
     Window,
-    to_line,
     window_from_json,
 )
 from crep.harness.load.stamp import Carrier
@@ -45,81 +42,7 @@ __all__ = [
     "Window",
 ]
 
-_LAST_LINES = 8
 _CHECK_EVERY_S = 0.2
-_EXIT_WAIT_S = 5.0  # from the end of its output to the end of the process
-
-
-Inbox: TypeAlias = "queue.SimpleQueue[tuple[_Child, dict[str, Any] | None]]"
-"""Who said what; None: its output has ended."""
-
-
-class _Child:
-    """One engine process. ``ended`` once its output has ended; ``expected`` when it had told that its work is done."""
-
-    def __init__(self, task: ChildTask, log: Path, inbox: Inbox) -> None:
-        self.client = Client.of(task.task)
-        self.settings: dict[str, str] | None = None
-        self.expected = self.failed = self.ended = self.standing = False
-        self._log, self._inbox = log, inbox
-        with log.open("ab") as stderr:
-            self._process = processes.spawn(
-                [sys.executable, "-m", "crep.harness.load.child"],
-                stdin=processes.PIPE,
-                stdout=processes.PIPE,
-                stderr=stderr,
-            )
-        self._reader = threading.Thread(target=self._read, name=f"engine {self.client.name}", daemon=True)
-        self._reader.start()
-        self._write(task.to_line())
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
-
-    def tell(self, **order: int) -> None:
-        """Give an order; a child that has ended gets none, and is reported as ended by its output's end."""
-        self._write(to_line(order))
-
-    def failure(self, reason: str) -> EngineFailed:
-        """``reason``, and the last lines that it wrote to standard error."""
-        return EngineFailed(self.client.name, f"{reason}{self._last_lines()}")
-
-    def exit_text(self) -> str:
-        """What became of the process, whose output has ended."""
-        try:
-            code = self._process.wait(_EXIT_WAIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return "it closed its output and went on; it was ended"
-        return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-
-    def kill(self) -> None:
-        """End the process, whatever it does, and release the pipes."""
-        self._process.kill()
-        self._reader.join(_EXIT_WAIT_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
-    def _write(self, line: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - asked for above
-        with contextlib.suppress(BrokenPipeError, ValueError):  # ValueError: closed by ``kill``
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
-        for line in self._process.stdout:
-            if line.endswith(b"\n"):  # else it was killed in the middle of a word
-                self._inbox.put((self, json.loads(line)))
-        self._inbox.put((self, None))
-
-    def _last_lines(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST_LINES:]
-        return "".join(f"\n    {line}" for line in lines)
 
 
 class Engines:
@@ -130,8 +53,11 @@ class Engines:
         start ──► go(t0) ──► take, take … ──► (all PublisherDone) ──► take … (drain) ──► finish ──► take (the rest)
                                 │ stop_publishers: an early end              kill: at any time, also after a failure
 
-    Used by one thread. ``take`` never raises: a child that ended unexpectedly is among what it returns, as an
-    ``EngineFailed``.
+    ``take`` never raises: a child that ended unexpectedly is among what it returns, as an ``EngineFailed``. Used by one
+    thread; those of a timeline may act on single clients at the same time (``crash`` … ``leave``, ``states``)::
+
+        reserve ──begin──► running ──leave──► ended          running ──freeze──► frozen ──thaw──► running
+                              └──crash──► ended ──begin──► running, with its own records and the same schedule
 
     Args:
         publishers: one child each.
@@ -142,6 +68,7 @@ class Engines:
         keep_records: the records of messages stay until the end of the run; else they are written in segments, for
             whoever takes them in to remove.
         clock_ahead_ns: what this machine's clock shows more than the one whose time the stamps carry (METHOD rule 3).
+        write_ahead: clients will be ended: they write their records before these come true.
     """
 
     def __init__(
@@ -154,20 +81,45 @@ class Engines:
         carrier: Carrier,
         keep_records: bool = True,
         clock_ahead_ns: int = 0,
+        write_ahead: bool = False,
     ) -> None:
-        ledger = folder / "ledger"
+        self._ledger, self._logs = folder / "ledger", folder / "logs"
         tasks: list[PublisherTask | SubscriberTask] = [*subscribers, *publishers]
-        self._tasks = [ChildTask(task, run_number, carrier, ledger, keep_records, clock_ahead_ns) for task in tasks]
-        self._ledger, self._logs = ledger, folder / "logs"
-        self._children: list[_Child] = []
+        self._tasks = {
+            Client.of(task).name: ChildTask(
+                task,
+                run_number,
+                carrier,
+                self._ledger,
+                keep_records=keep_records,
+                clock_ahead_ns=clock_ahead_ns,
+                write_ahead=write_ahead,
+            )
+            for task in tasks
+        }
+        self._roster = tuple(Client.of(task) for task in tasks)
+        self._reserve = {task.spec.name for task in subscribers if task.joins_later}
+        self._lock = threading.Lock()  # of what changes these two
+        self._alive: dict[str, EngineProcess] = {}  # the latest life of each client; replaced, never changed in place
+        self._stopping = False
         self._inbox: Inbox = queue.SimpleQueue()
         self._said: list[Said] = []
+        self._t0_ns: int | None = None
+
+    @property
+    def _children(self) -> list[EngineProcess]:
+        return list(self._alive.values())
 
     @property
     def clients(self) -> tuple[ClientSettings, ...]:
         """The clients that are ready, with their effective settings."""
         ready = [child for child in self._children if child.settings is not None]
         return tuple(ClientSettings(**asdict(child.client), settings=dict(child.settings or {})) for child in ready)
+
+    @property
+    def roster(self) -> tuple[Client, ...]:
+        """Every client of the run."""
+        return self._roster
 
     @property
     def workers(self) -> tuple[WorkerFacts, ...]:
@@ -184,8 +136,13 @@ class Engines:
         """Process id of each client's engine, by client name."""
         return {child.client.name: child.pid for child in self._children}
 
+    def states(self) -> dict[str, ClientState]:
+        """Of every client of the roster. From any thread."""
+        alive = self._alive
+        return {one.name: alive[one.name].state if one.name in alive else NEVER_STARTED for one in self._roster}
+
     def start(self, timeout_s: float, check: Callable[[], None] = lambda: None) -> None:
-        """Start all children and wait until all are ready: connected, and subscribers assigned.
+        """Start all children but those that join later; wait until all are ready: connected, and subscribers assigned.
 
         ``check`` is called a few times a second; what it raises ends the wait (the caller then kills the children).
 
@@ -196,9 +153,9 @@ class Engines:
         try:
             for folder in (self._ledger, self._logs):
                 folder.mkdir(parents=True, exist_ok=True)
-            for task in self._tasks:
-                name = Client.of(task.task).name
-                self._children.append(_Child(task, self._logs / f"{name}.log", self._inbox))
+            for name in self._tasks:
+                if name not in self._reserve:
+                    self._spawn(name)
         except OSError as error:
             self.kill()
             raise EnvironmentFailure(f"the engines cannot be started: {error}") from error
@@ -214,9 +171,18 @@ class Engines:
                 self.kill()
                 raise EnvironmentFailure(f"not ready within {timeout_s:.0f} s: {', '.join(waiting)}")
 
+    def _spawn(self, name: str) -> EngineProcess:
+        before = self._alive.get(name)
+        life = 1 if before is None else before.life + 1
+        child = EngineProcess(self._tasks[name], self._logs / f"{name}.log", self._inbox, life)
+        self._alive = self._alive | {name: child}
+        return child
+
     def go(self, t0_ns: int) -> None:
         """Publishers follow their schedules; ``t0_ns`` is the time of the first measured message (CLOCK_MONOTONIC)."""
-        self._tell(self._children, go=t0_ns)
+        with self._lock:
+            self._t0_ns = t0_ns
+            self._tell(self._children, go=t0_ns)
 
     def take(self, timeout_s: float) -> list[Said]:
         """What the children said since the last call, in order; waits for the first word at most ``timeout_s``."""
@@ -226,8 +192,20 @@ class Engines:
         return said
 
     def stop_publishers(self) -> None:
-        """An early end: no further sends, what is under way is settled for a few seconds, then ``PublisherDone``."""
-        self._tell((child for child in self._children if child.client.role == "publisher"), stop=1)
+        """An early end: no further sends, what is under way is settled for a few seconds, then ``PublisherDone``.
+
+        One that was ended and is not there now does not come back: what is known of it is said on its behalf.
+        """
+        with self._lock:
+            self._stopping = True
+            publishers = [child for child in self._children if child.client.role == "publisher"]
+            self._tell(publishers, stop=1)
+            gone = [child for child in publishers if child.crashed and not child.done]
+        for child in gone:
+            child.done = True
+            task = self._tasks[child.client.name].task
+            assert isinstance(task, PublisherTask)  # noqa: S101 - by its role
+            self._said.append(done_by_its_records(self._ledger, task))
 
     def pause(self, channel: str, readers: Collection[str]) -> None:
         """All members of these readers are to stop receiving; ``standing`` says when they do. From any thread."""
@@ -238,11 +216,58 @@ class Engines:
         self._tell(self._members(channel, readers), resume=1)
 
     def standing(self, channel: str, readers: Collection[str]) -> list[bool]:
-        """For each member of these readers whether it said last that it stands still. From any thread."""
-        return [child.standing for child in self._members(channel, readers)]
+        """For each running member of these readers whether it said last that it stands still. From any thread."""
+        return [child.standing for child in self._members(channel, readers) if child.state.pid is not None]
 
-    def _members(self, channel: str, readers: Collection[str]) -> list[_Child]:
+    def _members(self, channel: str, readers: Collection[str]) -> list[EngineProcess]:
         return [one for one in self._children if one.client.channel == channel and one.client.reader in readers]
+
+    def slow(self, clients: Collection[str], per_message_ns: int | None) -> None:
+        """These subscribers are to take so long for each message; None: as long as their task says. From any thread."""
+        self._tell(self._named(clients), slow=-1 if per_message_ns is None else per_message_ns)
+
+    def freeze(self, clients: Collection[str]) -> None:
+        """Stop these processes where they are: connected, and dead. From any thread."""
+        for child in self._named(clients):
+            child.freeze()
+
+    def thaw(self, clients: Collection[str]) -> None:
+        """Let them go on. From any thread."""
+        for child in self._named(clients):
+            child.thaw()
+
+    def crash(self, clients: Collection[str]) -> None:
+        """End these processes without a warning (SIGKILL); returns when they are gone. From any thread."""
+        for child in self._named(clients):
+            child.crash()
+
+    def begin(self, clients: Collection[str]) -> None:
+        """Start these clients, as far as they are not there; ``states`` says when they are ready. From any thread.
+
+        One that was crashed goes on with its own records. In a run that is being ended no publisher is started again.
+
+        Raises:
+            EnvironmentFailure: a process cannot be started.
+        """
+        with self._lock:
+            for name in clients:
+                before = self._alive.get(name)
+                publisher = isinstance(self._tasks[name].task, PublisherTask)
+                if (before is not None and before.state.pid is not None) or (self._stopping and publisher):
+                    continue
+                try:
+                    child = self._spawn(name)
+                except OSError as error:
+                    raise EnvironmentFailure(f"client {name} cannot be started: {error}") from error
+                if self._t0_ns is not None:
+                    child.tell(go=self._t0_ns)
+
+    def leave(self, clients: Collection[str]) -> None:
+        """These subscribers are to close and end; ``states`` says when they have. From any thread."""
+        self._tell(self._named(clients), finish=1)
+
+    def _named(self, clients: Collection[str]) -> list[EngineProcess]:
+        return [child for child in self._children if child.client.name in clients]
 
     def finish(self, timeout_s: float) -> None:
         """Close the subscribers (and publishers that still run) and wait until every child has ended. Idempotent.
@@ -266,7 +291,7 @@ class Engines:
             child.kill()
         self._hear(0.0)
 
-    def _tell(self, children: Iterable[_Child], **order: int) -> None:
+    def _tell(self, children: Iterable[EngineProcess], **order: int) -> None:
         for child in children:
             child.tell(**order)
 
@@ -282,7 +307,7 @@ class Engines:
             while True:
                 self._understand(*self._inbox.get_nowait())
 
-    def _understand(self, child: _Child, message: dict[str, Any] | None) -> None:
+    def _understand(self, child: EngineProcess, message: dict[str, Any] | None) -> None:
         client = child.client
         if message is None:
             child.ended = True
@@ -296,8 +321,10 @@ class Engines:
             child.settings = message["ready"]
         elif "paused" in message:
             child.standing = message["paused"]
+        elif "processing" in message:
+            child.processing_ns = message["processing"]
         elif "done" in message:
-            child.expected = True
+            child.expected = child.done = True
             self._said.append(PublisherDone(client.name, client.publisher or 0, client.channel, **message["done"]))
         elif "closed" in message:
             child.expected = True
@@ -305,6 +332,6 @@ class Engines:
             child.failed = True
             self._said.append(EngineFailed(client.name, message["failed"]))
 
-    def _fail(self, child: _Child, reason: str) -> None:
+    def _fail(self, child: EngineProcess, reason: str) -> None:
         child.failed = True
         self._said.append(child.failure(reason))

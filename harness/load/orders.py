@@ -18,6 +18,7 @@ class Orders:
         self.go, self.stop, self.finish = threading.Event(), threading.Event(), threading.Event()
         self.paused = threading.Event()
         self.t0_ns = 0
+        self.processing_ns: int | None = None  # instead of the task's
 
     def listen(self, lines: IO[bytes]) -> None:
         """Read orders until the end of the file, which ends the process at once: nobody is left to report to."""
@@ -32,6 +33,8 @@ class Orders:
                 self.paused.set()
             if "resume" in order:
                 self.paused.clear()
+            if "slow" in order:
+                self.processing_ns = order["slow"] if order["slow"] >= 0 else None
             if "finish" in order:
                 self.finish.set()
         os._exit(ORPHANED)

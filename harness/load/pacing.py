@@ -41,14 +41,18 @@ class Schedule:
         intended_ns: int64 sequence numbers → absolute intended times (ns), never descending.
         count: number of messages.
         ahead: messages whose times are computed together.
+        first: sequence number of the first message.
     """
 
     def __init__(
-        self, intended_ns: Callable[[NDArray[np.int64]], NDArray[np.int64]], count: int, ahead: int = _LOOK_AHEAD
+        self,
+        intended_ns: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+        count: int,
+        ahead: int = _LOOK_AHEAD,
+        first: int = 0,
     ) -> None:
         self._intended_ns, self.count, self._ahead = intended_ns, count, ahead
-        self.position = 0
-        self._first = 0
+        self.position = self._first = first
         self._times: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def due(self, now_ns: int) -> NDArray[np.int64]:

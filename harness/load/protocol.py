@@ -7,11 +7,13 @@ to child     ``{"role": …, "spec": …}``      the task, once; it carries pass
 to child     ``{"go": t0_ns}``               the first measured message is due at this CLOCK_MONOTONIC time
 to child     ``{"stop": true}``              publishers: no further sends, settle what is under way
 to child     ``{"pause": true}``             subscribers: receive nothing until ``{"resume": true}``
+to child     ``{"slow": ns}``                subscribers: take so long for each message; -1: as the task says
 to child     ``{"finish": true}``            subscribers: close
 from child   ``{"ready": {settings}}``       connected (and, reading, assigned)
 from child   ``{"window": …}``               what was measured since the last one
 from child   ``{"note": …}``                 a connection event, or a reason not heard before
 from child   ``{"paused": true}``            a subscriber stands still (false: it receives again)
+from child   ``{"processing": ns}``          a subscriber takes so long for each message from now on
 from child   ``{"done": …}``                 a publisher has settled and closed
 from child   ``{"closed": true}``            a subscriber has closed
 from child   ``{"failed": reason}``          it cannot go on, and ends
@@ -35,6 +37,7 @@ from crep.harness.brokers.contract import Endpoint, PublisherSpec, ReaderSpec, S
 from crep.harness.load.stamp import Carrier
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import SEGMENT
+from crep.harness.scenario.defects import Poison
 from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Role = Literal["publisher", "subscriber"]
@@ -52,9 +55,16 @@ class PublisherTask:
 
 @dataclass(frozen=True)
 class SubscriberTask:
-    """One receiving client: one member of one reader."""
+    """One receiving client: one member of one reader, and what it is to fail at."""
 
     spec: SubscriberSpec
+    poison: Poison | None = None
+
+    @property
+    def joins_later(self) -> bool:
+        """Whether it is not there from the start."""
+        at_first = self.spec.reader.at_first
+        return at_first is not None and self.spec.member >= at_first
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,8 @@ class ChildTask:
     """A task with what all children of a run share.
 
     ``ledger`` is the folder of the records; ``keep_records``: they stay, and need no segments. ``clock_ahead_ns``: what
-    this machine's CLOCK_MONOTONIC shows more than that of the machine whose time the stamps carry.
+    this machine's CLOCK_MONOTONIC shows more than that of the machine whose time the stamps carry. ``write_ahead``: the
+    child may be killed and started again, so it writes records before they come true (``metrics.history``).
     """
 
     task: PublisherTask | SubscriberTask
@@ -71,6 +82,7 @@ class ChildTask:
     ledger: Path
     keep_records: bool = True
     clock_ahead_ns: int = 0
+    write_ahead: bool = False
 
     @property
     def segment(self) -> int | None:
@@ -85,12 +97,14 @@ class ChildTask:
             "ledger": str(self.ledger),
             "keep_records": self.keep_records,
             "clock_ahead_ns": self.clock_ahead_ns,
+            "write_ahead": self.write_ahead,
         }
         data["spec"] = spec_to_json(self.task.spec)
         if isinstance(self.task, PublisherTask):
             data |= {"role": "publisher", "plan": self.task.plan.to_json()}
         else:
-            data["role"] = "subscriber"
+            poison = self.task.poison
+            data |= {"role": "subscriber", "poison": None if poison is None else poison.to_json()}
         return to_line(data)
 
     @classmethod
@@ -101,9 +115,17 @@ class ChildTask:
         if data["role"] == "publisher":
             task = PublisherTask(PublisherPlan.from_json(data["plan"]), publisher_spec(data["spec"]))
         else:
-            task = SubscriberTask(subscriber_spec(data["spec"]))
-        ledger, ahead_ns = Path(data["ledger"]), data["clock_ahead_ns"]
-        return cls(task, data["run"], data["carrier"], ledger, data["keep_records"], ahead_ns)
+            poison = data["poison"]
+            task = SubscriberTask(subscriber_spec(data["spec"]), None if poison is None else Poison.from_json(poison))
+        return cls(
+            task,
+            data["run"],
+            data["carrier"],
+            Path(data["ledger"]),
+            keep_records=data["keep_records"],
+            clock_ahead_ns=data["clock_ahead_ns"],
+            write_ahead=data["write_ahead"],
+        )
 
 
 @dataclass(frozen=True)
@@ -139,9 +161,11 @@ class Window:
 
     ``second`` is floor((t − t0) / 1 s), negative during warm-up. Counters go by the second of the event: ``intended``,
     ``sent``, ``window_full`` (refusals of the full client library), ``acknowledged``, ``rejected``, ``unknown``,
-    ``received``, ``redelivered``, ``corrupt``, ``foreign``, ``contradiction``, ``cpu_ns``. Histograms (ns) go by the
-    second in which the message was *intended*, so that a phase can be cut out: ``lateness`` (handed over − intended),
-    ``acknowledge`` (acknowledged − intended), ``latency`` (received − intended).
+    ``received``, ``redelivered``, ``failed`` (poison), ``corrupt``, ``foreign``, ``contradiction``, ``cpu_ns``.
+    Histograms (ns) go by the second in which the message was *intended*, so that a phase can be cut out: ``lateness``
+    (handed over − intended), ``acknowledge`` (acknowledged − intended), ``latency`` (received − intended).
+
+    What a client that is killed had not told is missing: a second at most. Its records have it.
 
     ``told_s``: all that the client did until then, in seconds from t0, is in this window or in one that came before.
     """
@@ -170,7 +194,7 @@ class ClientNote:
 
 @dataclass(frozen=True)
 class PublisherDone:
-    """A publisher's whole run. ``unsent``: due by the schedule and never handed over."""
+    """A publisher's whole run, all its lives together. ``unsent``: due by the schedule and never handed over."""
 
     client: str
     publisher: int

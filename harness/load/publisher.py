@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from crep.harness.load.pacing import Schedule, handover_times, look_ahead, wait_
 from crep.harness.load.protocol import PublisherTask
 from crep.harness.load.pulse import Pulse, Tell
 from crep.harness.load.stamp import Renderer
+from crep.harness.metrics.history import sent_file
 from crep.harness.scenario.publisher_plan import PublisherPlan
 
 SETTLE_BEYOND_RECONNECT_S = 10.0
@@ -47,13 +49,16 @@ _DRAIN_SLICE_S = 0.25
 
 def prepare(renderer: Renderer, plan: PublisherPlan) -> None:
     """Render a message of each size, whose filler and check sum are kept: tens of MB in the loop would be lateness."""
-    sizes = np.array([size for size, _ in plan.sizes.choices], np.uint32)
+    sizes = np.array(plan.payload_sizes, np.uint32)
     nothing = np.zeros(len(sizes), np.uint32)
     renderer.render(nothing.astype(np.uint64), nothing.astype(np.int64), nothing, nothing, sizes)
 
 
 class PublisherEngine:
     """One run of one publisher. The client is open already, and is closed by the caller.
+
+    One that was killed and starts again goes on behind the last message that it may have handed over. It never sends
+    one again: what has no outcome in its records is *unknown*. What was due meanwhile is sent late, as after any stall.
 
     Args:
         task: plan and spec.
@@ -63,6 +68,7 @@ class PublisherEngine:
         history: has the files ``sent_file`` and ``outcomes_file`` of this publisher.
         tell: says a line to the parent.
         clock_ahead_ns: what this clock shows more than the one whose time the stamps carry.
+        before: what its earlier lives came to (``earlier``).
     """
 
     def __init__(
@@ -75,18 +81,20 @@ class PublisherEngine:
         history: HistoryWriter,
         tell: Tell,
         clock_ahead_ns: int = 0,
+        before: Counter[str] | None = None,
     ) -> None:
         self._plan, self._client, self._t0_ns = task.plan, client, t0_ns
+        self._ahead = history if history.writes_ahead else None
+        first = history.held(sent_file(task.plan.publisher))
         self._patience_ns = round((task.spec.reconnect_for_s + SETTLE_BEYOND_RECONNECT_S) * 1e9)
         ahead = look_ahead(task.plan.of)
-        self._schedule = Schedule(self._intended_ns, task.plan.count, ahead)
-        self._clock_hand = Schedule(
-            self._intended_ns, task.plan.count, ahead
-        )  # passes without regard to what is handed over
+        self._schedule = Schedule(self._intended_ns, task.plan.count, ahead, first)
+        # Passes without regard to what is handed over.
+        self._clock_hand = Schedule(self._intended_ns, task.plan.count, ahead, first)
         self._meter = Meter(t0_ns)
-        self._accounts = Accounts(task.plan.publisher, meter=self._meter, history=history, tell=tell)
+        self._accounts = Accounts(task.plan.publisher, meter=self._meter, history=history, tell=tell, before=before)
         self._pulse = Pulse(self._meter, history, tell, client.events, before=self._bring_up_to_date)
-        self._blocks = Blocks(task.plan, renderer, t0_ns=t0_ns, clock_ahead_ns=clock_ahead_ns, most=ahead)
+        self._blocks = Blocks(task.plan, renderer, t0_ns=t0_ns, clock_ahead_ns=clock_ahead_ns, most=ahead, first=first)
         self._block = self._blocks.take(self._soon())
         self._at = 0  # position in the block
 
@@ -170,6 +178,9 @@ class PublisherEngine:
             self._block, self._at = self._blocks.take(self._soon()), 0
         batch = self._block.batch(self._at, self._at + due)
         before_ns = time.monotonic_ns()
+        if self._ahead is not None:
+            offered = self._block.handed_over(self._at, np.full(len(batch.sequence), before_ns, np.int64))
+            self._ahead.offer(self._schedule.position, offered)
         taken = self._client.send_batch(batch, 0)
         sent_ns = handover_times(before_ns, time.monotonic_ns(), taken)
         if taken:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from crep.harness.brokers.contract import BrokerError
 from crep.harness.config.errors import CrepError, EnvironmentFailure
-from crep.harness.load.contract import Said, WorkerFacts, WorkerLost
+from crep.harness.load.contract import NEVER_STARTED, ClientState, Said, WorkerFacts, WorkerLost
 from crep.harness.load.protocol import ChildTask, Client, ClientSettings, EngineFailed, PublisherTask, SubscriberTask
 from crep.harness.load.stamp import Carrier
 from crep.harness.workers.clock import ClockReading, error_of_use
@@ -45,6 +45,7 @@ class WorkerEngines:
         folder: the run folder.
         carrier: where the stamp travels.
         keep_records: the records stay.
+        write_ahead: clients will be ended (``engines.Engines``).
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class WorkerEngines:
         folder: Path,
         carrier: Carrier,
         keep_records: bool,
+        write_ahead: bool = False,
     ) -> None:
+        self._write_ahead = write_ahead
         self._fleet, self._members = fleet, list(members)
         self._run_number, self._carrier, self._keep = run_number, carrier, keep_records
         self._ledger = folder / "ledger"
@@ -78,7 +81,7 @@ class WorkerEngines:
         self._settings: dict[str, dict[str, str]] = {}
         self._ready: set[str] = set()
         self._at_work: set[str] = set()  # have been given engines, and have not said that these have ended
-        self._standing: dict[str, dict[str, list[bool]]] = {}
+        self._states = {client.name: NEVER_STARTED for client in self._clients}
         self._used: dict[str, ClockReading] = {}
         self._seen: dict[str, list[ClockReading]] = {member.name: [] for member in self._members}
         self._refusal: CrepError | None = None
@@ -108,6 +111,11 @@ class WorkerEngines:
         """The clients that are ready, with their effective settings."""
         ready = [client for client in self._clients if client.name in self._settings]
         return tuple(ClientSettings(**asdict(client), settings=self._settings[client.name]) for client in ready)
+
+    @property
+    def roster(self) -> tuple[Client, ...]:
+        """Every client of the run."""
+        return tuple(self._clients)
 
     @property
     def workers(self) -> tuple[WorkerFacts, ...]:
@@ -159,6 +167,7 @@ class WorkerEngines:
                 "run_number": self._run_number,
                 "carrier": self._carrier,
                 "keep_records": self._keep,
+                "write_ahead": self._write_ahead,
                 "ahead_ns": clock.ahead_ns,
                 "ready_within_s": timeout_s,
             }
@@ -209,14 +218,37 @@ class WorkerEngines:
 
     def standing(self, channel: str, readers: Collection[str]) -> list[bool]:
         """For each member of these readers whether it said last that it stands still. From any thread."""
-        members = [one for one in self._clients if one.channel == channel and one.reader in readers]
-        told = [
-            standing
-            for standings in list(self._standing.values())
-            for reader in readers
-            for standing in standings.get(f"{channel}.{reader}", [])
-        ]
-        return told + [False] * (len(members) - len(told))
+        members = [one.name for one in self._clients if one.channel == channel and one.reader in readers]
+        states = self.states()
+        return [states[name].standing for name in members if states[name].pid is not None]
+
+    def states(self) -> dict[str, ClientState]:
+        """Of every client of the roster, as its worker said last; ``pid`` is that machine's. From any thread."""
+        return dict(self._states)
+
+    def slow(self, clients: Collection[str], per_message_ns: int | None) -> None:
+        """These subscribers are to take so long for each message. From any thread."""
+        self._tell(slow=[list(clients), per_message_ns])
+
+    def freeze(self, clients: Collection[str]) -> None:
+        """Stop these processes where they are. From any thread."""
+        self._tell(freeze=list(clients))
+
+    def thaw(self, clients: Collection[str]) -> None:
+        """Let them go on. From any thread."""
+        self._tell(thaw=list(clients))
+
+    def crash(self, clients: Collection[str]) -> None:
+        """End these processes without a warning; ``states`` says when they are gone. From any thread."""
+        self._tell(crash=list(clients))
+
+    def begin(self, clients: Collection[str]) -> None:
+        """Start these clients, as far as they are not there. From any thread."""
+        self._tell(begin=list(clients))
+
+    def leave(self, clients: Collection[str]) -> None:
+        """These subscribers are to close and end. From any thread."""
+        self._tell(leave=list(clients))
 
     def finish(self, timeout_s: float) -> None:
         """Close what still runs, and fetch all records. Idempotent.
@@ -276,8 +308,8 @@ class WorkerEngines:
             self._at_work.discard(member.name)
             kind = BrokerError if message["broker"] else EnvironmentFailure
             self._refusal = kind(f"worker {member.name}: {message['unable']}")
-        elif "standing" in message:
-            self._standing[member.name] = message["standing"]
+        elif "states" in message:
+            self._states |= {name: ClientState(**state) for name, state in message["states"].items()}
         elif "ended" in message:
             self._at_work.discard(member.name)
         elif "lost" in message or "broken" in message:

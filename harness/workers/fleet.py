@@ -150,6 +150,7 @@ class Fleet:
         folder: Path,
         carrier: Carrier,
         keep_records: bool = True,
+        write_ahead: bool = False,
     ) -> WorkerEngines:
         """The engines of one run, spread over the workers; the runs of a fleet come one after the other."""
         self._group = WorkerEngines(
@@ -161,6 +162,7 @@ class Fleet:
             folder=folder,
             carrier=carrier,
             keep_records=keep_records,
+            write_ahead=write_ahead,
         )
         return self._group
 

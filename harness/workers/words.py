@@ -12,7 +12,9 @@ to master    ``{"unable": reason, "broker": bool}``   they are not, and have bee
 to worker    ``{"go": t0_ns}``                        the first measured message is due then, by the master's clock
 to worker    ``{"stop": true}``                       publishers: an early end
 to worker    ``{"pause": [channel, readers]}``        these readers receive nothing until ``resume``
-to master    ``{"standing": {reader: [bool]}}``       which members of mine stand still
+to worker    ``{"crash": [client]}``                  act on these, as far as they are yours; likewise ``freeze``,
+                                                      ``thaw``, ``begin``, ``leave``, and ``slow`` ([clients, ns])
+to master    ``{"states": {client: state}}``          how my clients are, where that has changed
 to master    ``{"window": …, "client": …}``           as an engine says it; likewise ``note``, ``done``, ``failed``
 to master    ``{"records": file, "first": n}``        body: records, or marks; ``{"arrived": true}`` gives credit back
 to worker    ``{"finish": seconds}``                  close what still runs

@@ -12,14 +12,16 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 
 from crep import __version__
 from crep.harness.brokers.contract import BrokerError
 from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
+from crep.harness.load.contract import ClientState
 from crep.harness.load.engines import Engines
-from crep.harness.load.protocol import ChildTask, Client, PublisherTask, SubscriberTask
+from crep.harness.load.protocol import ChildTask, PublisherTask, SubscriberTask
 from crep.harness.runs.provenance import host
 from crep.harness.workers.clock import planted_ns
 from crep.harness.workers.frames import Header
@@ -30,6 +32,14 @@ from crep.harness.workers.words import Message, to_message
 _TURN_S = 0.05
 _IDLE_TURN_S = 0.2
 _LEAVE_WITHIN_S = 3.0
+_ACTS: dict[str, Callable[[Engines, Collection[str]], None]] = {
+    "crash": Engines.crash,
+    "freeze": Engines.freeze,
+    "thaw": Engines.thaw,
+    "begin": Engines.begin,
+    "leave": Engines.leave,
+}
+"""What the master may have done to single clients, by its word for it."""
 
 
 class MasterGone(EnvironmentFailure):
@@ -157,18 +167,14 @@ class Worker:
         elif "go" in message:
             work.go(message["go"])
             self._tell_user("the engines run")
-        elif "stop" in message:
-            work.engines.stop_publishers()
-        elif "pause" in message:
-            work.engines.pause(*message["pause"])
-        elif "resume" in message:
-            work.engines.resume(*message["resume"])
         elif "arrived" in message:
             work.shipper.acknowledged()
         elif "finish" in message:
             work.finish(message["finish"])
         elif "kill" in message:
             self._end_work()
+        else:
+            _act(work, message)
 
     def _prepare(self, order: Message) -> None:
         self._work = work = _Work(order, self._say, self._ship)
@@ -207,6 +213,21 @@ class Worker:
         self._say({"records": name, "first": first}, records)
 
 
+def _act(work: _Work, message: Message) -> None:
+    """What is done to clients while they run."""
+    if "stop" in message:
+        work.engines.stop_publishers()
+    elif "pause" in message:
+        work.engines.pause(*message["pause"])
+    elif "resume" in message:
+        work.engines.resume(*message["resume"])
+    elif "slow" in message:
+        work.engines.slow(*message["slow"])
+    elif acts := message.keys() & _ACTS.keys():
+        [act] = acts
+        _ACTS[act](work.engines, [name for name in message[act] if name in work.names])
+
+
 class _Work:
     """The engines of one run, and their records on the way."""
 
@@ -226,12 +247,12 @@ class _Work:
             carrier=order["carrier"],
             keep_records=keep,
             clock_ahead_ns=self._ahead_ns,
+            write_ahead=order["write_ahead"],
         )
         files = [ClientFiles.of(one.task) for one in self.tasks]
         self.shipper = Shipper(folder / "ledger", files, ship, ahead_ns=self._ahead_ns, keep=keep)
-        clients = [Client.of(one.task) for one in self.tasks]
-        self._readers = sorted({(one.channel, one.reader) for one in clients if one.reader is not None})
-        self._standing: dict[str, list[bool]] = {}
+        self.names = frozenset(one.name for one in self.engines.roster)
+        self._states: dict[str, ClientState] = {}
 
     def start(self, timeout_s: float, check: Callable[[], None]) -> None:
         """Engines, then the shipping of what they write. Raises like ``Engines.start``, and what ``check`` raises."""
@@ -251,12 +272,10 @@ class _Work:
         """
         for said in self.engines.take(timeout_s):
             self._say(to_message(said, self._ahead_ns))
-        standing = {
-            f"{channel}.{reader}": self.engines.standing(channel, [reader]) for channel, reader in self._readers
-        }
-        if standing != self._standing:
-            self._standing = standing
-            self._say({"standing": standing})
+        states = self.engines.states()
+        if states != self._states:
+            self._states = states
+            self._say({"states": {name: asdict(state) for name, state in states.items()}})
         if self.shipper.failure is not None:
             raise EnvironmentFailure(self.shipper.failure)
         return self.shipper.done.is_set()

@@ -27,6 +27,7 @@ from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.errors import EnvironmentFailure
 from crep.harness.load.engines import EngineFailed, Engines, PublisherTask, Window
 from crep.harness.load.stamp import Carrier
+from crep.harness.scenario.defects import Defects
 from crep.harness.scenario.profile import Profile, hold
 
 WORTH_MEASURING_PER_S = 5_000.0
@@ -65,6 +66,7 @@ def identity(tasks: Sequence[PublisherTask], carrier: Carrier, about: Mapping[st
             "guaranteed": task.spec.guaranteed,
             "sizes": task.plan.sizes.to_json(),
             "topics": len(task.spec.topics),
+            "properties": task.spec.properties,
         }
         for task in tasks
     ]
@@ -140,7 +142,7 @@ def _let_loose(task: PublisherTask, said: Mapping[str, Any]) -> PublisherTask:
     endpoint = Endpoint(old.system, old.target, bootstrap=said.get("bootstrap"), smf=said.get("smf"), vpn=old.vpn)
     messages = _FASTEST_PER_S * (_WARM_UP_S + _MEASURED_S) * task.plan.of
     profile = Profile(tuple(hold(_FLAT_OUT_PER_S, messages / _FLAT_OUT_PER_S)))
-    return PublisherTask(replace(task.plan, profile=profile), replace(task.spec, endpoint=endpoint))
+    return PublisherTask(replace(task.plan, profile=profile, defects=Defects()), replace(task.spec, endpoint=endpoint))
 
 
 def _count(engines: Engines, counter: str) -> int:
