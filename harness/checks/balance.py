@@ -10,7 +10,7 @@ import numpy as np
 from crep.harness.brokers.contract import Outcome
 from crep.harness.checks.anomalies import UNKNOWN_NS, counted_only
 from crep.harness.checks.bitmap import EMPTY, WHOLE, Bitmap, Bits, numbers_in, ones
-from crep.harness.checks.dead_letters import LETTER, GivenUp, Letters, all_expired, is_known
+from crep.harness.checks.dead_letters import LETTER, GivenUp, Letters, all_expired, is_known, letters_known
 from crep.harness.checks.ledger import MISSING, RECEIVED_KINDS
 from crep.harness.checks.planned import intended_before
 from crep.harness.checks.results import ChannelLedger, Offender, ReaderLedger
@@ -108,6 +108,7 @@ def reader_ledger(
         failed=count["failed"],
         dead_lettered=count["dead-lettered"],
         expired=count["expired"],
+        letters=letters_known(given_up, reader.spec),
         misplaced=int(np.count_nonzero(letters.misplaced)),
         receipts=reader.receipts,
         members_receipts=tuple(reader.members.tolist()),

@@ -103,6 +103,13 @@ class Letters:
         return "a further copy" if again else "neither poison nor expired"
 
 
+def letters_known(given_up: GivenUp | None, spec: ReaderSpec) -> int | None:
+    """How many letters there are; None where the reader has no place, or it was not read to its end."""
+    if spec.dead_letters_after is None or given_up is None or not given_up.complete:
+        return None
+    return len(given_up.letters)
+
+
 def is_known(given_up: GivenUp | None, spec: ReaderSpec) -> bool:
     """Whether it is known what became of a message that may have been given up."""
     if given_up is None:

@@ -15,6 +15,8 @@ LEAST_SAMPLES_IN_PHASE = 1000
 _OF_RECEIPTS = frozenset({"duplicates", "reordered", "corrupt", "foreign", "unexpected"})
 """Counts of what is wrong with receipts: without any, 0 is no finding."""
 
+_OF_LETTERS = frozenset({"dead_lettered", "misplaced"})
+
 HistogramOf = Callable[[str, str, When], Histogram]
 """Metric, subject (channel or channel.reader), phase → samples of the measured phase."""
 RateOf = Callable[[str, str, When], float | None]
@@ -132,19 +134,33 @@ def _cost(costs: tuple[FaultCost, ...]) -> Measured:
 def _count(name: str, subject: str, evidence: Evidence) -> Measured:
     if subject in evidence.channels:
         channel = evidence.channels[subject]
-        count = {"rejected": channel.rejected, "unknown": channel.unknown, "unscheduled": channel.unscheduled}[name]
+        if name == "oversize_accepted" and not channel.oversize:
+            return Measured(None, 0, "no oversize message was sent")
+        count = int(getattr(channel, name))
         intended = channel.handed_over + channel.unscheduled
         return Measured(count, intended) if intended else Measured(None, 0, "nothing was sent")
     reader = evidence.readers[subject]
-    if name == "lost" and reader.pending:
-        text = f"{reader.pending:,} messages are pending: the drain had not ended clean, so loss is not known"
-        return Measured(None, reader.expected, text)
-    if not reader.expected:
-        return Measured(None, 0, "nothing was sent that it selects")
-    if name in {"lost", "pending"} and not evidence.channels[reader.channel].acknowledged:
-        return Measured(None, 0, "nothing was acknowledged, so nothing could be lost")
-    if name in _OF_RECEIPTS and not reader.receipts:
-        return Measured(None, 0, "nothing was received")
+    if reason := _not_known(name, reader, evidence.channels[reader.channel]):
+        return Measured(None, reader.expected, reason)
     duplicates = reader.duplicates_flagged + reader.duplicates_unflagged + reader.duplicates_flag_not_offered
     counted = {"missing": reader.missing_allowed, "duplicates": duplicates}
     return Measured(counted.get(name, getattr(reader, name, None)), reader.expected)
+
+
+def _not_known(name: str, reader: ReaderLedger, channel: ChannelLedger) -> str:
+    """Why a count of a reader is not known, or is no finding; empty where it is."""
+    pending = f"{reader.pending:,} messages are pending"
+    unread = reader.letters is None
+    why = "the drain had not ended clean, or what was given up is not known"
+    cases = (
+        (name == "lost" and reader.pending, f"{pending}: {why}, so loss is not known"),
+        (not reader.expected, "nothing was sent that it selects"),
+        (name in _OF_LETTERS and unread, "the dead letter place was not read to its end"),
+        (name == "expired" and reader.pending, f"{pending}: how many of them have expired is not known"),
+        (
+            name in {"lost", "pending"} and not channel.acknowledged,
+            "nothing was acknowledged, so nothing could be lost",
+        ),
+        (name in _OF_RECEIPTS and not reader.receipts, "nothing was received"),
+    )
+    return next((reason for holds, reason in cases if holds), "")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import REDELIVERED_NO, REDELIVERED_NOT_OFFERED, REDELIVERED_YES, Outcome
-from crep.harness.checks.dead_letters import Letters, all_expired, is_known
+from crep.harness.checks.dead_letters import Letters, all_expired, is_known, letters_known
 from crep.harness.checks.history import (
     NEVER,
     ChannelHistory,
@@ -236,6 +236,7 @@ def read_ledger(
         failed=int(np.count_nonzero(receipts.failed)),
         dead_lettered=int(np.count_nonzero(found.dead_lettered)),
         expired=int(np.count_nonzero(found.expired)),
+        letters=letters_known(reader.given_up, reader.spec),
         misplaced=int(np.count_nonzero(found.letters.misplaced)),
         receipts=len(receipts.row),
         members_receipts=tuple(len(part) for part in reader.members),

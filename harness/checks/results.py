@@ -79,6 +79,7 @@ class ReaderLedger(_Result):
     dead_lettered: int = 0  # not processed, and in the reader's dead letter place
     expired: int = 0  # not processed: its time to live was over, and it is in that place or discarded
     misplaced: int = 0  # letters in that place that have no business there
+    letters: int | None = None  # in that place; None: there is none, or it was not read to its end
     members_receipts: tuple[int, ...] = ()
     offenders: tuple[Offender, ...] = ()  # the first few of each kind
 
@@ -121,27 +122,66 @@ class Outage(_Result):
     to_s: float
 
 
+class BacklogPeak(_Result):
+    """How much waited for one reader while a fault was in effect: acknowledged and not yet received, messages."""
+
+    where: str  # channel.reader
+    peak: int
+    at_s: float  # the first time of the peak
+    usual: int | None  # highest of the baseline; None without one
+    drained_s: float | None  # when it was no higher than usual again; None: never, or nothing is usual
+    drain_s: float | None  # drained minus peak
+
+
+class BacklogSeries(_Result):
+    """The backlog of one reader at the end of each second; index i is second ``first_second + i``."""
+
+    where: str
+    first_second: int
+    depth: tuple[int, ...]
+
+
+class FaultGroup(_Result):
+    """Faults of one site whose effects overlap (or one fault alone), and the messages that are attributed to them.
+
+    Groups are disjoint in time: no message is in two of them. ``to_s`` is None where the effects were not over before
+    the run was.
+    """
+
+    site: str
+    faults: tuple[int, ...]  # indices
+    from_s: float
+    to_s: float | None
+    cost: dict[str, int]  # ``attribution.KINDS``
+
+
 class FaultResult(_Result):
     """One injected fault and what it cost."""
 
     index: int
     action: str
     node: str | None
+    subject: str | None = None  # what it acted on: nodes, a reader, …
     declared_s: float
     injected_s: float | None
     confirmed_s: float | None  # the probe saw the broker gone
     heal_started_s: float | None
     healed_s: float | None  # the probe saw it answer again
-    detected_s: float | None  # seconds from injection until a publisher first reported or lost an acknowledgement
+    detected_s: float | None  # seconds from injection to the first sign that a client had; None: it had none
+    detected_by: str = ""  # which sign that was
     publish: Outage | None
     receive: tuple[Outage, ...] = ()
+    backlogs: tuple[BacklogPeak, ...] = ()
+    reconnects: dict[str, int] = {}  # publishers, subscribers → connections made again, until the next fault
     recovered_s: float | None  # METHOD rule 13: first second from which all holds for 5 s
     time_to_recover_s: float | None  # recovered minus injected
     not_recovered_because: str | None = None
+    over_s: float | None = None  # healed, and all as before for 5 s: what comes later is none of its cost
+    bad_seconds_later: int = 0  # seconds between recovered and over that were not as before
     baseline: str = ""  # where the baseline is from and how long it is
+    group: tuple[int, ...] = ()  # all faults that it overlaps with, itself among them; empty: none
     cost: dict[str, int] = {}
-    """From the injection until recovered (or the fault's share of the run ends): ``lost`` and ``unknown`` by intended
-    time, from 1 s before (what was on its way belongs to it); ``duplicates`` and ``reordered`` by time of receipt."""
+    """Messages that are attributed to it (``attribution``); empty where it overlaps: see ``FaultGroup``."""
 
 
 class ExpectationResult(_Result):
@@ -212,6 +252,10 @@ class RunResults(_Result):
     throughput: tuple[Throughput, ...]
     faults: tuple[FaultResult, ...]
     expectations: tuple[ExpectationResult, ...]
+    fault_groups: tuple[FaultGroup, ...] = ()
+    outside_faults: dict[str, int] = {}  # what the fault groups do not account for; empty without faults
+    control_cost: dict[str, int] | None = None  # the same counts of the control run; None without faults or without one
+    backlogs: tuple[BacklogSeries, ...] = ()  # of runs with faults
     steadiness: Steadiness | None = None  # None: an older crep did not look
     usage: tuple[NodeUse, ...] = ()  # local brokers only
     caps: tuple[Cap, ...] = ()

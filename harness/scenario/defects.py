@@ -57,6 +57,9 @@ class Defects:
         return cls(**data)
 
 
+NO_DEFECTS = Defects()
+
+
 @dataclass(frozen=True)
 class Poison:
     """The poison of a channel as its readers must know it: publisher → share of its messages."""

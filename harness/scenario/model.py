@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
-from crep.harness.brokers.contract import Guarantee, Share, Sync
+from crep.harness.brokers.contract import Acknowledge, Guarantee, Share, Sync
 from crep.harness.config.units import Duration, PositiveDuration, Rate, Size
 from crep.harness.config.units import Share as Fraction
 from crep.harness.scenario.actions import TimelineAction
@@ -57,10 +57,14 @@ class Reader(Part):
     )
     members: Count = Field(1, description="clients of this reader; with share: all, as many readers")
     delivery: Guarantee = Field("at-least-once", description="at-most-once readers may miss messages")
-    acknowledge: Annotated[Literal["after-processing", "on-receipt"], only("after-processing")] = Field(
-        "after-processing", description="when an at-least-once reader acknowledges"
+    acknowledge: Acknowledge = Field(
+        "after-processing",
+        description="when an at-least-once reader acknowledges. on-receipt: as soon as it has the message (Kafka: "
+        "committed by the client's interval); what it has not processed when it crashes is lost",
     )
-    processing: Annotated[Duration, only(0)] = Field(0.0, description="time that each message takes")
+    processing: Duration = Field(
+        0.0, description="time that each message takes a member, one after the other; it is received when its turn comes"
+    )
     order: Annotated[Literal["none", "per-key", "total"], only("none", "per-key")] = Field(
         "none",
         description="order that is asked for. per-key: the mapping must keep it for each publisher and key, and what "
@@ -70,9 +74,11 @@ class Reader(Part):
 
 
 class DeadLetters(Part):
-    """When a message is given up."""
+    """When an at-least-once reader gives a message up, which then is set aside in a place of the reader's own."""
 
-    after_deliveries: Count
+    after_deliveries: Annotated[int, Field(strict=True, ge=2, le=255)] = Field(
+        description="so many deliveries that the reader failed to process; what has outlived its `ttl` is set aside too"
+    )
 
 
 def _form(value: object) -> str:
@@ -109,7 +115,14 @@ class Channel(Part):
         "all are used equally"
     )
     readers: dict[Name, Reader] = Field(min_length=1, description="who reads the channel")
-    dead_letters: Annotated[DeadLetters | None, NOT_YET] = Field(None, description="when a message is given up")
+    dead_letters: DeadLetters | None = Field(
+        None,
+        description="when a message is given up; default never: it is delivered again, and discarded when it has "
+        "outlived its `ttl`",
+    )
+    max_size: Size | None = Field(
+        None, description="largest payload that the channel takes; the broker is set to refuse what is twice as large"
+    )
     via: Annotated[str | None, NOT_YET] = Field(None, description="file of the bridge that fills the channel")
 
     @property
@@ -142,8 +155,12 @@ class Message(Part):
     size: Size | None = Field(None, description="payload bytes")
     sizes: list[SizeShare] | None = Field(None, min_length=1, description="instead of `size`: several, by share")
     file: Annotated[str | None, NOT_YET] = Field(None, description="instead of `size`: a file of documents")
-    properties: Annotated[dict[str, Scalar] | None, NOT_YET] = Field(None, description="user properties or headers")
-    ttl: Annotated[PositiveDuration | None, NOT_YET] = Field(None, description="time to live")
+    properties: dict[str, Scalar] | None = Field(
+        None, description="user properties (Solace) or headers (Kafka) that each message carries"
+    )
+    ttl: PositiveDuration | None = Field(
+        None, description="time to live: a reader that comes later gets the message no more"
+    )
     priority: Annotated[Annotated[int, Field(strict=True, ge=0, le=9)] | None, NOT_YET] = Field(
         None, description="0 to 9"
     )
@@ -241,6 +258,17 @@ class RateProfile(Part):
         return self
 
 
+class DefectShares(Part):
+    """Messages that are meant to go wrong; which ones is fixed by the seed."""
+
+    poison: Fraction | None = Field(
+        None, description="per cent that every reader with `dead_letters` fails to process, at each delivery"
+    )
+    oversize: Fraction | None = Field(
+        None, description="per cent that are twice as large as the channel takes (`max_size`)"
+    )
+
+
 class Load(Part):
     """Publishers of one channel."""
 
@@ -251,6 +279,7 @@ class Load(Part):
     )
     message: Message
     rate: RateProfile
+    defects: DefectShares | None = Field(None, description="messages that are meant to go wrong; default none")
     replay: Annotated[str | None, NOT_YET] = Field(None, description="an archive that is sent instead")
 
 

@@ -18,9 +18,10 @@ from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.actions.base import Json
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.daily import Daily
+from crep.harness.scenario.defects import Defects
 from crep.harness.scenario.expectation import Expectation
 from crep.harness.scenario.load_rules import measured_s, profile_of
-from crep.harness.scenario.model import Definition, Scenario, logical_readers
+from crep.harness.scenario.model import Definition, Load, Scenario, logical_readers
 from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
@@ -91,14 +92,16 @@ def selected(reader: ReaderSpec, topics: tuple[str, ...]) -> NDArray[np.bool_]:
 
 
 def without_faults(original: Plan) -> Plan:
-    """The control run: the same channels and publishers at their first rate, no timeline, nothing expected.
+    """The control run: the same channels and publishers at their first rate, no timeline, no defects, nothing
+    expected.
 
     It is measured for 10 to 12 s: enough for a baseline (METHOD rule 13), no longer than the run itself where that lies
     between.
     """
     measured_s = max(CONTROL_AT_LEAST_S, min(original.measured_s, CONTROL_AT_MOST_S))
     publishers = tuple(
-        replace(publisher, profile=publisher.profile.held(measured_s)) for publisher in original.publishers
+        replace(publisher, profile=publisher.profile.held(measured_s), defects=Defects())
+        for publisher in original.publishers
     )
     return replace(original, publishers=publishers, timeline=(), expectations=(), measured_s=measured_s)
 
@@ -135,6 +138,7 @@ def plan(scenario: Scenario) -> Plan:
 
 def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
     channel = definition.channels[name]
+    given_up_after = None if channel.dead_letters is None else channel.dead_letters.after_deliveries
     readers = [
         ReaderSpec(
             name=logical,
@@ -143,12 +147,28 @@ def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
             delivery=reader.delivery,
             topic_filter=None if reader.filter is None else reader.filter.topic,
             order="per-key" if reader.order == "per-key" else "none",
+            dead_letters_after=None if reader.delivery == "at-most-once" else given_up_after,
         )
         for written, reader in channel.readers.items()
         for logical in logical_readers(definition)[name][written]
     ]
     durability = Durability(definition.durability.copies, definition.durability.sync)
-    return ChannelSpec(name, channel.concrete_topics, channel.key_count, tuple(readers), durability)
+    return ChannelSpec(
+        name,
+        channel.concrete_topics,
+        channel.key_count,
+        tuple(readers),
+        durability,
+        max_bytes=channel.max_size,
+        expires=any(load.message.ttl is not None for load in definition.load if load.to == name),
+    )
+
+
+def _defects(load: Load, definition: Definition) -> Defects:
+    if load.defects is None:
+        return Defects()
+    too_large = 2 * (definition.channels[load.to].max_size or 0)
+    return Defects(load.defects.poison or 0.0, load.defects.oversize or 0.0, too_large)
 
 
 def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Iterator[PublisherPlan]:
@@ -182,6 +202,9 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
                 profile=profile,
                 assignment=assignment,
                 sizes=Sizes(load.message.size_choices),
+                defects=_defects(load, definition),
+                ttl_ms=None if load.message.ttl is None else max(1, round(load.message.ttl * 1000)),
+                properties=dict(load.message.properties or {}),
             )
 
 

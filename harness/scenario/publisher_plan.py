@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crep.harness.scenario.assignment import Assignment
-from crep.harness.scenario.defects import Defects
+from crep.harness.scenario.defects import NO_DEFECTS, Defects
 from crep.harness.scenario.recording import Schedule, schedule_from_json
 from crep.harness.scenario.sizes import Sizes
 
@@ -32,7 +32,7 @@ class PublisherPlan:
     profile: Schedule  # of the whole load entry
     assignment: Assignment  # knows the publisher's place among all publishers of the channel
     sizes: Sizes
-    defects: Defects = Defects()
+    defects: Defects = NO_DEFECTS
     ttl_ms: int | None = None  # time to live of each message
     properties: dict[str, str | int | float | bool] = field(default_factory=dict)  # of each message
 

@@ -12,6 +12,7 @@ from crep.harness.config.yaml import Loc, Problem
 from crep.harness.scenario.assignment import cycle_counts
 from crep.harness.scenario.expectation import Expectation, parse_expectation
 from crep.harness.scenario.load_rules import load_problems
+from crep.harness.scenario.message_rules import message_problems
 from crep.harness.scenario.model import Channel, Definition, ExpectEntry, Reader, logical_readers
 from crep.harness.scenario.timeline_rules import timeline_problems
 from crep.harness.scenario.topics import selection
@@ -25,6 +26,7 @@ def check(definition: Definition, requirements: Mapping[str, str]) -> list[Probl
         *_sites(definition),
         *_channels(definition),
         *load_problems(definition),
+        *message_problems(definition),
         *_requirements(definition, requirements),
     ]
     if not problems:  # times and subjects mean nothing while the load and the names are wrong
@@ -129,16 +131,33 @@ def _cannot_fail(expectation: Expectation, definition: Definition) -> str | None
     modes = {load.mode for load in definition.load if load.to == expectation.channel}
     if modes == {"direct"} and expectation.metric.name in ("lost", "acknowledge", "outage"):
         return "needs acknowledgements, and all load of the channel is direct: what is missing counts as missing"
+    channel = definition.channels[expectation.channel]
+    if reason := _nothing_goes_wrong(expectation.metric.name, expectation.channel, channel, definition):
+        return reason
     names = logical_readers(definition)[expectation.channel]
-    for name, reader in definition.channels[expectation.channel].readers.items():
+    for name, reader in channel.readers.items():
         if names[name] == expectation.readers:
             return _always_zero(expectation.metric.name, name, reader, modes)
+    return None
+
+
+def _nothing_goes_wrong(metric: str, name: str, channel: Channel, definition: Definition) -> str | None:
+    """Why a count of what went wrong on purpose is 0 whatever the broker does."""
+    loads = [load for load in definition.load if load.to == name]
+    if metric in ("dead_lettered", "misplaced") and channel.dead_letters is None:
+        return f"is always 0, because channel {name!r} has no dead_letters"
+    if metric == "expired" and not any(load.message.ttl for load in loads):
+        return f"is always 0, because no message of channel {name!r} has a ttl"
+    if metric == "oversize_accepted" and not any(load.defects and load.defects.oversize for load in loads):
+        return f"is always 0, because no load entry of channel {name!r} has oversize defects"
     return None
 
 
 def _always_zero(metric: str, name: str, reader: Reader, modes: Set[str]) -> str | None:
     """Why a count of this reader is 0 whatever the broker does."""
     at_most_once = reader.delivery == "at-most-once"
+    if at_most_once and metric in ("dead_lettered", "expired", "misplaced"):
+        return f"is always 0, because reader {name!r} is at-most-once: nothing is kept for it"
     if at_most_once and metric in ("lost", "pending"):
         return f"is always 0, because reader {name!r} is at-most-once: what is missing counts as missing"
     if at_most_once and metric == "reordered":

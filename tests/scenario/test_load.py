@@ -90,15 +90,12 @@ def test_a_mistake_is_told_at_its_place(refusal: Refusal, old: str, new: str, li
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("keys: 20", "keys: 20\n    dead_letters: {after_deliveries: 3}", "channels.orders.dead_letters"),
         ("keys: 20", "keys: 20\n    via: bridge.yaml", "channels.orders.via"),
         ("members: 3", "members: 3, processing: 5 ms", "channels.orders.readers.billing.processing"),
         ("members: 3", "members: 3, acknowledge: on-receipt", "channels.orders.readers.billing.acknowledge"),
         ("order: per-key", "order: total", "channels.orders.readers.billing.order"),
         ('"orders/eu/*"', '"orders/eu/*", properties: [{name: a, equals: b}]', "audit.filter.properties"),
-        ("{size: 1 KiB}", "{size: 1 KiB, ttl: 5 s}", "load[0].message.ttl"),
         ("{size: 1 KiB}", "{size: 1 KiB, priority: 3}", "load[0].message.priority"),
-        ("{size: 1 KiB}", "{size: 1 KiB, properties: {a: 1}}", "load[0].message.properties"),
         ("{size: 1 KiB}", "{size: 1 KiB, file: a.json}", "load[0].message.file"),
         (EVENT, "{at: 8 s, do: scale, reader: billing, to: 8}", "timeline[0].do"),
         (EVENT, "{at: 8 s, do: replay, reader: billing, archive: a}", "timeline[0].do"),
