@@ -1,7 +1,7 @@
 """METHOD rule 8, after a run: how near its publishers were to what they can do at all.
 
-Measured once for the same clients on the same machine, and only where a client sent so much that it might matter: it
-takes three seconds, after the run, so that no run starts later for it.
+Measured once for the same clients and the same engines on the same machine, and only where a client sent so much that
+it might matter: it takes three seconds, after the run, so that no run starts later for it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from crep.harness.config.errors import EnvironmentFailure
 from crep.harness.deployment.folders import cache_folder
-from crep.harness.load.ceiling.measure import BOUND, WORTH_MEASURING_PER_S, Ceiling, ceiling
+from crep.harness.load.ceiling.measure import BOUND, WORTH_MEASURING_PER_S, Ceiling, ceiling, engine_digest
 from crep.harness.load.engines import PublisherTask
 from crep.harness.load.stamp import Carrier
 from crep.harness.runner.prepare import Site
@@ -50,10 +52,14 @@ def judge_ceiling(
 
 def _about(record: Record, site: Site) -> dict[str, str]:
     """What else than its settings makes a client fast or slow."""
-    document = record.document
-    crep = f"{document.harness.version} {document.harness.commit}"
-    cores = f"{document.host.cpu}, {document.host.cores} cores"
-    return {"machine": cores, "python": document.host.python, "crep": crep, "client": site.facts.client}
+    host = record.document.host
+    return {
+        "machine": f"{host.cpu}, {host.cores} cores",
+        "python": host.python,
+        "numpy": np.__version__,
+        "engines": engine_digest(),
+        "client": site.facts.client,
+    }
 
 
 def sent_rate(run: Run, channels: set[str]) -> float:

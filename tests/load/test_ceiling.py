@@ -12,7 +12,7 @@ from crep.harness.brokers.contract import Endpoint, PublisherSpec
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.registry import DEFAULT_MAPPINGS
 from crep.harness.load.ceiling import measure
-from crep.harness.load.ceiling.measure import Ceiling, ceiling, identity, no_op_server
+from crep.harness.load.ceiling.measure import Ceiling, ceiling, engine_digest, identity, no_op_server
 from crep.harness.load.engines import PublisherTask
 from crep.harness.runner.ceiling import bound
 from crep.harness.scenario.assignment import Assignment
@@ -24,7 +24,7 @@ OBJECTS = {
     "kafka": {"topic": "crep-7f3a-orders", "topic_in_header": False},
     "solace": {"topic_prefix": "crep-7f3a", "key_property": None},
 }
-ABOUT = {"machine": "a", "crep": "1", "client": "x"}
+ABOUT = {"machine": "a", "engines": "1", "client": "x"}
 
 
 def task(system: str = "kafka", *, size: int = 256, **settings: str) -> PublisherTask:
@@ -101,7 +101,7 @@ def test_whatever_makes_a_client_faster_or_slower_has_a_ceiling_of_its_own() -> 
         identity([direct], "payload", ABOUT),
         identity([one], "property", ABOUT),
         identity([one, one], "payload", ABOUT),
-        identity([one], "payload", {**ABOUT, "crep": "2"}),
+        identity([one], "payload", {**ABOUT, "engines": "2"}),
         identity([one], "payload", {**ABOUT, "machine": "b"}),
     ]
     assert len({identity([one], "payload", ABOUT), *others}) == len(others) + 1
@@ -122,3 +122,34 @@ def test_a_system_without_a_no_op_server_has_no_ceiling(tmp_path: Path) -> None:
     one = task()
     other = PublisherTask(one.plan, replace(one.spec, endpoint=Endpoint("carrier-pigeon", "t")))
     assert ceiling([other], "payload", ABOUT, tmp_path) is None
+
+
+def test_the_engines_digest_changes_with_their_sources_and_with_nothing_else(tmp_path: Path) -> None:
+    engine, other = (tmp_path / "harness" / part for part in ("load", "cli"))
+    for folder in (engine, other):
+        folder.mkdir(parents=True)
+        (folder / "one.py").write_text("a")
+    first = engine_digest(tmp_path)
+    (other / "one.py").write_text("b")
+    (engine / "notes.md").write_text("b")
+    (engine / "one.py").write_text("a")  # written again, the same
+    assert engine_digest(tmp_path) == first
+    (engine / "one.py").write_text("b")
+    changed = engine_digest(tmp_path)
+    (engine / "one.py").rename(engine / "two.py")
+    assert len({first, changed, engine_digest(tmp_path)}) == 3
+    assert engine_digest() == engine_digest()
+
+
+@pytest.mark.parametrize(
+    ("size", "configured", "most_kb"),
+    [(1024, None, 32 << 10), (1024, "500", 500), (1024, "1048576", 32 << 10), (16 << 20, None, 4 * ((16 << 10) + 1))],
+)
+def test_a_client_without_a_schedule_queues_so_much_and_no_more(
+    size: int, configured: str | None, most_kb: int
+) -> None:
+    limit = "queue.buffering.max.kbytes"
+    wanted = {} if configured is None else {limit: configured}
+    loose = measure._let_loose(task(size=size, **wanted), {"bootstrap": "127.0.0.1:1"})
+    assert loose.spec.settings[limit] == most_kb
+    assert most_kb * 1024 > size, "a message that never fits would never be sent"

@@ -2,9 +2,10 @@
 
 The run's own publishing clients, with their settings, sizes, carrier and guarantee, all of them at once, are let loose
 without a schedule for two seconds; what is acknowledged (or, without acknowledgement, sent) in the second one is their
-ceiling on this machine. It is kept in a file, so that the same clients on the same machine are measured once::
+ceiling on this machine. It is kept in a file, so that the same clients on the same machine are measured once, also by a
+later crep whose engines are the same (``engine_digest``)::
 
-    <cache>/ceilings/<digest of machine, crep, client library and settings>.json
+    <cache>/ceilings/<digest of machine, engines, client library and settings>.json
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import crep
 from crep.harness import processes
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.errors import EnvironmentFailure
@@ -40,7 +42,13 @@ _FLAT_OUT_PER_S = 10_000_000.0  # nobody reaches it: everything is soon due, and
 _FASTEST_PER_S = 1_500_000.0  # of one client; the schedule holds so many
 _WARM_UP_S, _MEASURED_S = 1.0, 1
 _READY_WITHIN_S = 20.0
-_LAST_WORDS_S = 0.5  # windows are told a few times a second
+_LAST_WORDS_S = 0.5  # windows are told once a second
+_QUEUE_KB, _QUEUE_MESSAGES = 32 << 10, 4
+"""Of messages under way: kilobytes, and messages of the largest size, whichever is more. Against a server that answers
+at once more make nothing faster, and a client without a schedule fills whatever it may."""
+_QUEUE_LIMIT = "queue.buffering.max.kbytes"
+_ENGINE_SOURCES = ("harness/brokers", "harness/load", "harness/metrics", "harness/scenario", "solace_emulator/smf")
+"""What an engine runs, and the no-op servers."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ def identity(tasks: Sequence[PublisherTask], carrier: Carrier, about: Mapping[st
     Args:
         tasks: the publishing clients.
         carrier: where the stamp travels.
-        about: the machine, crep's version and the client library's.
+        about: the machine, and the versions of engines (``engine_digest``) and client library.
     """
     clients = [
         {
@@ -72,6 +80,17 @@ def identity(tasks: Sequence[PublisherTask], carrier: Carrier, about: Mapping[st
     ]
     text = json.dumps([dict(sorted(about.items())), carrier, clients], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def engine_digest(package: Path = Path(crep.__file__).parent) -> str:
+    """Of the sources that decide how fast an engine is: it changes with them, and not with each commit."""
+    digest = hashlib.sha256()
+    for folder in _ENGINE_SOURCES:
+        root = (package / folder).resolve()
+        for file in sorted(root.rglob("*.py")):
+            digest.update(f"{folder}/{file.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def ceiling(tasks: Sequence[PublisherTask], carrier: Carrier, about: Mapping[str, str], cache: Path) -> Ceiling | None:
@@ -142,21 +161,30 @@ def _let_loose(task: PublisherTask, said: Mapping[str, Any]) -> PublisherTask:
     endpoint = Endpoint(old.system, old.target, bootstrap=said.get("bootstrap"), smf=said.get("smf"), vpn=old.vpn)
     messages = _FASTEST_PER_S * (_WARM_UP_S + _MEASURED_S) * task.plan.of
     profile = Profile(tuple(hold(_FLAT_OUT_PER_S, messages / _FLAT_OUT_PER_S)))
-    return PublisherTask(replace(task.plan, profile=profile, defects=Defects()), replace(task.spec, endpoint=endpoint))
+    settings = dict(task.spec.settings)
+    if old.system == "kafka":
+        most_kb = max(_QUEUE_KB, _QUEUE_MESSAGES * (task.plan.sizes.largest // 1024 + 1))
+        settings[_QUEUE_LIMIT] = min(most_kb, int(settings.get(_QUEUE_LIMIT, most_kb)))
+    plan = replace(task.plan, profile=profile, defects=Defects())
+    return PublisherTask(plan, replace(task.spec, endpoint=endpoint, settings=settings))
 
 
 def _count(engines: Engines, counter: str) -> int:
     """What went through in the measured seconds; the first second is warm-up."""
     start_ns = time.monotonic_ns()
     engines.go(start_ns)
-    ends_s = start_ns / 1e9 + _WARM_UP_S + _MEASURED_S + _LAST_WORDS_S
-    count = 0
-    while (left := ends_s - time.monotonic()) > 0:
+    end_s = _WARM_UP_S + _MEASURED_S
+    deadline_s = start_ns / 1e9 + end_s + _LAST_WORDS_S
+    count, waited_for = 0, {client.name for client in engines.clients}
+    while waited_for and (left := deadline_s - time.monotonic()) > 0:
         for said in engines.take(left):
             if isinstance(said, EngineFailed):
                 raise EnvironmentFailure(f"{said.client} failed against the server that does nothing: {said.reason}")
-            if isinstance(said, Window) and _WARM_UP_S <= said.second < _WARM_UP_S + _MEASURED_S:
-                count += said.counters.get(counter, 0)
+            if isinstance(said, Window):
+                if _WARM_UP_S <= said.second < end_s:
+                    count += said.counters.get(counter, 0)
+                if said.second >= end_s:  # seconds are told in their order
+                    waited_for.discard(said.client)
     return count
 
 
