@@ -21,7 +21,7 @@ from bench.summary import Spread
 from crep.harness import processes
 from crep.harness.config.errors import EnvironmentFailure
 from crep.harness.deployment.kafka.java import find_java
-from crep.harness.deployment.kafka.product import find_distribution
+from crep.harness.deployment.kafka.software import find_distribution
 from crep.harness.load.engines import EngineFailed, PublisherDone, SubscriberTask, Window
 from crep.harness.runner.keeper import LedgerKeeper
 from crep.harness.runs.ledger import LedgerFolder

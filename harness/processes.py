@@ -73,6 +73,11 @@ class Child:
         """
         return self._popen.wait(timeout)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process group. Nothing happens when the child is gone already."""
+        if self.poll() is None:
+            _signal_group(self.pid, number)
+
     def kill(self) -> None:
         """SIGKILL the process group and wait until the child is gone. Nothing happens when it is gone already.
 
@@ -239,6 +244,15 @@ class ProcessIdentity:
         return cls(pid, int(fields[19]), boot)
 
 
+def stands_still(pid: int) -> bool:
+    """Whether that process was stopped by a signal (SIGSTOP) and not let go on; False where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"  # proc(5), field 3
+
+
 class Adopted:
     """A process that an earlier crep started (``daemon=True``), held so that no other process can be hit."""
 
@@ -254,23 +268,30 @@ class Adopted:
         """None while it runs, else 0: the exit code of a process that is not our child cannot be known."""
         return None if ProcessIdentity.of(self.pid) == self.identity else 0
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal. Nothing happens when it is gone already."""
+        self._signal(number, 0.0)
+
     def kill(self) -> None:
         """SIGKILL it and wait until it is gone.
 
         Raises:
             subprocess.TimeoutExpired: it hangs in the kernel.
         """
-        if not self._end(signal.SIGKILL, _KILL_WAIT_S):
+        if not self._signal(signal.SIGKILL, _KILL_WAIT_S):
             raise subprocess.TimeoutExpired(f"SIGKILL of process {self.pid}", _KILL_WAIT_S)
 
     def terminate(self, grace_s: float) -> int:
         """SIGTERM it, SIGKILL it after ``grace_s`` seconds. Returns 0, see `poll`."""
-        if not self._end(signal.SIGTERM, grace_s):
+        if not self._signal(signal.SIGTERM, grace_s):
             self.kill()
         return 0
 
-    def _end(self, number: signal.Signals, timeout_s: float) -> bool:
-        """Signal it by a handle, so that the pid cannot change its owner between look and kill (pidfd_open(2))."""
+    def _signal(self, number: signal.Signals, timeout_s: float) -> bool:
+        """Signal it; True when it is gone in time.
+
+        By a handle, so that the pid cannot change its owner between look and signal (pidfd_open(2)).
+        """
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:

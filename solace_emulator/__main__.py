@@ -14,7 +14,7 @@ from .datadir import DataDirectory
 from .failure import StartFailure
 from .journal.files import Files
 from .options import Options, parse
-from .server import Server, ready_line
+from .server import Server, ready_line, standby_health
 
 _STANDBY_POLL_SECONDS: Final = 0.1
 _LOG: Final = logging.getLogger(__name__)
@@ -30,8 +30,9 @@ async def _run(options: Options, files: Files | None) -> int:
         if options.role == "primary":
             place = f"data directory {options.data_dir}"
             raise StartFailure(f"{place}: in use by process {directory.holder}; stop it or give another")
-        if not await _lock_won(directory, stopped):
-            return 0
+        async with standby_health(options):
+            if not await _lock_won(directory, stopped):
+                return 0
     server = Server(options, directory, stopped, files)
     try:
         ready = await server.start()

@@ -9,6 +9,8 @@ import resource
 import socket
 import ssl
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -141,26 +143,20 @@ class Server:
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls is not None else None,
             )
         except OSError as error:
-            raise self._port_taken(option, port, error) from error
+            raise port_taken(self.options.host, option, port, error) from error
         return self._listening(listener)
 
     async def _listen_http(self, option: str, port: int, server: HttpServer) -> str:
         try:
             listener = await asyncio.start_server(server.serve, self.options.host, port, limit=HEAD_BYTES)
         except OSError as error:
-            raise self._port_taken(option, port, error) from error
+            raise port_taken(self.options.host, option, port, error) from error
         return self._listening(listener)
 
     def _listening(self, listener: asyncio.Server) -> str:
         self._listeners.append(listener)
         host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
         return f"{host}:{listener.sockets[0].getsockname()[1]}"
-
-    def _port_taken(self, option: str, port: int, error: OSError) -> StartFailure:
-        if isinstance(error, socket.gaierror):
-            return StartFailure(f"--host {self.options.host}: {error.strerror}; give an address of this machine")
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        return StartFailure(f"{option}: cannot listen on {self.options.host}:{port}: {reason}; give another, or 0")
 
     # -- work
 
@@ -212,6 +208,32 @@ class Server:
         self._health.server.close()
         await asyncio.sleep(0.05)
         self._directory.close()
+
+
+@asynccontextmanager
+async def standby_health(options: Options) -> AsyncIterator[None]:
+    """Answer health checks with 503 while another process serves, as a standby of the vendor's does.
+
+    Raises :class:`StartFailure` when the port is taken.
+    """
+    health = Health()
+    try:
+        listener = await asyncio.start_server(health.server.serve, options.host, options.health_port, limit=HEAD_BYTES)
+    except OSError as error:
+        raise port_taken(options.host, "--health-port", options.health_port, error) from error
+    try:
+        yield
+    finally:
+        listener.close()
+        health.server.close()
+
+
+def port_taken(host: str, option: str, port: int, error: OSError) -> StartFailure:
+    """Return what to say of a port that cannot be listened on."""
+    if isinstance(error, socket.gaierror):
+        return StartFailure(f"--host {host}: {error.strerror}; give an address of this machine")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StartFailure(f"{option}: cannot listen on {host}:{port}: {reason}; give another, or 0")
 
 
 def _open_files() -> int:

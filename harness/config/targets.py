@@ -25,6 +25,7 @@ from crep.harness.config.yaml import Problem, load_yaml, refuse, validate
 System = Literal["kafka", "solace"]
 Source = Literal["local", "embedded", "address", "docker"]
 Profile = Literal["default", "quick"]
+Topology = Literal["one-node", "three-nodes", "pair"]
 Setting = str | int | float | bool
 
 BUILT_IN = "scenarios/targets.yaml"
@@ -50,7 +51,7 @@ def _written_as(pattern: str, example: str) -> AfterValidator:
 
 Bootstrap = Annotated[str, _written_as(_HOST_PORT, "broker-1:9092,broker-2:9092")]
 SmfHosts = Annotated[str, _written_as(rf"tcps?://{_HOST_PORT}", "tcp://host:55555 or tcps://host:55443")]
-SempUrl = Annotated[str, _written_as(rf"https?://{_HOST}(:\d{{1,5}})?", "http://host:8080 or https://host:1943")]
+SempUrls = Annotated[str, _written_as(rf"https?://{_HOST}(:\d{{1,5}})?", "http://host:8080 or https://host:1943")]
 
 
 class _Strict(BaseModel):
@@ -99,10 +100,13 @@ class KafkaAddress(_Strict):
 
 
 class SolaceAddress(_Strict):
-    """Where a running Solace broker is: an SMF host list (``tcp://`` or ``tcps://``) and the SEMP URL."""
+    """Where a running Solace broker is: an SMF host list (``tcp://`` or ``tcps://``) and the SEMP URL.
+
+    For a redundancy pair both lists name the two messaging nodes; crep asks the one that is active.
+    """
 
     smf: SmfHosts
-    semp: SempUrl
+    semp: SempUrls
     vpn: str = "default"
     tls: Tls | None = None
     login: Credentials = Credentials(username="default")
@@ -121,6 +125,10 @@ class Target(_Strict):
     system: System
     source: Source
     profile: Profile = "default"
+    topology: Topology = Field(
+        "one-node",
+        description="nodes that crep starts; three-nodes: of Kafka, with three controllers; pair: of Solace",
+    )
     mapping: str | None = Field(None, description="mapping file, e.g. kafka/topic-per-channel; default per system")
     settings: dict[str, Setting] = Field(default_factory=dict, description="broker settings added to the profile's")
     client: Annotated[dict[str, Setting], BeforeValidator(_library_alone)] = Field(
@@ -128,7 +136,11 @@ class Target(_Strict):
         description="client settings added to the mapping's, or the name of a client library",
     )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        0, description="client port of a local broker; 0 takes a free one"
+        0,
+        description="client port of a local broker; 0 takes a free one; further nodes take the ports that follow",
+    )
+    allow_faults: bool = Field(
+        False, description="true: crep may fail this broker, which somebody else runs, through its own administration"
     )
     kafka: KafkaAddress | None = None
     solace: SolaceAddress | None = None
@@ -144,6 +156,16 @@ class Target(_Strict):
             raise ValueError("only system 'solace' has source 'embedded'")
         if self.source == "local" and self.system != "kafka":
             raise ValueError("only system 'kafka' has source 'local'")
+        return self
+
+    @model_validator(mode="after")
+    def _topology_is_one_that_crep_starts(self) -> Target:
+        wanted: dict[Topology, Source | None] = {"one-node": None, "three-nodes": "local", "pair": "embedded"}
+        source = wanted[self.topology]
+        if source is not None and self.source != source:
+            raise ValueError(f"topology '{self.topology}' goes with source '{source}', not '{self.source}'")
+        if self.allow_faults and self.source not in {"address", "docker"}:
+            raise ValueError("'allow_faults' is for brokers that somebody else runs; crep may always fail its own")
         return self
 
     def with_profile(self, profile: Profile) -> Target:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from crep.harness.brokers.contract import Endpoint, NotSupported
 from crep.harness.config.targets import KafkaAddress, SolaceAddress, Target, Tls
-from crep.harness.deployment.contract import DeploymentError, Json, Progress, UnknownNode
+from crep.harness.deployment.contract import DeploymentError, Json, Progress, Role, UnknownNode
 from crep.harness.deployment.kafka import probe
 
 REACH_WITHIN_S = 5.0
@@ -21,6 +21,8 @@ class AddressDeployment:
     """A broker known by its address. See `contract.Deployment` for the methods."""
 
     nodes: tuple[str, ...] = ()
+    links = None
+    outlives_us = True
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -41,6 +43,11 @@ class AddressDeployment:
         """See `contract.Deployment`: it is what the target claims, since crep sets nothing on this broker."""
         return self._target.profile
 
+    @property
+    def allow_faults(self) -> bool:
+        """What the target's file says; see `contract.Deployment`."""
+        return self._target.allow_faults
+
     def start(self, progress: Progress) -> None:
         """Read the secrets from the environment, and have every interface of the broker answer once."""
         endpoint = endpoint_of(self._target)
@@ -50,7 +57,7 @@ class AddressDeployment:
             self._reach("the Kafka protocol", [f"tcp://{host}" for host in _split(address.bootstrap)], address.tls)
         elif isinstance(address, SolaceAddress):
             self._reach("SMF", _split(address.smf), address.tls)
-            self._reach("SEMP", [address.semp], address.tls)
+            self._reach("SEMP", _split(address.semp), address.tls)
         self._endpoint = endpoint
 
     def endpoint(self) -> Endpoint:
@@ -63,17 +70,41 @@ class AddressDeployment:
         """Never possible."""
         raise self._no_hand(f"kill {node}")
 
+    def stop_node(self, node: str, grace_s: float) -> int:
+        """Never possible."""
+        raise self._no_hand(f"stop {node}")
+
+    def pause_node(self, node: str) -> int:
+        """Never possible."""
+        raise self._no_hand(f"pause {node}")
+
+    def resume_node(self, node: str) -> None:
+        """Never possible."""
+        raise self._no_hand(f"resume {node}")
+
+    def limit_files(self, node: str, most_bytes: int | None) -> None:
+        """Never possible."""
+        raise self._no_hand(f"limit the files of {node}")
+
     def start_node(self, node: str) -> None:
         """Never possible."""
         raise self._no_hand(f"start {node}")
 
     def probe_node(self, node: str) -> bool:
         """Never possible: an address has no nodes."""
-        raise UnknownNode(f"{self.target} is an address; crep does not know the nodes behind it (asked for {node!r})")
+        raise self._no_node(node)
 
     def node_pid(self, node: str) -> int | None:
         """Never known."""
-        raise UnknownNode(f"{self.target} is an address; crep does not know the nodes behind it (asked for {node!r})")
+        raise self._no_node(node)
+
+    def roles(self, node: str) -> frozenset[Role]:
+        """Never known."""
+        raise self._no_node(node)
+
+    def node_of(self, identity: str) -> str:
+        """Never known."""
+        raise self._no_node(identity)
 
     def describe(self) -> dict[str, Json]:
         """The address, without secrets. Product and version are what the adapter's ``facts`` ask the broker for."""
@@ -86,6 +117,7 @@ class AddressDeployment:
             "address": None if address is None else address.model_dump(mode="json", exclude={"login", "admin"}),
             "host": "not known to crep",
             "nodes": {},
+            "allow_faults": self.allow_faults,
             "started_by": "not crep",
         }
 
@@ -108,6 +140,9 @@ class AddressDeployment:
             hint="check that the broker runs, that host and port are right and reachable from here (firewall, VPN, "
             "container port mapping), and that 'tls:' is given exactly where that port speaks TLS",
         )
+
+    def _no_node(self, node: str) -> UnknownNode:
+        return UnknownNode(f"{self.target} is an address; crep does not know the nodes behind it (asked for {node!r})")
 
     def _no_hand(self, what: str) -> NotSupported:
         return NotSupported(

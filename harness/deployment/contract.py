@@ -4,7 +4,8 @@ The life of a deployment::
 
     deploy(target) ──► start() ──► endpoint() ──► clients connect
                           │            │
-                          │            ├─ kill_node / probe_node / start_node   (faults; not on address targets)
+                          │            ├─ kill_node / probe_node / start_node …   (faults; not on address targets)
+                          │            ├─ links                                 (faults on the network, where proxied)
                           │            └─ describe()                            (provenance)
                           └──────────────► stop()                               (idempotent)
 """
@@ -12,13 +13,17 @@ The life of a deployment::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.errors import EnvironmentFailure
+from crep.harness.proxy.links import Links
 
 Json: TypeAlias = "str | int | float | bool | Mapping[str, Json] | Sequence[Json] | None"
 """Anything that ``json.dumps`` writes."""
+
+Role: TypeAlias = Literal["broker", "controller"]
+"""What a node does: it keeps messages and serves clients, or it decides who leads (of Kafka's quorum), or both."""
 
 Progress: TypeAlias = Callable[[str], None]
 """Receives short lines for a person while something slow happens."""
@@ -60,6 +65,33 @@ class Deployment(Protocol):
         """Names of the nodes, for example ``("kafka-1",)``. Constant over the deployment's life."""
         ...
 
+    @property
+    def allow_faults(self) -> bool:
+        """Whether this broker may be failed at all: crep started it, or its target says ``allow_faults: true``."""
+        ...
+
+    @property
+    def links(self) -> Links | None:
+        """The proxied links of this deployment while it runs; None where no proxy stands before its nodes."""
+        ...
+
+    @property
+    def outlives_us(self) -> bool:
+        """Whether its processes go on when this one ends, so that what is failed must be healed by somebody."""
+        ...
+
+    def roles(self, node: str) -> frozenset[Role]:
+        """What the node does."""
+        ...
+
+    def node_of(self, identity: str) -> str:
+        """The node that the broker itself calls ``identity`` (what ``Admin.leader`` and the like return).
+
+        Raises:
+            UnknownNode: none of these nodes is called so.
+        """
+        ...
+
     def start(self, progress: Progress) -> None:
         """Start the broker and return when a client can use it. Starting a started one does nothing.
 
@@ -84,6 +116,51 @@ class Deployment(Protocol):
 
         Raises:
             NotSupported: crep has no hand on this broker's processes.
+            DeploymentError: the node is not running.
+        """
+        ...
+
+    def stop_node(self, node: str, grace_s: float) -> int:
+        """SIGTERM the node's process and wait until it is gone; SIGKILL it after ``grace_s`` seconds.
+
+        Returns:
+            ``time.monotonic_ns()`` at the moment when SIGTERM was sent.
+
+        Raises:
+            NotSupported: crep has no hand on this broker's processes.
+            DeploymentError: the node is not running.
+        """
+        ...
+
+    def pause_node(self, node: str) -> int:
+        """SIGSTOP the node's process: it stands still, its connections stay open. A paused one stays paused.
+
+        Returns:
+            ``time.monotonic_ns()`` at the moment when the signal was sent.
+
+        Raises:
+            NotSupported: crep has no hand on this broker's processes.
+            DeploymentError: the node is not running.
+        """
+        ...
+
+    def resume_node(self, node: str) -> None:
+        """SIGCONT the node's process; nothing happens to one that runs.
+
+        Raises:
+            NotSupported: crep has no hand on this broker's processes.
+            DeploymentError: the node is not running.
+        """
+        ...
+
+    def limit_files(self, node: str, most_bytes: int | None) -> None:
+        """Let no file of the running node grow beyond ``most_bytes`` (None: as it was), as if the disk were full.
+
+        The limit is the process's ``RLIMIT_FSIZE`` (setrlimit(2), prlimit(2)): a write beyond it fails with ``EFBIG``.
+        A node that is started again has none.
+
+        Raises:
+            NotSupported: crep has no hand on this broker's processes, or the system has no prlimit (only Linux does).
             DeploymentError: the node is not running.
         """
         ...

@@ -4,11 +4,17 @@ One class for every product; what is special of Kafka or the emulator stands beh
 
     <folder>/data/…        what the broker stores; removed by stop()
     <folder>/<node>.log    what the node printed, over all its lives; kept where the caller named the folder
+    <folder>/proxy.log     the same of the proxy, where one stands before the nodes
+
+The proxy starts before the first node and ends after the last: its ports are what peers are told.
 """
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -16,14 +22,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from crep.harness.brokers.contract import Endpoint
+from crep.harness.brokers.contract import Endpoint, NotSupported
 from crep.harness.config.targets import Target
 from crep.harness.deployment import ports
-from crep.harness.deployment.contract import DeploymentError, Json, Progress, UnknownNode
+from crep.harness.deployment.contract import DeploymentError, Json, Progress, Role, UnknownNode
 from crep.harness.deployment.folders import filesystem_of, new_work_folder
 from crep.harness.deployment.log import last_words
 from crep.harness.deployment.product import NodePlan, Prepared, Product
-from crep.harness.processes import STDOUT, spawn
+from crep.harness.deployment.proxied import DeploymentProxy, described
+from crep.harness.processes import STDOUT, ProcessIdentity, spawn
+from crep.harness.proxy import PARTY_VARIABLE, Links
 
 READY_WITHIN_S = 120.0
 """A broker on two busy cores needs ten seconds; a machine that swaps may need a minute."""
@@ -42,6 +50,9 @@ class NodeProcess(Protocol):
     def poll(self) -> int | None:
         """None while it runs, else its exit code."""
 
+    def send(self, number: signal.Signals) -> None:
+        """Send the signal; nothing happens when it is gone."""
+
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
 
@@ -59,6 +70,7 @@ class LocalDeployment:
         standing: True starts processes that outlive this one, and `stop` leaves them alone (`standing.py` ends them).
         prepared: the plan of a broker that stands already; None makes a new one at `start`.
         processes: the running processes of such a broker.
+        proxy: the running proxy before it.
         changed: called after each start and kill of a node, so that a record on disk stays true.
     """
 
@@ -71,6 +83,7 @@ class LocalDeployment:
         standing: bool = False,
         prepared: Prepared | None = None,
         processes: Mapping[str, NodeProcess] | None = None,
+        proxy: ProcessIdentity | None = None,
         changed: Callable[[LocalDeployment], None] | None = None,
     ) -> None:
         self._target = target
@@ -80,6 +93,7 @@ class LocalDeployment:
         self._standing = standing
         self._prepared = prepared
         self._processes: dict[str, NodeProcess] = dict(processes or {})
+        self._proxy = self._proxy_of(prepared, proxy)
         self._changed = changed
         self._attached = processes is not None
         self._lock = threading.Lock()  # probes read the processes from other threads
@@ -103,6 +117,44 @@ class LocalDeployment:
     def nodes(self) -> tuple[str, ...]:
         """See `contract.Deployment`."""
         return self._product.nodes
+
+    @property
+    def allow_faults(self) -> bool:
+        """See `contract.Deployment`: what crep started, it may fail."""
+        return True
+
+    @property
+    def outlives_us(self) -> bool:
+        """See `contract.Deployment`."""
+        return self._standing
+
+    @property
+    def links(self) -> Links | None:
+        """See `contract.Deployment`."""
+        return None if self._proxy is None else self._proxy.links()
+
+    @property
+    def proxied(self) -> bool:
+        """Whether a proxy stands, or will stand, before the nodes that are planned."""
+        return self._proxy is not None
+
+    @property
+    def proxy(self) -> ProcessIdentity | None:
+        """Which process the proxy before a standing broker is; None where there is none."""
+        return None if self._proxy is None else self._proxy.identity
+
+    def roles(self, node: str) -> frozenset[Role]:
+        """See `contract.Deployment`."""
+        return frozenset(self._plan(node).roles)
+
+    def node_of(self, identity: str) -> str:
+        """See `contract.Deployment`."""
+        plans = self._started().nodes
+        found = next((plan.name for plan in plans if plan.identity == identity), None)
+        if found is None:
+            known = ", ".join(f"{plan.name} ({plan.identity})" for plan in plans)
+            raise UnknownNode(f"{self.target}: no node is called {identity!r} by the broker; its nodes: {known}")
+        return found
 
     @property
     def declared(self) -> Target:
@@ -132,13 +184,11 @@ class LocalDeployment:
 
     def endpoint(self) -> Endpoint:
         """See `contract.Deployment`."""
-        return self._product.endpoint(self._target, self._started().nodes)
+        return self._product.endpoint(self._target, self._started())
 
     def kill_node(self, node: str) -> int:
         """See `contract.Deployment`."""
-        process = self._running(node)
-        if process is None:
-            raise DeploymentError(f"{self.target}: node {node} is not running, so it cannot be killed")
+        process = self._must_run(node, "killed")
         sent = time.monotonic_ns()
         try:
             process.kill()
@@ -146,6 +196,40 @@ class LocalDeployment:
             raise DeploymentError(f"{self.target}: node {node} (pid {process.pid}) does not die of SIGKILL") from error
         self._tell()
         return sent
+
+    def stop_node(self, node: str, grace_s: float) -> int:
+        """See `contract.Deployment`. A paused node is let go on first, or it would never hear of it."""
+        process = self._must_run(node, "stopped")
+        process.send(signal.SIGCONT)
+        sent = time.monotonic_ns()
+        try:
+            process.terminate(grace_s)
+        except subprocess.TimeoutExpired as error:
+            raise DeploymentError(f"{self.target}: node {node} (pid {process.pid}) does not die of SIGKILL") from error
+        self._tell()
+        return sent
+
+    def pause_node(self, node: str) -> int:
+        """See `contract.Deployment`."""
+        process = self._must_run(node, "paused")
+        sent = time.monotonic_ns()
+        process.send(signal.SIGSTOP)
+        return sent
+
+    def resume_node(self, node: str) -> None:
+        """See `contract.Deployment`."""
+        self._must_run(node, "resumed").send(signal.SIGCONT)
+
+    def limit_files(self, node: str, most_bytes: int | None) -> None:
+        """See `contract.Deployment`. Only the soft limit moves, so that it can be lifted again without any right."""
+        process = self._must_run(node, "given a limit")
+        if not hasattr(resource, "prlimit"):
+            raise NotSupported(f"{self.target}: this system cannot limit the files of a running process (Linux can)")
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        soft = hard if most_bytes is None else most_bytes
+        if hard != resource.RLIM_INFINITY and soft > hard:
+            raise DeploymentError(f"{self.target}: files of node {node} are limited to {hard} bytes as it is")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     def start_node(self, node: str) -> None:
         """See `contract.Deployment`."""
@@ -157,7 +241,14 @@ class LocalDeployment:
                 raise ports.port_taken(self.target, port)
         with self._log(node).open("ab") as log:
             try:
-                process = spawn(plan.args, cwd=self._folder, stdout=log, stderr=STDOUT, daemon=self._standing)
+                process = spawn(
+                    plan.args,
+                    env={**os.environ, PARTY_VARIABLE: node},
+                    cwd=self._folder,
+                    stdout=log,
+                    stderr=STDOUT,
+                    daemon=self._standing,
+                )
             except OSError as error:
                 raise DeploymentError(f"{self.target}: node {node} cannot be started: {error}") from error
         with self._lock:
@@ -184,7 +275,11 @@ class LocalDeployment:
             "profile": self.profile,
             **prepared.provenance,
             "host": "shared with the clients (METHOD rule 17)",
-            "nodes": {plan.name: {"ports": plan.ports, "log": str(self._log(plan.name))} for plan in prepared.nodes},
+            "nodes": {
+                plan.name: {"roles": list(plan.roles), "ports": plan.ports, "log": str(self._log(plan.name))}
+                for plan in prepared.nodes
+            },
+            "proxy": described(prepared.links),
             "data_folder": str(folder),
             "data_filesystem": "unknown" if folder is None else filesystem_of(folder),
             "started_by": "crep broker start" if self._standing else "this run",
@@ -194,6 +289,8 @@ class LocalDeployment:
         """See `contract.Deployment`."""
         if not self._standing:
             self.end()
+        elif self._proxy is not None:
+            self._proxy.release()
 
     def end(self) -> None:
         """End the processes, whoever started them, and remove the data.
@@ -203,7 +300,12 @@ class LocalDeployment:
         """
         with self._lock:
             processes, self._processes = self._processes, {}
-        hanging = [process.pid for process in processes.values() if not _ended(process)]
+        # A cluster would first hand everything over from node to node, for data that are removed anyway.
+        grace_s = _STOP_GRACE_S if len(processes) == 1 else 0.0
+        hanging = [process.pid for process in processes.values() if not _ended(process, grace_s)]
+        if self._proxy is not None:
+            self._proxy.end()
+            self._proxy = None
         folder = self._folder
         if folder is not None:
             shutil.rmtree(folder if self._folder_is_ours else folder / "data", ignore_errors=True)
@@ -216,18 +318,29 @@ class LocalDeployment:
     def _start(self, progress: Progress) -> None:
         if self._prepared is None:
             self._prepared = self._prepare(progress)
+        if self._proxy is None:
+            self._proxy = self._proxy_of(self._prepared, None)
+        if self._proxy is not None:
+            self._proxy.start()
+            self._tell()
         waiting = [node for node in self.nodes if self.node_pid(node) is None]
-        for node in waiting:
-            self.start_node(node)
-        for node in waiting:
-            progress(f"waiting until {node} is ready")
-            self._wait_until_ready(self._plan(node))
+        for together in [[node] for node in waiting] if self._product.in_turn else [waiting]:
+            for node in together:
+                self.start_node(node)
+            for node in together:
+                progress(f"waiting until {node} is ready")
+                self._wait_until_ready(self._plan(node))
 
     def _prepare(self, progress: Progress) -> Prepared:
         if self._folder is None:
             self._folder = new_work_folder(self.target)
         (self._folder / "data").mkdir(parents=True, exist_ok=True)
         return self._product.prepare(self._target, self._folder, progress)
+
+    def _proxy_of(self, prepared: Prepared | None, identity: ProcessIdentity | None) -> DeploymentProxy | None:
+        if prepared is None or self._folder is None or not prepared.links:
+            return None
+        return DeploymentProxy(prepared.links, self._folder, standing=self._standing, identity=identity)
 
     def _wait_until_ready(self, plan: NodePlan) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
@@ -238,7 +351,7 @@ class LocalDeployment:
                     f"{self.target}: node {plan.name} ended while it was starting (exit code {code})",
                     hint=self._log_tail(plan.name),
                 )
-            if self._product.ready(plan):
+            if self._product.ready(plan, self._started()):
                 return
             time.sleep(0.1)
         raise DeploymentError(
@@ -264,6 +377,12 @@ class LocalDeployment:
             process = self._processes.get(self._known(node))
         return process if process is not None and process.poll() is None else None
 
+    def _must_run(self, node: str, what: str) -> NodeProcess:
+        process = self._running(node)
+        if process is None:
+            raise DeploymentError(f"{self.target}: node {node} is not running, so it cannot be {what}")
+        return process
+
     def _exit_code(self, node: str) -> int | None:
         process = self._processes.get(node)
         return None if process is None else process.poll()
@@ -282,9 +401,10 @@ class LocalDeployment:
             self._changed(self)
 
 
-def _ended(process: NodeProcess) -> bool:
+def _ended(process: NodeProcess, grace_s: float) -> bool:
     try:
-        process.terminate(_STOP_GRACE_S)
+        process.send(signal.SIGCONT)
+        process.terminate(grace_s)
     except subprocess.TimeoutExpired:
         return False
     return True

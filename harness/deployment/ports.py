@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Sequence
 
 from crep.harness.deployment.contract import DeploymentError
 
@@ -23,11 +24,23 @@ def free_port() -> int:
     Raises:
         DeploymentError: none found.
     """
-    for _ in range(200):
+    return free_ports(1)[0]
+
+
+def free_ports(count: int, but: Sequence[int] = ()) -> list[int]:
+    """As many different free ports, none of them in ``but``.
+
+    Raises:
+        DeploymentError: there are not so many.
+    """
+    found: list[int] = []
+    for _ in range(200 + 2 * count):
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
-        if is_free(port):
-            return port
-    raise DeploymentError(f"no free TCP port found between {_FIRST} and {_LAST} on {LOOPBACK}")
+        if port not in found and port not in but and is_free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise DeploymentError(f"no {count} free TCP ports found between {_FIRST} and {_LAST} on {LOOPBACK}")
 
 
 def is_free(port: int) -> bool:

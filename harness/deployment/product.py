@@ -8,24 +8,38 @@ from typing import Protocol
 
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.targets import Target
-from crep.harness.deployment.contract import Json, Progress
+from crep.harness.deployment.contract import Json, Progress, Role
+from crep.harness.proxy.links import LinkSpec
 
 
 @dataclass(frozen=True)
 class NodePlan:
-    """How to start one node; the same words start it again after a kill, on the same data and ports."""
+    """How to start one node; the same words start it again after a kill, on the same data and ports.
+
+    ``ports`` are those that the node itself listens on, ``identity`` is what the broker calls it (Kafka: the node id).
+    """
 
     name: str
     args: tuple[str, ...]
     ports: dict[str, int]
+    roles: tuple[Role, ...] = ("broker",)
+    identity: str = ""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A broker that is ready to be started: its nodes, and what the report must say of it."""
+    """A broker that is ready to be started: its nodes, the proxies before them, and what the report must say of it."""
 
     nodes: tuple[NodePlan, ...]
     provenance: dict[str, Json]
+    links: tuple[LinkSpec, ...] = ()
+
+    def clients_reach(self, node: NodePlan, port: str) -> int:
+        """Where clients reach that port of the node: the proxy's, where one stands before it."""
+        return next(
+            (link.listen for link in self.links if link.plane == "client" and link.to[1] == node.ports[port]),
+            node.ports[port],
+        )
 
 
 class Product(Protocol):
@@ -33,6 +47,7 @@ class Product(Protocol):
 
     system: str
     nodes: tuple[str, ...]
+    in_turn: bool  # each node is ready before the next one starts
 
     def prepare(self, target: Target, folder: Path, progress: Progress) -> Prepared:
         """Find the program, choose ports, write configuration and data folders below ``folder``.
@@ -42,11 +57,11 @@ class Product(Protocol):
             UsageError: the target's settings are wrong.
         """
 
-    def endpoint(self, target: Target, nodes: tuple[NodePlan, ...]) -> Endpoint:
+    def endpoint(self, target: Target, prepared: Prepared) -> Endpoint:
         """Where clients connect."""
 
-    def ready(self, node: NodePlan) -> bool:
-        """True when a client can use the node; may take some seconds."""
+    def ready(self, node: NodePlan, prepared: Prepared) -> bool:
+        """True when a client can use the node, and the node is where it belongs in its cluster; may take seconds."""
 
     def answers(self, node: NodePlan, timeout_s: float) -> bool:
         """True when the node answers one cheap exchange of its protocol in time."""

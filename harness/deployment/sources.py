@@ -20,23 +20,29 @@ from crep.harness.deployment.contract import Deployment
 from crep.harness.deployment.local import LocalDeployment
 
 
-def deploy(target: Target, work_dir: Path | None = None) -> Deployment:
+def deploy(target: Target, work_dir: Path | None = None, *, proxied: bool = False) -> Deployment:
     """The deployment of ``target``, not started yet.
 
     Args:
         target: what to deploy.
         work_dir: where a broker of our own keeps its data (removed at the end) and logs (kept); None takes a temporary
             folder that is removed wholly. A standing broker keeps its own folder.
+        proxied: whether the links to clients must be ones that can be failed. A broker of one node that crep starts
+            then gets a proxy, which costs a little of every exchange, so only runs that need it ask for it; a standing
+            one has none, and is passed by. A cluster always has its proxy; an address never.
 
     Raises:
         NotSupported: the source is not available.
     """
     if target.source == "address":
         return AddressDeployment(target)
-    product = standing.product_of(target.source)
+    product = standing.product_of(target, proxied=proxied)
     if product is None:
         raise NotSupported(
             f"target {target.name!r}: source {target.source!r} is not available yet",
             hint="start the container yourself and use a target with source 'address'",
         )
-    return standing.attach(target) or LocalDeployment(target, product, work_dir)
+    attached = standing.attach(target)
+    if attached is not None and (attached.proxied or not proxied):
+        return attached
+    return LocalDeployment(target, product, work_dir)

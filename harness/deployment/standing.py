@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,14 +19,15 @@ from typing import Any, Literal
 
 from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
-from crep.harness.config.targets import Source, Target
+from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import DeploymentError, Progress
 from crep.harness.deployment.folders import state_folder
-from crep.harness.deployment.kafka import KafkaProduct
+from crep.harness.deployment.kafka import KafkaClusterProduct, KafkaProduct
 from crep.harness.deployment.local import READY_WITHIN_S, LocalDeployment
 from crep.harness.deployment.product import NodePlan, Prepared, Product
-from crep.harness.deployment.solace import EmulatorProduct
+from crep.harness.deployment.solace import EmulatorPairProduct, EmulatorProduct
 from crep.harness.processes import Adopted, ProcessIdentity
+from crep.harness.proxy.links import specs_from_json, specs_to_json
 
 _RECORD = "broker.json"
 
@@ -42,11 +43,21 @@ class StandingBroker:
     address: str
 
 
-def product_of(source: Source) -> Product | None:
-    """The product that a target of that source is run as; None where crep does not run processes for it."""
-    if source == "local":
-        return KafkaProduct()
-    return EmulatorProduct() if source == "embedded" else None
+def product_of(target: Target, *, proxied: bool = False) -> Product | None:
+    """The product that a target is run as; None where crep does not run processes for it.
+
+    Args:
+        target: what to run.
+        proxied: whether a proxy is to stand between clients and a single node; a cluster always has one.
+    """
+    kinds: dict[tuple[str, str], Callable[[], Product]] = {
+        ("local", "one-node"): lambda: KafkaProduct(proxied=proxied),
+        ("local", "three-nodes"): KafkaClusterProduct,
+        ("embedded", "one-node"): lambda: EmulatorProduct(proxied=proxied),
+        ("embedded", "pair"): lambda: EmulatorPairProduct(proxied=proxied),
+    }
+    make = kinds.get((target.source, target.topology))
+    return None if make is None else make()
 
 
 def attach(target: Target) -> LocalDeployment | None:
@@ -64,7 +75,7 @@ def start_standing(target: Target, progress: Progress) -> StandingBroker:
         UsageError: the target is an address.
         DeploymentError: it does not start, or one of the same name runs with other settings.
     """
-    product = product_of(target.source)
+    product = product_of(target)
     if product is None:
         raise UsageError(
             f"target {target.name!r} has source {target.source!r}: crep does not start it",
@@ -115,6 +126,29 @@ def status() -> list[StandingBroker]:
     """All standing brokers, by name."""
     found = (_read(name) for name in _names())
     return [_line(one[1]) for one in found if one is not None]
+
+
+def attached() -> list[LocalDeployment]:
+    """Every standing broker, running or not, with a hand on its processes."""
+    found = (_read(name) for name in _names())
+    return [one[1] for one in found if one is not None]
+
+
+def revive(name: str) -> tuple[str, ...]:
+    """Start the nodes of a standing broker that have died; returns their names, none where it was stopped since.
+
+    Raises:
+        DeploymentError: one cannot be started, or does not get ready.
+    """
+    with _locked(name):
+        found = _read(name)
+        if found is None:
+            return ()
+        deployment = found[1]
+        dead = tuple(node for node in deployment.nodes if deployment.node_pid(node) is None)
+        if dead:
+            deployment.start(lambda _: None)
+        return dead
 
 
 def logs(name: str, lines: int = 50) -> list[str]:
@@ -171,6 +205,8 @@ def _write(deployment: LocalDeployment) -> None:
         "nodes": [asdict(plan) for plan in prepared.nodes],
         "provenance": prepared.provenance,
         "processes": {node: asdict(identity) for node, identity in identities.items() if identity is not None},
+        "links": specs_to_json(prepared.links),
+        "proxy": None if deployment.proxy is None else asdict(deployment.proxy),
     }
     part = folder / f".{_RECORD}.part"
     part.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -185,18 +221,22 @@ def _read(name: str) -> tuple[Target, LocalDeployment] | None:
     except FileNotFoundError:
         return None
     target = Target.model_validate(record["target"])
-    product = product_of(target.source)
+    product = product_of(target)
     if product is None:
         raise DeploymentError(f"{folder / _RECORD}: source {target.source!r} is never a standing broker")
-    plans = tuple(NodePlan(plan["name"], tuple(plan["args"]), plan["ports"]) for plan in record["nodes"])
+    plans = tuple(
+        NodePlan(plan["name"], tuple(plan["args"]), plan["ports"], tuple(plan["roles"]), plan["identity"])
+        for plan in record["nodes"]
+    )
     processes = {node: Adopted(ProcessIdentity(**identity)) for node, identity in record["processes"].items()}
     return target, LocalDeployment(
         target,
         product,
         folder,
         standing=True,
-        prepared=Prepared(plans, record["provenance"]),
+        prepared=Prepared(plans, record["provenance"], specs_from_json(record["links"])),
         processes=processes,
+        proxy=None if record["proxy"] is None else ProcessIdentity(**record["proxy"]),
         changed=_write,
     )
 

@@ -11,7 +11,10 @@ from crep.harness.config.errors import UsageError
 from crep.harness.deployment import DeploymentError
 from crep.harness.deployment.kafka import settings
 from crep.harness.deployment.kafka.java import find_java
-from crep.harness.deployment.kafka.product import find_distribution
+from crep.harness.deployment.kafka.settings import Listener
+from crep.harness.deployment.kafka.software import find_distribution
+
+LISTENERS = (Listener("CLIENT", 20_000, 20_000), Listener("CONTROLLER", 20_001, 20_001))
 
 
 def silent(_line: str) -> None:
@@ -72,28 +75,47 @@ def test_without_java_and_wheel_a_person_is_told_what_was_tried_and_what_to_inst
 
 
 def test_the_profile_default_changes_no_value_of_the_vendor_that_one_node_could_keep() -> None:
-    effective = settings.merge("t", {}, "default", {})
+    effective = settings.merge("t", {}, settings.ONE_NODE, "default", {})
     assert effective == dict(settings.ONE_NODE)
     assert not [key for key in effective if key.endswith(".ms")]
 
 
+def test_the_profile_default_of_a_cluster_changes_no_time_out_of_the_vendor() -> None:
+    effective = settings.merge("t", {}, settings.THREE_NODES, "default", {})
+    assert not [key for key in effective if key.endswith(".ms")]
+    assert (effective["default.replication.factor"], effective["min.insync.replicas"]) == (3, 2)
+
+
 def test_the_targets_settings_win_over_the_profile() -> None:
     asked = {"broker.session.timeout.ms": 6000}
-    effective = settings.merge("t", {}, "quick", asked)
+    effective = settings.merge("t", {}, settings.ONE_NODE, "quick", asked)
     assert effective["broker.session.timeout.ms"] == 6000
     assert effective["group.initial.rebalance.delay.ms"] == 0
 
 
 def test_a_setting_that_crep_needs_for_itself_cannot_be_overridden(tmp_path: Path) -> None:
-    own = settings.owned(1, 20_000, 20_001, tmp_path)
+    own = settings.owned(1, ("broker",), LISTENERS[:1], {1: 20_001}, tmp_path)
+    asked = {"log.dirs": "/", "listeners": "x", "num.io.threads": 1}
     with pytest.raises(UsageError, match=r"target 'mine': crep sets listeners, log.dirs itself"):
-        settings.merge("mine", own, "default", {"log.dirs": "/", "listeners": "x", "num.io.threads": 1})
+        settings.merge("mine", own, settings.ONE_NODE, "default", asked)
 
 
 def test_clients_are_only_ever_told_the_loopback_address(tmp_path: Path) -> None:
-    own = settings.owned(1, 20_000, 20_001, tmp_path)
+    own = settings.owned(1, ("broker", "controller"), LISTENERS, {1: 20_001}, tmp_path)
     assert own["advertised.listeners"] == "CLIENT://127.0.0.1:20000"
     assert own["listeners"] == "CLIENT://127.0.0.1:20000,CONTROLLER://127.0.0.1:20001"
+    assert own["inter.broker.listener.name"] == "CLIENT"
+
+
+def test_peers_of_a_cluster_are_told_the_proxies_ports_and_never_those_that_nodes_listen_on(tmp_path: Path) -> None:
+    inside = Listener("INTERNAL", 20_002, 21_002)
+    broker = settings.owned(1, ("broker",), (Listener("CLIENT", 20_000, 21_000), inside), {101: 21_001}, tmp_path)
+    assert broker["advertised.listeners"] == "CLIENT://127.0.0.1:21000,INTERNAL://127.0.0.1:21002"
+    assert broker["inter.broker.listener.name"] == "INTERNAL"
+    assert broker["controller.quorum.voters"] == "101@127.0.0.1:21001"
+    controller = settings.owned(101, ("controller",), [Listener("CONTROLLER", 20_001, 21_001)], {101: 21_001}, tmp_path)
+    assert controller["advertised.listeners"] == "CONTROLLER://127.0.0.1:21001"
+    assert "inter.broker.listener.name" not in controller
 
 
 def test_properties_are_written_as_java_reads_them() -> None:

@@ -53,7 +53,7 @@ def deployment(tmp_path: Path) -> Iterator[LocalDeployment]:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty state folder, and the stand-in behind every embedded target; what stands at the end is ended."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(standing, "EmulatorProduct", lambda: EmulatorProduct(STAND_IN))
+    monkeypatch.setattr(standing, "EmulatorProduct", lambda **how: EmulatorProduct(STAND_IN, **how))
     yield tmp_path / "crep"
     for broker in standing.status():
         standing.stop_standing(broker.target)
@@ -253,7 +253,7 @@ def test_a_stopped_standing_broker_leaves_neither_process_nor_files(state: Path)
 
 def test_a_standing_broker_that_does_not_start_leaves_no_record(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dies = EmulatorProduct((sys.executable, "-c", "raise SystemExit('no luck today')"))
-    monkeypatch.setattr(standing, "EmulatorProduct", lambda: dies)
+    monkeypatch.setattr(standing, "EmulatorProduct", lambda **_: dies)
     with pytest.raises(DeploymentError, match="no luck today"):
         standing.start_standing(target(), silent)
     assert standing.status() == []

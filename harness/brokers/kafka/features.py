@@ -117,7 +117,7 @@ def parse_api_versions(answer: bytes) -> Features:
     Raises:
         ValueError: wrong correlation, an error code, or a truncated answer.
     """
-    reader = _Reader(answer)
+    reader = CompactReader(answer)
     try:
         correlation, error = struct.unpack(">ih", reader.take(6))
         if correlation != _CORRELATION:
@@ -132,7 +132,7 @@ def parse_api_versions(answer: bytes) -> Features:
         finalized: dict[str, int] = {}
         for _ in range(reader.varint()):
             tag, size = reader.varint(), reader.varint()
-            section = _Reader(reader.take(size))
+            section = CompactReader(reader.take(size))
             if tag == 0:
                 supported = section.levels()
             elif tag == 2:
@@ -142,19 +142,25 @@ def parse_api_versions(answer: bytes) -> Features:
     return Features(supported, finalized)
 
 
-class _Reader:
+class CompactReader:
     """Cursor over the compact encodings of the protocol."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def take(self, count: int) -> bytes:
+        """The next bytes.
+
+        Raises:
+            IndexError: there are not so many.
+        """
         if self._at + count > len(self._data):
             raise IndexError
         self._at += count
         return self._data[self._at - count : self._at]
 
     def varint(self) -> int:
+        """An unsigned number of variable length."""
         value = shift = 0
         while True:
             byte = self.take(1)[0]
@@ -164,6 +170,7 @@ class _Reader:
             shift += 7
 
     def skip_tags(self) -> None:
+        """Pass over the tagged fields."""
         for _ in range(self.varint()):
             self.varint()
             self.take(self.varint())

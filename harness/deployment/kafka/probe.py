@@ -48,10 +48,10 @@ def exchange(connection: socket.socket, deadline: float) -> bool:
     return bool(struct.unpack(">ii", head)[1] == _CORRELATION)
 
 
-def in_metadata(bootstrap: str, timeout_s: float) -> bool:
-    """True when a client sees a broker in the metadata: it is unfenced and leads partitions."""
+def brokers(bootstrap: str, timeout_s: float) -> int:
+    """How many brokers a client sees in the metadata (unfenced ones only); 0 where there is none or no answer."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 1000})
     try:
-        return len(admin.list_topics(timeout=timeout_s).brokers) > 0
+        return len(admin.list_topics(timeout=timeout_s).brokers)
     except KafkaException:
-        return False
+        return 0

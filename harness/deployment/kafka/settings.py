@@ -1,4 +1,4 @@
-"""Broker settings of a local Kafka: what one node on the loopback needs, what a profile adds, what the target adds.
+"""Broker settings of a local Kafka: what its topology needs, what a profile adds, what the target adds.
 
 Profile ``default`` adds nothing: every time-out is the vendor's, so its outages may carry a verdict (METHOD rule 18).
 Profile ``quick`` is for tests and the demo and is labelled wherever a result of it is shown.
@@ -6,11 +6,13 @@ Profile ``quick`` is for tests and the demo and is labelled wherever a result of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Profile, Setting
+from crep.harness.deployment.contract import Role
 from crep.harness.deployment.ports import LOOPBACK
 
 ONE_NODE: Mapping[str, Setting] = {
@@ -22,6 +24,14 @@ ONE_NODE: Mapping[str, Setting] = {
     "auto.create.topics.enable": False,  # a late client must not bring back a topic that a run has removed
 }
 """Internal topics ask for three replicas by default, which one node can never have."""
+
+THREE_NODES: Mapping[str, Setting] = {
+    "default.replication.factor": 3,
+    "min.insync.replicas": 2,
+    "auto.create.topics.enable": False,
+    "log.cleaner.dedupe.buffer.size": 8_388_608,  # the default, 128 MB, is a third of these heaps
+}
+"""What three brokers are run for. Internal topics have three replicas and two in-sync ones by the vendor's defaults."""
 
 PROFILES: Mapping[Profile, Mapping[str, Setting]] = {
     "default": {},
@@ -47,25 +57,65 @@ JVM: Mapping[Profile, tuple[str, ...]] = {
 }
 
 
-def owned(node_id: int, client_port: int, controller_port: int, data: Path) -> dict[str, Setting]:
-    """The settings that crep itself needs to find and restart the node. Clients are told 127.0.0.1 and nothing else."""
-    return {
-        "process.roles": "broker,controller",
+SMALL_JVM: Mapping[Role, tuple[str, ...]] = {
+    "broker": ("-Xms160m", "-Xmx400m", "-XX:+UseSerialGC"),
+    # A controller of a small cluster is idle: it is not worth the time of the second compiler.
+    "controller": ("-Xms64m", "-Xmx160m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+}
+"""Six Java machines have to share one host, in either profile."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One listener: the port that the node listens on, and the one that peers are told (a proxy's, or the same)."""
+
+    name: str
+    port: int
+    told: int
+
+
+CLIENT, INTERNAL, CONTROLLER = "CLIENT", "INTERNAL", "CONTROLLER"
+
+
+def owned(
+    node_id: int, roles: Sequence[Role], listeners: Sequence[Listener], voters: Mapping[int, int], data: Path
+) -> dict[str, Setting]:
+    """The settings that crep itself needs to find, link and restart a node. All peers are told 127.0.0.1 only.
+
+    Args:
+        node_id: unique in the cluster.
+        roles: what the process is.
+        listeners: ``CLIENT`` and, where brokers talk to each other, ``INTERNAL`` of a broker; ``CONTROLLER`` of a
+            controller.
+        voters: node id of every controller and the port at which its peers reach it.
+        data: its folder.
+    """
+    names = [listener.name for listener in listeners]
+    # A controller that is no broker tells its peers its address too, and they use it (Kafka 3.9, KIP-853).
+    told = [listener for listener in listeners if listener.name != CONTROLLER or "broker" not in roles]
+    settings: dict[str, Setting] = {
+        "process.roles": ",".join(roles),
         "node.id": node_id,
-        "controller.quorum.voters": f"{node_id}@{LOOPBACK}:{controller_port}",
-        "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "CLIENT",
-        "listeners": f"CLIENT://{LOOPBACK}:{client_port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        "advertised.listeners": f"CLIENT://{LOOPBACK}:{client_port}",
-        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.quorum.voters": ",".join(f"{voter}@{LOOPBACK}:{port}" for voter, port in voters.items()),
+        "controller.listener.names": CONTROLLER,
+        "listeners": ",".join(f"{listener.name}://{LOOPBACK}:{listener.port}" for listener in listeners),
+        "advertised.listeners": ",".join(f"{listener.name}://{LOOPBACK}:{listener.told}" for listener in told),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in dict.fromkeys([*names, CONTROLLER])),
         "log.dirs": str(data),
     }
+    if "broker" in roles:
+        settings["inter.broker.listener.name"] = INTERNAL if INTERNAL in names else CLIENT
+    return settings
 
 
 def merge(
-    target: str, own: Mapping[str, Setting], profile: Profile, asked: Mapping[str, Setting]
+    target: str,
+    own: Mapping[str, Setting],
+    topology: Mapping[str, Setting],
+    profile: Profile,
+    asked: Mapping[str, Setting],
 ) -> dict[str, Setting]:
-    """The effective settings; later layers win, except that nobody overrides ``own``.
+    """The effective settings; later layers win (topology, profile, asked), except that nobody overrides ``own``.
 
     Raises:
         UsageError: the target sets one of ``own``.
@@ -76,7 +126,7 @@ def merge(
             f"target {target!r}: crep sets {', '.join(taken)} itself",
             hint="remove it from the target's 'settings:' (the client port is 'port:')",
         )
-    return {**ONE_NODE, **PROFILES[profile], **asked, **own}
+    return {**topology, **PROFILES[profile], **asked, **own}
 
 
 def properties(settings: Mapping[str, Setting]) -> str:

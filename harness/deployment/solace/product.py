@@ -14,8 +14,9 @@ from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
 from crep.harness.config.targets import Setting, Target
 from crep.harness.deployment import ports
-from crep.harness.deployment.contract import Progress
+from crep.harness.deployment.contract import Json, Progress
 from crep.harness.deployment.product import NodePlan, Prepared
+from crep.harness.proxy.links import LinkSpec
 
 LISTENERS = ("smf", "semp", "health")
 SYNC = ("always", "batch", "never")
@@ -24,61 +25,122 @@ _ADMIN = "admin"  # the name and the password that the vendor's container is usu
 
 
 class EmulatorProduct:
-    """`product.Product` of the emulator.
+    """`product.Product` of one emulator.
 
     Args:
         program: the command that its options are put behind.
+        proxied: True puts a proxy before the SMF listener.
     """
 
     system = "solace"
     nodes: tuple[str, ...] = ("solace-1",)
+    in_turn = False
 
-    def __init__(self, program: tuple[str, ...] = PROGRAM) -> None:
-        self._program = program
+    def __init__(self, program: tuple[str, ...] = PROGRAM, *, proxied: bool = False) -> None:
+        self._program, self._proxied = program, proxied
 
     def prepare(self, target: Target, folder: Path, progress: Progress) -> Prepared:
         """Ports and the command line; the emulator makes its own data folder's contents."""
-        node = self.nodes[0]
-        sync = _sync(target)
-        chosen = {name: ports.claim(target.name, target.port if name == "smf" else 0) for name in LISTENERS}
-        listeners = [part for name in LISTENERS for part in (f"--{name}-port", str(chosen[name]))]
-        data = ["--data-dir", str(folder / "data" / node), "--sync", sync]
-        login = ["--admin-user", _ADMIN, "--admin-password", _ADMIN]
-        progress(f"Solace emulator, SMF port {chosen['smf']}, SEMP port {chosen['semp']}")
-        return Prepared(
-            nodes=(NodePlan(node, (*self._program, "--host", ports.LOOPBACK, *listeners, *data, *login), chosen),),
-            provenance={
-                "product": "crep Solace emulator",
-                "version": version("crep"),
-                "python": platform.python_version(),
-                "settings": {f"profile {target.profile}": {}, "target": dict(target.settings), "crep": {"sync": sync}},
-                "topology": "one process",
-            },
-        )
+        (node,) = self.nodes
+        plan, links = planned(self._program, target, node, folder / "data" / node, offset=0, proxied=self._proxied)
+        progress(f"Solace emulator, SMF port {plan.ports['smf']}, SEMP port {plan.ports['semp']}")
+        return Prepared((plan,), provenance_of(target, "one process"), links)
 
-    def endpoint(self, target: Target, nodes: tuple[NodePlan, ...]) -> Endpoint:
+    def endpoint(self, target: Target, prepared: Prepared) -> Endpoint:
         """Message VPN and users as on a fresh broker."""
-        chosen = nodes[0].ports
-        return Endpoint(
-            system=self.system,
-            target=target.name,
-            smf=f"tcp://{ports.LOOPBACK}:{chosen['smf']}",
-            semp=f"http://{ports.LOOPBACK}:{chosen['semp']}",
-            username="default",
-            admin_username=_ADMIN,
-            admin_password=_ADMIN,
-        )
+        return endpoint_of(target, prepared)
 
-    def ready(self, node: NodePlan) -> bool:
+    def ready(self, node: NodePlan, prepared: Prepared) -> bool:
         """Ready when guaranteed messaging is active."""
         return self.answers(node, 1.0)
 
     def answers(self, node: NodePlan, timeout_s: float) -> bool:
         """A connection to the SMF port, then the vendor's health check of guaranteed messaging."""
-        deadline = time.monotonic() + timeout_s
-        if not ports.accepts(node.ports["smf"], timeout_s / 2):
-            return False
-        return _guaranteed_active(node.ports["health"], max(0.01, deadline - time.monotonic()))
+        return active(node, timeout_s)
+
+
+def planned(
+    program: tuple[str, ...],
+    target: Target,
+    node: str,
+    data: Path,
+    *,
+    offset: int,
+    proxied: bool,
+    more: tuple[str, ...] = (),
+) -> tuple[NodePlan, tuple[LinkSpec, ...]]:
+    """One emulator process and the link before it.
+
+    Args:
+        program: the command that its options are put behind.
+        target: its settings; clients reach the node at its ``port`` plus ``offset``.
+        node: name of the node.
+        data: its data directory.
+        offset: see ``target``.
+        proxied: whether a proxy is to stand before the SMF listener.
+        more: further options.
+    """
+    told = ports.claim(target.name, target.port + offset if target.port else 0)
+    free = ports.free_ports(len(LISTENERS), but=(told,))
+    chosen = dict(zip(LISTENERS, free, strict=True)) | ({} if proxied else {"smf": told})
+    listeners = [part for name in LISTENERS for part in (f"--{name}-port", str(chosen[name]))]
+    options = ["--data-dir", str(data), "--sync", _sync(target), "--admin-user", _ADMIN, "--admin-password", _ADMIN]
+    command = (*program, "--host", ports.LOOPBACK, *listeners, *options, *more)
+    links = (LinkSpec(node, "client", told, (ports.LOOPBACK, chosen["smf"])),) if proxied else ()
+    return NodePlan(node, command, chosen, ("broker",), identity=semp_address(chosen["semp"])), links
+
+
+def semp_address(port: int) -> str:
+    """The address that a node is administrated at, which is also what it is known by."""
+    return f"http://{ports.LOOPBACK}:{port}"
+
+
+def provenance_of(target: Target, topology: str) -> dict[str, Json]:
+    """What the report must say of the emulator."""
+    return {
+        "product": "crep Solace emulator",
+        "version": version("crep"),
+        "python": platform.python_version(),
+        "settings": {
+            f"profile {target.profile}": {},
+            "target": dict(target.settings),
+            "crep": {"sync": _sync(target)},
+        },
+        "topology": topology,
+    }
+
+
+def endpoint_of(target: Target, prepared: Prepared) -> Endpoint:
+    """Where clients and administrators reach the nodes; message VPN and users as on a fresh broker."""
+    return Endpoint(
+        system="solace",
+        target=target.name,
+        smf=",".join(f"tcp://{ports.LOOPBACK}:{prepared.clients_reach(node, 'smf')}" for node in prepared.nodes),
+        semp=",".join(semp_address(node.ports["semp"]) for node in prepared.nodes),
+        username="default",
+        admin_username=_ADMIN,
+        admin_password=_ADMIN,
+    )
+
+
+def active(node: NodePlan, timeout_s: float) -> bool:
+    """Whether clients can use the node: it accepts SMF connections, and says that guaranteed messaging is up."""
+    deadline = time.monotonic() + timeout_s
+    if not ports.accepts(node.ports["smf"], timeout_s / 2):
+        return False
+    return health(node, max(0.01, deadline - time.monotonic())) == http.client.OK
+
+
+def health(node: NodePlan, timeout_s: float) -> int | None:
+    """The HTTP status of the vendor's health check of guaranteed messaging; None without an answer."""
+    connection = http.client.HTTPConnection(ports.LOOPBACK, node.ports["health"], timeout=timeout_s)
+    try:
+        connection.request("GET", "/health-check/guaranteed-active")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def _sync(target: Target) -> str:
@@ -92,14 +154,3 @@ def _sync(target: Target) -> str:
     if sync not in SYNC:
         raise UsageError(f"target {target.name!r}: sync is one of {', '.join(SYNC)}, not {sync!r}")
     return str(sync)
-
-
-def _guaranteed_active(port: int, timeout_s: float) -> bool:
-    connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=timeout_s)
-    try:
-        connection.request("GET", "/health-check/guaranteed-active")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
