@@ -201,6 +201,12 @@ class Admin(Protocol):
     def observe(self, provisioned: Provisioned) -> Observation:
         """Backlog and connections as the broker itself counts them."""
 
+    def in_step(self, provisioned: Provisioned) -> bool:
+        """Whether, as the broker itself says, every copy of what was provisioned is there and has caught up.
+
+        A broker that is restarted alone may answer long before that. True where there is one copy of everything.
+        """
+
     def facts(self) -> Facts:
         """Product, version, genuineness, effective configuration."""
 
@@ -414,11 +420,15 @@ class BulkSubscriber(Protocol):
 
 @dataclass(frozen=True)
 class Message:
-    """One message with all that bridge and replay must keep. ``ttl_ms`` None: no limit."""
+    """One message with all that bridge and replay must keep. ``ttl_ms`` None: no limit.
+
+    A key is text; one that is not UTF-8 is bytes. ``position`` (where the broker stores it) and ``stored_ms`` (its
+    own time of that, Unix milliseconds) are of received messages, where the broker tells them.
+    """
 
     topic: str
     payload: bytes
-    key: str | None = None
+    key: str | bytes | None = None
     properties: Mapping[str, str | int | float | bool | bytes] = field(default_factory=dict)
     message_id: str | None = None
     correlation_id: str | None = None
@@ -428,6 +438,9 @@ class Message:
     priority: int | None = None
     redelivered: bool | None = None  # None: the broker offers no flag
     delivery_count: int | None = None
+    null_payload: bool = False  # Kafka: no value at all (a tombstone), which an empty one is not
+    position: str | None = field(default=None, compare=False)
+    stored_ms: int | None = field(default=None, compare=False)
     token: object = field(default=None, repr=False, compare=False)
 
 

@@ -481,6 +481,9 @@ class LyingAdmin:
         readers = {name: ReaderState(count, None, None, None) for name, count in backlog.items()}
         return Observation(time.monotonic_ns(), readers, {})
 
+    def in_step(self, provisioned: Provisioned) -> bool:
+        return True
+
     def facts(self) -> Facts:
         return Facts("lying broker", "1", None, "mock", "it says so itself", {}, {}, "none")
 

@@ -37,6 +37,7 @@ from crep.harness.brokers.kafka.layout import channel_layout, topics_of
 from crep.harness.brokers.kafka.operator import KafkaOperator
 from crep.harness.brokers.kafka.quotas import ask_quotas
 
+_OFFSETS_TOPIC = "__consumer_offsets"
 _AGAIN_AFTER_S = 0.1
 _REQUEST_S = 5.0
 _LEADERS_WITHIN_S = 15.0
@@ -216,6 +217,19 @@ class KafkaAdmin:
                 )
                 detail[f"{channel}.{reader}"] = {"group": group, "ends": lag.ends, "committed": lag.committed}
         return Observation(time.monotonic_ns(), readers, detail)
+
+    def in_step(self, provisioned: Provisioned) -> bool:
+        """Every replica of every partition is in sync, of the topics of the run and of the one that keeps offsets."""
+        ours = {name for layout in provisioned.objects.values() for name in topics_of(layout)} | {_OFFSETS_TOPIC}
+        try:
+            topics = self._metadata(_REQUEST_S).topics
+        except BrokerError:
+            return False  # while a broker restarts, nobody may answer
+        return all(
+            partition.leader >= 0 and len(partition.isrs) == len(partition.replicas)
+            for name in ours & set(topics)
+            for partition in topics[name].partitions.values()
+        )
 
     def _lag(self, group: str, topic: str, partitions: int) -> Lag:
         known = self._groups.get((group, topic))

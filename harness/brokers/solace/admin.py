@@ -180,6 +180,10 @@ class SolaceAdmin:
         except (KeyError, TypeError) as error:
             raise BrokerError(f"SEMP at {self._endpoint.semp} counts no {collection} of the queue") from error
 
+    def in_step(self, provisioned: Provisioned) -> bool:
+        """True: only brokers that crep started are restarted, and these are emulators with one copy of everything."""
+        return True
+
     def facts(self) -> Facts:
         """What the broker says of itself; see ``facts.recognise`` for the evidence that *genuine* needs."""
         about = self._semp.get("config/about/api")["data"]
