@@ -7,7 +7,6 @@ bandwidth limits, and one stall is enough to hold the bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
@@ -26,6 +25,9 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 MOST_DELAY_S = 60.0
 """Longer than any client waits for a reply by default; a longer delay is a stall."""
+
+MOST_BYTES_PER_S = 1e12
+"""More than any machine moves: that is no limit."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Bandwidth:
     bytes_per_s: float
 
     def __post_init__(self) -> None:
-        _between("bandwidth bytes_per_s", self.bytes_per_s, 1.0, math.inf)
+        _between("bandwidth bytes_per_s", self.bytes_per_s, 1.0, MOST_BYTES_PER_S)
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,6 @@ class Flow:
     latencies: tuple[Latency, ...] = ()
     buckets: tuple[str, ...] = ()
     stalled: bool = False
-    ghost: bool = False
-
-    @property
-    def held(self) -> bool:
-        """Nothing may be read or written now."""
-        return self.stalled or self.ghost
 
 
 FREE = Flow()
@@ -174,13 +170,17 @@ FREE = Flow()
 def flow(rules: Iterable[Rule], link: Link, way: Way) -> Flow:
     """The effects that the rules add up to, for one way of a link's connections."""
     acting = [rule for rule in rules if rule.covers(link) and rule.acts(way)]
-    if not acting:
-        return FREE
     return Flow(
         latencies=tuple(rule.effect for rule in acting if isinstance(rule.effect, Latency)),
         buckets=tuple(rule.id for rule in acting if isinstance(rule.effect, Bandwidth)),
         stalled=any(isinstance(rule.effect, Stall) for rule in acting),
-        ghost=any(isinstance(rule.effect, HalfOpen) for rule in acting),
+    )
+
+
+def haunting(rules: Iterable[Rule], link: Link) -> str | None:
+    """The half-open rule that leaves a new connection of the link unanswered; None: there is none."""
+    return next(
+        (one.id for one in rules if isinstance(one.effect, HalfOpen) and one.covers(link) and one.acts("to-node")), None
     )
 
 
