@@ -15,6 +15,12 @@ from crep.harness.config.targets import Profile, Setting
 from crep.harness.deployment.contract import Role
 from crep.harness.deployment.ports import LOOPBACK
 
+AUTHORIZER: Mapping[str, Setting] = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": True,
+}
+"""Nothing is forbidden by it until a rule is made: so a right can be taken away while a run is under way."""
+
 ONE_NODE: Mapping[str, Setting] = {
     "offsets.topic.replication.factor": 1,
     "transaction.state.log.replication.factor": 1,
@@ -22,6 +28,7 @@ ONE_NODE: Mapping[str, Setting] = {
     "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
     "auto.create.topics.enable": False,  # a late client must not bring back a topic that a run has removed
+    **AUTHORIZER,
 }
 """Internal topics ask for three replicas by default, which one node can never have."""
 
@@ -30,6 +37,7 @@ THREE_NODES: Mapping[str, Setting] = {
     "min.insync.replicas": 2,
     "auto.create.topics.enable": False,
     "log.cleaner.dedupe.buffer.size": 8_388_608,  # the default, 128 MB, is a third of these heaps
+    **AUTHORIZER,
 }
 """What three brokers are run for. Internal topics have three replicas and two in-sync ones by the vendor's defaults."""
 
@@ -103,7 +111,11 @@ def owned(
         "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in dict.fromkeys([*names, CONTROLLER])),
         "log.dirs": str(data),
     }
-    if "broker" in roles:
+    if "broker" not in roles:
+        # Controllers have to elect one of them before any has read the rules, and only a super user may then (KIP-801).
+        # Clients are judged by the brokers, where nobody is one.
+        settings["super.users"] = "User:ANONYMOUS"
+    else:
         settings["inter.broker.listener.name"] = INTERNAL if INTERNAL in names else CLIENT
     return settings
 
