@@ -18,9 +18,10 @@ from crep.harness.checks import rules
 from crep.harness.checks.asked import Asked, asked_volume
 from crep.harness.checks.balance import channel_ledger, damage, reader_ledger, remarks, sends_per_second
 from crep.harness.checks.caps import ChannelLoad, SiteLimits, find_caps
-from crep.harness.checks.channel import ChannelRun, Recorded, channel_runs
+from crep.harness.checks.channel import Recorded, channel_runs
+from crep.harness.checks.detection import Sign
 from crep.harness.checks.expectations import Evidence, FaultCost, judge
-from crep.harness.checks.faults import SECOND, FaultFinding, FaultRecord, fault_result, find_faults
+from crep.harness.checks.faults import FaultFinding, FaultRecord, fault_result, study
 from crep.harness.checks.latency import summarise
 from crep.harness.checks.results import (
     ChannelLedger,
@@ -33,7 +34,7 @@ from crep.harness.checks.results import (
     Throughput,
 )
 from crep.harness.checks.steady import Second, steadiness
-from crep.harness.checks.tally import ChannelTally, ReaderTally
+from crep.harness.checks.tally import SECOND, ChannelTally, ReaderTally
 from crep.harness.checks.usage import Sample, used
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.expectation import Expectation, When
@@ -92,8 +93,8 @@ class RunData(Recorded, Protocol):
         """Codes of the run's labels."""
 
     @property
-    def signs_s(self) -> Sequence[float]:
-        """When publishers reported a lost connection or an error."""
+    def signs(self) -> Sequence[Sign]:
+        """What clients said of their connections."""
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -140,14 +141,15 @@ class _Evaluation:
             site: [self._channels[spec.name] for spec in specs if injected] for site, specs in plan.channels.items()
         }
         self._site_of = {spec.name: site for site, specs in plan.channels.items() for spec in specs}
-        self._by_site: Mapping[str, Sequence[ChannelRun]] = by_site
-        self._findings = find_faults(
+        self._study = study(
             run.faults,
             by_site,
             channel_runs(control, without_faults(plan)) if control is not None and injected else None,
+            run.signs if injected else (),
             drain_clean=self._clean,
             control_clean=control is not None and control.drain is not None and control.drain.clean,
         )
+        self._findings = self._study.findings
         self._seconds = _seconds_by_phase(plan.measured_s, self._findings)
         self._usage = used(run.samples, plan.measured_s)
         self._caps = find_caps(
@@ -171,10 +173,11 @@ class _Evaluation:
             readers=readers,
             latencies=latencies,
             throughput=tuple(self._throughput(channel) for channel in self._tallies.values()),
-            faults=tuple(
-                fault_result(finding, self._run.signs_s, self._clean, self._by_site.get(finding.record.site, ()))
-                for finding in self._findings
-            ),
+            faults=tuple(fault_result(one, self._study.groups, self._run.signs) for one in self._findings),
+            fault_groups=self._study.groups,
+            outside_faults=self._study.outside if self._findings else {},
+            control_cost=self._study.control,
+            backlogs=self._study.backlogs,
             expectations=tuple(judge(one, self._evidence(channels, readers)) for one in self._plan.expectations),
             steadiness=self._steadiness(),
             usage=self._usage,

@@ -18,7 +18,8 @@ class Silences:
 
     A sign of life is an acknowledgement (or a receipt) of *any* message of the key. Where none follows, the silence
     ends with the schedule: no sends are intended after it. The figure is then a lower bound; the ledger tells the rest.
-    The longest interval with intended sends and no acknowledgement is then the longest of these.
+    The longest interval with intended sends and no acknowledgement is then the longest of these. They are in the order
+    of keys, and of their beginning within a key.
     """
 
     key: NDArray[np.uint32]

@@ -5,9 +5,7 @@ A second is *as before* when
 * at least 95 % of the sends **intended** in it were acknowledged (where the class offers no acknowledgement: handed
   over) in time: within 1 s, or twice the baseline's p99 where that is longer. Acknowledgements that come when the
   outage is over do not make its seconds good;
-* each at-least-once reader's backlog at its end is no higher than the highest of the baseline. Backlog is computed from
-  the history: messages acknowledged and not yet received. What never came is no backlog once the drain ended clean: it
-  is lost, and the ledger says so;
+* each at-least-once reader's backlog (``backlog``) at its end is no higher than the highest of the baseline;
 * each reader's latency (received - intended, first receipts) of the messages intended in it is at most twice the
   baseline's: p99 where it has 1,000 samples or more, else the median; and something came, if anything was to come.
 
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import Outcome
+from crep.harness.checks.backlog import backlog
 from crep.harness.checks.channel import ChannelRun, ReaderRun
 from crep.harness.checks.history import NEVER
 
@@ -78,27 +77,38 @@ def baseline(channel: ChannelRun, source: str, start_s: float, end_s: float, dra
         latency = latency[(when >= start) & (when < end)]
         if len(latency):
             median, p99 = np.percentile(latency, [50, 99])
-            peak = _peak(*_backlog(channel, reader, drain_clean), start, end)
+            peak, _ = backlog(channel, reader, drain_clean).peak(start, end)
             readers[reader.name] = Usual(float(median), float(p99), peak)
     return Baseline(source, max(IN_TIME_NS, round(FACTOR * slowest)), readers)
 
 
-def recovery(channel: ChannelRun, usual: Baseline, *, injected_s: float, until_s: float, drain_clean: bool) -> Recovery:
-    """When the channel had recovered from a fault injected at ``injected_s``; looked for up to ``until_s``."""
-    first, last = int(np.ceil(injected_s)), int(np.floor(until_s))
-    if last - first < HOLD_S:
-        return Recovery(None, f"only {max(0, last - first)} whole seconds were measured after it; {HOLD_S} are needed")
-    seconds = np.arange(first, last)
-    checks = [_acknowledged(channel, usual, seconds)]
-    for reader in channel.readers:
-        checks += _reader_checks(channel, reader, usual.readers.get(reader.name), seconds, drain_clean)
-    good = np.logical_and.reduce([holds for _, holds in checks])
-    held = np.convolve(good, np.ones(HOLD_S), "valid") == HOLD_S
-    if held.any():
-        return Recovery(float(seconds[int(held.argmax())]))
-    failing = int(np.flatnonzero(~good)[-1])
-    reasons = [text for text, holds in checks if not holds[failing]]
-    return Recovery(None, f"second {seconds[failing]}: {'; '.join(reasons)}")
+class Seconds:
+    """Every whole second of a channel's measured phase against what is usual; made once, asked for every fault."""
+
+    def __init__(self, channel: ChannelRun, usual: Baseline, drain_clean: bool) -> None:
+        self._numbers = np.arange(max(1, int(np.floor(channel.measured_s))))
+        self._checks = [_acknowledged(channel, usual, self._numbers)]
+        for reader in channel.readers:
+            known = usual.readers.get(reader.name)
+            self._checks += _reader_checks(channel, reader, known, self._numbers, drain_clean)
+        self._good = np.logical_and.reduce([holds for _, holds in self._checks])
+
+    def recovered(self, since_s: float) -> Recovery:
+        """The first second at or after ``since_s`` from which all is as before for 5 s."""
+        first = max(0, int(np.ceil(since_s)))
+        good = self._good[first:]
+        if len(good) < HOLD_S:
+            return Recovery(None, f"only {len(good)} whole seconds were measured after it; {HOLD_S} are needed")
+        held = np.convolve(good, np.ones(HOLD_S), "valid") == HOLD_S
+        if held.any():
+            return Recovery(float(first + int(held.argmax())))
+        failing = first + int(np.flatnonzero(~good)[-1])
+        reasons = [text for text, holds in self._checks if not holds[failing]]
+        return Recovery(None, f"second {failing}: {'; '.join(reasons)}")
+
+    def bad(self, from_s: float, to_s: float) -> int:
+        """How many whole seconds between these two were not as before."""
+        return int(np.count_nonzero(~self._good[int(np.ceil(from_s)) : max(0, int(np.floor(to_s)))]))
 
 
 Check = tuple[str, NDArray[np.bool_]]
@@ -134,9 +144,7 @@ def _reader_checks(
             calm[place] = np.median(these) <= FACTOR * usual.median_ns
     checks = [(f"latency of {reader.name} was more than {FACTOR} times the baseline's", calm)]
     if reader.history.spec.delivery == "at-least-once":
-        entered, left = _backlog(channel, reader, drain_clean)
-        ends = (seconds + 1) * SECOND
-        depth = np.searchsorted(entered, ends, "right") - np.searchsorted(left, ends, "right")
+        depth = backlog(channel, reader, drain_clean).depth((seconds + 1) * SECOND)
         checks.append((f"backlog of {reader.name} was higher than before", depth <= usual.backlog))
     return checks
 
@@ -146,23 +154,6 @@ def _latencies(channel: ChannelRun, reader: ReaderRun) -> tuple[Times, Times]:
     came = reader.receipts.received_ns != NEVER
     intended = channel.sends.intended_ns[came]
     return intended - channel.t0_ns, reader.receipts.received_ns[came] - intended
-
-
-def _backlog(channel: ChannelRun, reader: ReaderRun, drain_clean: bool) -> tuple[Times, Times]:
-    """Sorted times (relative to t0) at which messages entered the backlog and left it."""
-    acknowledged, received = channel.sends.acknowledged_ns, reader.receipts.received_ns
-    waited = reader.selected & (acknowledged < received)
-    if drain_clean:
-        waited &= received != NEVER
-    left = received[waited]
-    return np.sort(acknowledged[waited] - channel.t0_ns), np.sort(left[left != NEVER] - channel.t0_ns)
-
-
-def _peak(entered: Times, left: Times, start: int, end: int) -> int:
-    """Highest backlog at any instant from ``start`` to ``end``: it can only rise where a message enters."""
-    rises = np.concatenate([[start], entered[(entered >= start) & (entered < end)]])
-    depth = np.searchsorted(entered, rises, "right") - np.searchsorted(left, rises, "right")
-    return int(depth.max())
 
 
 def _per_second(moments: Times, seconds: Times) -> Times:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from crep.harness.checks.detection import Sign
 from crep.harness.checks.results import Drain
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
@@ -44,10 +45,6 @@ if TYPE_CHECKING:
 
 State = Literal["complete", "incomplete", "interrupted", "failed", "not-supported", "running"]
 """The document's status, but told apart: ``running`` with its process alive, ``incomplete`` with its process gone."""
-
-
-_TROUBLE = ("down", "reconnecting", "error")
-"""Kinds of client events that tell of a fault (``brokers.contract.ClientEvent``)."""
 
 
 class Run:
@@ -88,17 +85,16 @@ class Run:
         """Codes of the run's labels."""
         return frozenset(label.code for label in self.document.labels)
 
-    @property
-    def signs_s(self) -> tuple[float, ...]:
-        """When publishers reported a lost connection or an error, seconds relative to t0."""
-        publishers = {client.name for client in self.document.clients if client.role == "publisher"}
+    @cached_property
+    def signs(self) -> tuple[Sign, ...]:
+        """What clients said of their connections, since t0 was known."""
+        clients = {client.name: client for client in self.document.clients}
         return tuple(
-            event["at_s"]
+            Sign(event["at_s"], client.role, client.channel, str(event.get("what")))
             for event in self.events
             if event.get("event") == "client"
-            and event.get("client") in publishers
-            and event.get("what") in _TROUBLE
             and event.get("at_s") is not None
+            and (client := clients.get(event.get("client", ""))) is not None
         )
 
     @cached_property
@@ -141,7 +137,7 @@ class Run:
         """Receipts of all kinds that the reader's clients counted in their windows."""
         frame = self.counters
         rows = frame[(frame["channel"] == channel) & (frame["reader"] == reader)]
-        return int(rows[[kind for kind in ("received", "corrupt", "foreign") if kind in rows]].to_numpy().sum())
+        return int(rows[[kind for kind in ("received", "corrupt", "foreign", "failed") if kind in rows]].to_numpy().sum())
 
     def by_second(self, channel: str, reader: str) -> dict[int, Second]:
         """What the clients of a reader received, and the latencies of what was intended, by second relative to t0."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, Guarantee, Outcome, ReaderSpec
 from crep.harness.checks.channel import channel_runs
+from crep.harness.checks.detection import Sign
 from crep.harness.checks.results import Drain
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
@@ -132,7 +133,7 @@ class SimulatedRun:
     unrecorded: int = 0  # receipts that each reader counted and that never reached its records
     sites: dict[str, Site] = field(default_factory=lambda: {"bus": Site()})
     labels: frozenset[str] = frozenset()
-    signs_s: tuple[float, ...] = ()
+    signs: tuple[Sign, ...] = ()
     samples: tuple[Sample, ...] = ()
     t0_ns: int | None = T0
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from crep.harness.checks.detection import Sign
 from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import Drain, ExpectationResult, FaultResult, RunResults
 from crep.harness.metrics.history import OUTCOME, RECEIVED, Records
@@ -137,27 +138,26 @@ def test_a_fault_near_the_end_cannot_be_called_recovered() -> None:
 
 
 def test_detection_is_the_first_sign_after_the_injection() -> None:
-    fault = only_fault(evaluate(killed(signs_s=(2.0, 8.302, 9.0)), a_plan()))
-    assert fault.detected_s == pytest.approx(0.3)
-    assert only_fault(evaluate(killed(), a_plan())).detected_s is None
+    told = (Sign(2.0, "publisher", "orders", "down"), Sign(8.052, "publisher", "orders", "down"))
+    fault = only_fault(evaluate(killed(signs=told), a_plan(), control()))
+    assert (fault.detected_s, fault.detected_by) == (pytest.approx(0.05), "a publisher was told: down")
+
+
+def test_without_a_word_from_a_client_the_first_unusual_silence_is_the_detection() -> None:
+    fault = only_fault(evaluate(killed(), a_plan(), control()))
+    assert fault.detected_by == "no acknowledgement of orders for 0.1 s"
+    assert fault.detected_s == pytest.approx(0.1, abs=0.005)  # the first silent send was due at the injection
 
 
 def test_the_cost_counts_what_was_lost_around_the_fault_and_nothing_else() -> None:
     sends = killed().sent(0)
     at_s = (sends["intended_ns"] - killed().sent(0)["intended_ns"][0]) / 1e9 - 3
     early, late = int((at_s < 5).sum()), int((at_s < 9).sum())
-    fault = only_fault(evaluate(killed(drop={(0, early), (0, late)}), a_plan(), control()))
-    assert fault.cost == {"lost": 1, "duplicates": 0, "reordered": 0, "unknown": 0}
-
-
-def test_a_faults_share_ends_where_the_next_begins() -> None:
-    second = Fault(index=1, declared_s=11, injected_s=11.0)
-    plan = a_plan()
-    plan = replace(plan, timeline=(*plan.timeline, replace(plan.timeline[0], index=1, at_s=11.0)))
-    one, two = evaluate(killed(plan=plan, faults=(second, Fault())), plan, control()).faults
-    assert (one.index, two.index) == (0, 1)
-    assert "only 2 whole seconds" in (one.not_recovered_because or "")
-    assert two.recovered_s == pytest.approx(13.0, abs=0.002)
+    results = evaluate(killed(drop={(0, early), (0, late)}), a_plan(), control())
+    nothing = {"lost": 0, "pending": 0, "duplicates": 0, "reordered": 0, "unknown": 0, "rejected": 0}
+    assert only_fault(results).cost == nothing | {"lost": 1}
+    assert results.outside_faults == nothing | {"lost": 1}
+    assert results.control_cost == nothing
 
 
 @pytest.mark.parametrize(
