@@ -26,6 +26,7 @@ from crep.harness.brokers.operator import Operator
 from crep.harness.config.errors import EnvironmentFailure
 
 if TYPE_CHECKING:  # every engine imports this page, and the targets' language takes as long as all the rest
+    from crep.harness.brokers.streams import Sink, SinkSpec, Source, SourceSpec
     from crep.harness.config.targets import Tls
 
 Json = dict[str, Any]
@@ -205,6 +206,24 @@ class Admin(Protocol):
         """Whether, as the broker itself says, every copy of what was provisioned is there and has caught up.
 
         A broker that is restarted alone may answer long before that. True where there is one copy of everything.
+        """
+
+    def leader(self, provisioned: Provisioned, channel: str) -> str:
+        """The node that leads the channel now, by the broker's own name for it (Kafka: the node id).
+
+        Raises:
+            NotSupported: the broker has no such role, with the reason.
+            BrokerError: nobody leads it now, or the broker does not answer.
+        """
+
+    def followers(self, provisioned: Provisioned, channel: str) -> tuple[str, ...]:
+        """The nodes that would take over from `leader`, those that have caught up first. Raises the same."""
+
+    def controller(self) -> str | None:
+        """The node that decides who leads, by the broker's own name for it; None while there is none.
+
+        Raises:
+            NotSupported: the broker has no such role, or does not say who has it, with the reason.
         """
 
     def facts(self) -> Facts:
@@ -526,3 +545,9 @@ class Adapter(Protocol):
 
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Look into the broker."""
+
+    def source(self, spec: SourceSpec) -> Source:
+        """A stream of whole messages from a native object that exists."""
+
+    def sink(self, spec: SinkSpec) -> Sink:
+        """A stream of whole messages to native topics."""

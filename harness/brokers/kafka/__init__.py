@@ -29,7 +29,9 @@ from crep.harness.brokers.kafka.native.library import NativeClientUnavailable
 from crep.harness.brokers.kafka.native.publisher import NativeKafkaPublisher
 from crep.harness.brokers.kafka.native.subscriber import NativeKafkaSubscriber
 from crep.harness.brokers.kafka.publisher import KafkaPublisher
+from crep.harness.brokers.kafka.streams import KafkaSink, KafkaSource
 from crep.harness.brokers.kafka.subscriber import KafkaSubscriber
+from crep.harness.brokers.streams import Sink, SinkSpec, Source, SourceSpec
 
 __all__ = ["KafkaAdapter"]
 
@@ -72,6 +74,14 @@ class KafkaAdapter:
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Look into a reader's backlog."""
         return KafkaInspect(endpoint, provisioned)
+
+    def source(self, spec: SourceSpec) -> Source:
+        """A stream of whole messages from topics."""
+        return KafkaSource(spec)
+
+    def sink(self, spec: SinkSpec) -> Sink:
+        """A stream of whole messages to topics."""
+        return KafkaSink(spec)
 
 
 def _asked(spec: PublisherSpec | SubscriberSpec) -> ClientName:

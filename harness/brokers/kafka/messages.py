@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from crep.harness.brokers.contract import (
@@ -35,9 +35,9 @@ _DEAD_REASON = "crep-dead-letter-of"
 Header = tuple[str, bytes]
 
 
-def to_headers(message: Message, topic_header: str) -> list[Header]:
+def to_headers(message: Message, topic_header: str | None) -> list[Header]:
     """All that Kafka has no field for."""
-    headers: list[Header] = [(topic_header, message.topic.encode())]
+    headers: list[Header] = [] if topic_header is None else [(topic_header, message.topic.encode())]
     types: dict[str, str] = {}
     for name, value in message.properties.items():
         if not isinstance(value, str):
@@ -52,25 +52,65 @@ def to_headers(message: Message, topic_header: str) -> list[Header]:
     return headers
 
 
-def from_kafka(raw: KafkaMessage, topic_header: str, token: object = None) -> Message:
-    """The neutral message; a header that crep does not know is a property."""
-    headers: dict[str, bytes] = {name: value or b"" for name, value in raw.headers() or ()}
+def from_kafka(raw: KafkaMessage, topic_header: str | None, token: object = None) -> Message:
+    """The neutral message; a header that crep does not know is a property. Of headers with one name the last counts."""
+    topic, key, value = raw.topic(), raw.key(), raw.value()
+    where = f"{topic}[{raw.partition()}]@{raw.offset()}"
+    kind, at_ms = raw.timestamp()
+    stored_ms = None if kind == TIMESTAMP_NOT_AVAILABLE else at_ms
+    read_key = None if key is None else text_or_bytes(key)
+    pairs = raw.headers()
+    if not pairs:
+        return Message(
+            topic,
+            value or b"",
+            read_key,
+            null_payload=value is None,
+            position=where,
+            stored_ms=stored_ms,
+            token=token,
+        )
+    headers: dict[str, bytes] = {name: header or b"" for name, header in pairs}
     types: dict[str, str] = json.loads(headers.pop(_TYPES, b"{}"))
-    topic = headers.pop(topic_header, raw.topic().encode()).decode()
+    if topic_header is not None:
+        topic = headers.pop(topic_header, topic.encode()).decode()
     fields: dict[str, Any] = {}
     for name in _FIELDS:
-        value = headers.pop(_PREFIX + name.replace("_", "-"), None)
-        if value is not None:
-            fields[name] = int(value) if name in _NUMBERS else value.decode()
-    properties = {name: _typed(value, types.get(name, "str")) for name, value in headers.items()}
-    key = raw.key()
-    return Message(topic, raw.value() or b"", None if key is None else key.decode(), properties, token=token, **fields)
+        text = headers.pop(_PREFIX + name.replace("_", "-"), None)
+        if text is not None:
+            fields[name] = int(text) if name in _NUMBERS else text.decode()
+    return Message(
+        topic,
+        value or b"",
+        read_key,
+        {name: _typed(header, types.get(name, "str")) for name, header in headers.items()},
+        null_payload=value is None,
+        position=where,
+        stored_ms=stored_ms,
+        token=token,
+        **fields,
+    )
+
+
+def text_or_bytes(value: bytes) -> str | bytes:
+    """Text where it is UTF-8. Either way the same bytes go out again."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def key_bytes(key: str | bytes | None) -> bytes | None:
+    """A message's key as Kafka stores it."""
+    return key.encode() if isinstance(key, str) else key
 
 
 def _typed(value: bytes, kind: str) -> str | int | float | bool | bytes:
     if kind == "bytes":
         return value
-    text = value.decode()
+    text = text_or_bytes(value)
+    if isinstance(text, bytes):
+        return text
     if kind == "bool":
         return text == "True"
     return int(text) if kind == "int" else float(text) if kind == "float" else text
@@ -109,14 +149,14 @@ class KafkaMessages:
             }
             self._producer = Producer(properties | self._watch.options())
         reports: list[KafkaError | None] = []
-        key = None if message.key is None else message.key.encode()
+        key, value = key_bytes(message.key), None if message.null_payload else message.payload
         headers = [*to_headers(message, topic_header), *more]
 
         def report(error: KafkaError | None, _: KafkaMessage) -> None:
             reports.append(error)
 
         try:
-            self._producer.produce(topic, message.payload, key, headers=headers, on_delivery=report)
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=report)
         except KafkaException as error:
             return Published(Outcome.REJECTED, error.args[0].str())
         self._producer.flush(timeout_s)

@@ -30,7 +30,9 @@ from crep.harness.brokers.solace.native.library import NativeClientUnavailable
 from crep.harness.brokers.solace.native.publisher import NativePublisher
 from crep.harness.brokers.solace.native.subscriber import NativeSubscriber
 from crep.harness.brokers.solace.publisher import SolacePublisher
+from crep.harness.brokers.solace.streams import SolaceSink, SolaceSource
 from crep.harness.brokers.solace.subscriber import SolaceSubscriber
+from crep.harness.brokers.streams import Sink, SinkSpec, Source, SourceSpec
 
 __all__ = ["SolaceAdapter"]
 
@@ -73,6 +75,14 @@ class SolaceAdapter:
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Browse a reader's queue."""
         return SolaceInspect(endpoint, provisioned)
+
+    def source(self, spec: SourceSpec) -> Source:
+        """A stream of whole messages from a queue."""
+        return SolaceSource(spec)
+
+    def sink(self, spec: SinkSpec) -> Sink:
+        """A stream of whole messages to topics."""
+        return SolaceSink(spec)
 
 
 def _asked(spec: PublisherSpec | SubscriberSpec) -> ClientName:

@@ -44,7 +44,7 @@ def to_properties(message: Message, key_property: str | None) -> dict[str, Any]:
         name: bytearray(value) if isinstance(value, bytes) else value for name, value in message.properties.items()
     }
     fields = {
-        key_property or _KEY: message.key,
+        key_property or _KEY: bytearray(message.key) if isinstance(message.key, bytes) else message.key,
         _REPLY_TO: message.reply_to,
         _CONTENT_TYPE: message.content_type,
         message_properties.APPLICATION_MESSAGE_ID: message.message_id,
@@ -59,11 +59,12 @@ def from_inbound(raw: InboundMessage, layout: Json, token: object = None) -> Mes
     """The neutral message. What is left of its time to live is not shown by the library; ``ttl_ms`` stays None."""
     properties = dict(raw.get_properties() or {})
     key_property = layout["key_property"] or _KEY
-    topic = str(raw.get_destination_name())
+    topic, key = str(raw.get_destination_name()), properties.get(key_property)
+    stored = raw.get_replication_group_message_id()  # where a replay can begin
     return Message(
-        topic=topic.removeprefix(f"{layout['topic_prefix']}/"),
+        topic=topic.removeprefix(f"{layout['topic_prefix']}/") if layout["topic_prefix"] else topic,
         payload=bytes(raw.get_payload_as_bytes() or b""),
-        key=properties.get(key_property),
+        key=bytes(key) if isinstance(key, bytearray) else key,
         properties={
             name: bytes(value) if isinstance(value, bytearray) else value
             for name, value in properties.items()
@@ -75,6 +76,7 @@ def from_inbound(raw: InboundMessage, layout: Json, token: object = None) -> Mes
         content_type=properties.get(_CONTENT_TYPE),
         priority=raw.get_priority(),
         redelivered=bool(raw.is_redelivered()),
+        position=None if stored is None else str(stored),
         token=token,
     )
 

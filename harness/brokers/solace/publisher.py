@@ -6,6 +6,7 @@ import time
 from queue import Empty, SimpleQueue
 
 import numpy as np
+from solace.messaging.config.solace_properties import message_properties
 from solace.messaging.errors.pubsubplus_client_error import (
     IllegalArgumentError,
     IllegalStateError,
@@ -29,17 +30,19 @@ from crep.harness.brokers.solace.service import connect
 
 _WINDOW = 255  # of the library, fixed
 # The library cannot compose the message (topic, type of a property, body): offering it again would change nothing.
-_BAD_MESSAGE = (IllegalArgumentError, InvalidDataTypeError, PubSubPlusCoreClientError)
+BAD_MESSAGE = (IllegalArgumentError, InvalidDataTypeError, PubSubPlusCoreClientError)
+_Value = str | int | float | bool | bytearray
 _Result = tuple[int, Outcome, int, str | None]  # sequence, outcome, monotonic ns, reason
 
 
-class _Receipts(MessagePublishReceiptListener):  # type: ignore[misc]
+class Receipts(MessagePublishReceiptListener):  # type: ignore[misc]
     """Called on the library's receipt thread, one call per message."""
 
     def __init__(self) -> None:
         self.results: SimpleQueue[_Result] = SimpleQueue()
 
     def on_publish_receipt(self, publish_receipt: PublishReceipt) -> None:
+        """Keep the outcome."""
         now = time.monotonic_ns()
         if publish_receipt.is_persisted:
             self.results.put((publish_receipt.user_context, Outcome.ACKNOWLEDGED, now, None))
@@ -60,13 +63,16 @@ class SolacePublisher(ApiClient):
         window = {"publisher window": str(_WINDOW)} if spec.guaranteed else {}
         super().__init__(spec, window | {"back pressure": "reject, capacity 0"})
         self._spec = spec
-        self._receipts = _Receipts()
+        self._receipts = Receipts()
         self._in_flight = 0
         self._patience = Patience()
         self._publisher: PersistentMessagePublisher | DirectMessagePublisher | None = None
         prefix = spec.objects["topic_prefix"]
         self._topics = [Topic.of(f"{prefix}/{topic}") for topic in spec.topics]
         self._key_property: str | None = spec.objects["key_property"]
+        self._of_every_message: dict[str, _Value] = dict(spec.properties)
+        if spec.ttl_ms is not None:
+            self._of_every_message[message_properties.PERSISTENT_TIME_TO_LIVE] = spec.ttl_ms
 
     def open(self) -> None:
         """Connect and start the publisher.
@@ -117,7 +123,7 @@ class SolacePublisher(ApiClient):
             except (PublisherOverflowError, IllegalStateError):
                 self._patience.renew()
                 break  # window full, or reconnecting: offered again by the engine
-            except _BAD_MESSAGE as error:
+            except BAD_MESSAGE as error:
                 self._put(sequences[i], Outcome.REJECTED, reason_of(error))
             except PubSubPlusClientError as error:
                 if not self._patience.over(sequences[i]):
@@ -126,15 +132,13 @@ class SolacePublisher(ApiClient):
             taken += 1
         return taken
 
-    def _more(self, batch: Batch, i: int) -> dict[str, str | bytearray] | None:
-        if batch.stamps is None and self._key_property is None:
-            return None
-        properties: dict[str, str | bytearray] = {}
+    def _more(self, batch: Batch, i: int) -> dict[str, _Value] | None:
+        properties = dict(self._of_every_message)
         if batch.stamps is not None and self._spec.stamp_property is not None:
             properties[self._spec.stamp_property] = bytearray(batch.stamps[i])
         if self._key_property is not None:
             properties[self._key_property] = str(batch.key[i])
-        return properties
+        return properties or None
 
     def _put(self, sequence: int, outcome: Outcome, reason: str | None) -> None:
         if self._spec.guaranteed:

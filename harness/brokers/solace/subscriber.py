@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from numpy.typing import NDArray
+from solace.messaging.config.message_acknowledgement_configuration import Outcome as Settlement
 from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
 from solace.messaging.messaging_service import MessagingService
 from solace.messaging.receiver.direct_message_receiver import DirectMessageReceiver
@@ -32,13 +34,14 @@ from crep.harness.brokers.solace.service import connect
 _MS = 1000
 
 
-class _FlowLoss(TerminationNotificationListener):  # type: ignore[misc]
+class FlowLoss(TerminationNotificationListener):  # type: ignore[misc]
     """A lost flow (queue deleted, egress shut) ends the receiver; this is its only sign."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
     def on_termination(self, termination_event: TerminationEvent) -> None:
+        """Note why."""
         self._log.note("error", f"the receiver was ended: {termination_event.message}")
 
 
@@ -63,7 +66,7 @@ class SolaceSubscriber(ApiClient):
         try:
             self._worker = self._receiver = self._build(self._service)
             self._receiver.start()
-            self._receiver.set_termination_notification_listener(_FlowLoss(self._log))
+            self._receiver.set_termination_notification_listener(FlowLoss(self._log))
         except PubSubPlusClientError as error:
             self.close()
             what = f"queue {self._queue['name']!r}" if self._queue else f"subscription of reader {spec.reader.name!r}"
@@ -72,6 +75,8 @@ class SolaceSubscriber(ApiClient):
     def _build(self, service: MessagingService) -> PersistentMessageReceiver | DirectMessageReceiver:
         if self._queue is not None:
             builder = service.create_persistent_message_receiver_builder()
+            if self._spec.reader.dead_letters_after is not None:
+                builder = builder.with_required_message_outcome_support(Settlement.FAILED)
             return builder.with_message_client_acknowledgement().build(queue_of(self._queue))
         if self._direct is None:
             raise BrokerError(f"nothing was provisioned for reader {self._spec.reader.name!r}")
@@ -134,6 +139,17 @@ class SolaceSubscriber(ApiClient):
                 receiver.ack(message)
             except PubSubPlusClientError as error:
                 self._log.note("error", f"not acknowledged: {reason_of(error)}")
+
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
+        """As ``acknowledge``, but those at the places ``failed`` are delivered again, or dead-lettered by the broker."""
+        receiver = self._open_receiver()
+        assert isinstance(deliveries.token, list)  # noqa: S101 - made in _deliveries
+        refused = set(failed.tolist())
+        for place, message in enumerate(deliveries.token):
+            try:
+                receiver.settle(message, Settlement.FAILED if place in refused else Settlement.ACCEPTED)
+            except PubSubPlusClientError as error:
+                self._log.note("error", f"not settled: {reason_of(error)}")
 
     def _open_receiver(self) -> PersistentMessageReceiver | DirectMessageReceiver:
         if self._receiver is None:

@@ -11,11 +11,12 @@ from tests.brokers.contract.faults import Faults
 from tests.brokers.contract.one_by_one import OneByOne
 from tests.brokers.contract.publishing import Publishing
 from tests.brokers.contract.receiving import Receiving
+from tests.brokers.contract.streaming import Streaming
 
 
 class BulkContract(Publishing, Receiving, Faults):
     """The promises of the engines' clients: for a system that has them on more than one library."""
 
 
-class BrokerContract(Administration, BulkContract, OneByOne):
+class BrokerContract(Administration, BulkContract, OneByOne, Streaming):
     """Every promise of ``brokers.contract``."""

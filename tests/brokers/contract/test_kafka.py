@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Admin, BrokerError, Endpoint, MappingFile
+from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Admin, BrokerError, Endpoint, Json, MappingFile
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.registry import DEFAULT_MAPPINGS
+from crep.harness.brokers.streams import SinkSpec, SourceSpec
 from crep.harness.deployment import Deployment
 from tests.brokers.contract.bench import Bench, batch, eventually, reader, send_all
+from tests.brokers.contract.streaming import NOWHERE
 from tests.brokers.contract.suite import BrokerContract, BulkContract
 from tests.brokers.contract.system import SystemUnderTest
 
@@ -52,6 +54,11 @@ class Kafka(SystemUnderTest):
 
     def objects_of_nobody(self) -> dict[str, object]:
         return {"topic": "nobody", "topic_header": "crep-topic", "topic_in_header": False}
+
+    def place(self, objects: Json) -> tuple[SourceSpec, SinkSpec, str]:
+        topic = objects["topic"]
+        source = SourceSpec(NOWHERE, "crep-source", (topic,), objects["groups"]["billing"])
+        return source, SinkSpec(NOWHERE, "crep-sink"), topic
 
 
 @pytest.mark.kafka

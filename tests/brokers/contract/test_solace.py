@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from crep.harness.brokers.contract import REDELIVERED_YES, Admin, Endpoint, MappingFile, Outcome
+from crep.harness.brokers.contract import REDELIVERED_YES, Admin, Endpoint, Json, MappingFile, Outcome
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.registry import DEFAULT_MAPPINGS
+from crep.harness.brokers.streams import SinkSpec, SourceSpec
 from crep.harness.deployment import Deployment
 from tests.brokers.contract.bench import CHANNEL, Bench, batch, eventually, reader, send_all
+from tests.brokers.contract.streaming import NOWHERE
 from tests.brokers.contract.suite import BrokerContract, BulkContract
 from tests.brokers.contract.system import SystemUnderTest
 
@@ -57,6 +59,10 @@ class Solace(SystemUnderTest):
 
     def objects_of_nobody(self) -> dict[str, object]:
         return {"topic_prefix": "crep/nobody", "queues": {}, "direct": {}, "key_property": None}
+
+    def place(self, objects: Json) -> tuple[SourceSpec, SinkSpec, str]:
+        source = SourceSpec(NOWHERE, "crep-source", (objects["queues"]["billing"]["name"],))
+        return source, SinkSpec(NOWHERE, "crep-sink"), f"{objects['topic_prefix']}/orders/eu/new"
 
 
 @pytest.mark.emulator
