@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from crep.harness.brokers.contract import Admin, Provisioned
+from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
 from crep.harness.faults.nodes import choose
 from crep.harness.faults.undo import Undo
@@ -70,9 +71,63 @@ class Fault(Protocol):
         """Say by one probe whether it is undone now."""
         ...
 
+    def cut_short(self) -> None:
+        """The run ends early: a fault of several steps takes no further one; what is begun is still healed."""
+        return
+
+
+class ClientState(Protocol):
+    """How one client is, as ``load.contract.ClientState`` says it."""
+
+    @property
+    def life(self) -> int:
+        """How often it was started; 0: never."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, by the kernel's word; None: there is none."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it said, in this life, that it is connected, and reading, assigned."""
+        ...
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the kernel says that its process is stopped by a signal."""
+        ...
+
+    @property
+    def processing_ns(self) -> int | None:
+        """The time for a message that it said last; None: it said none."""
+        ...
+
+
+class Storm(Protocol):
+    """Many short-lived clients, which another process connects."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many have ``connected`` by now, and how many have ``failed``."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the last one is gone."""
+        ...
+
+    def end(self) -> None:
+        """Start no more of them. Does not wait."""
+        ...
+
 
 class Clients(Protocol):
-    """The publishing and receiving clients of a run, as far as a fault can act on them."""
+    """The publishing and receiving clients of a run, as far as a fault can act on them: by name, some at a time.
+
+    What acts returns CLOCK_MONOTONIC nanoseconds of the moment of the word or signal.
+    """
 
     def pause(self, channel: str, readers: Collection[str]) -> int:
         """Tell all members of these readers to stop reading; CLOCK_MONOTONIC nanoseconds of the word."""
@@ -83,7 +138,47 @@ class Clients(Protocol):
         ...
 
     def standing(self, channel: str, readers: Collection[str]) -> list[bool]:
-        """For each member of these readers whether it said last that it stands still."""
+        """For each running member of these readers whether it said last that it stands still."""
+        ...
+
+    def members(self, channel: str, readers: Collection[str]) -> tuple[str, ...]:
+        """The members of these readers, by number, those that are not there included."""
+        ...
+
+    def publishers(self, numbers: Collection[int]) -> tuple[str, ...]:
+        """These publishers."""
+        ...
+
+    def states(self, clients: Collection[str]) -> Mapping[str, ClientState]:
+        """How these clients are."""
+        ...
+
+    def crash(self, clients: Collection[str]) -> int:
+        """SIGKILL them."""
+        ...
+
+    def begin(self, clients: Collection[str]) -> int:
+        """Start those of them that are not there. Does not wait until they are ready."""
+        ...
+
+    def leave(self, clients: Collection[str]) -> int:
+        """Tell these subscribers to close and end. Does not wait."""
+        ...
+
+    def freeze(self, clients: Collection[str]) -> int:
+        """SIGSTOP them."""
+        ...
+
+    def thaw(self, clients: Collection[str]) -> int:
+        """SIGCONT them."""
+        ...
+
+    def slow(self, clients: Collection[str], per_message_s: float | None) -> int:
+        """Tell these subscribers to take so long for each message; None: as long as the scenario says."""
+        ...
+
+    def storm(self, channel: str, connections: int, over_s: float) -> Storm:
+        """Let so many clients connect as publishers of the channel, each for a moment."""
         ...
 
 
@@ -92,6 +187,7 @@ class Stage:
     """Where one event of a timeline takes place: all that a fault may act on."""
 
     event: TimelineEvent
+    target: Target
     deployment: Deployment
     admin: Admin
     provisioned: Provisioned

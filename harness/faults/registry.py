@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from crep.harness.brokers.contract import NotSupported
+from crep.harness.faults.connection_storm import ConnectionStorm
 from crep.harness.faults.contract import Fault, Stage
+from crep.harness.faults.crash_publisher import CrashPublisher
+from crep.harness.faults.crash_reader import CrashReader
+from crep.harness.faults.freeze_reader import FreezeReader
 from crep.harness.faults.kill_broker import KillBroker
+from crep.harness.faults.pause_broker import PauseBroker
 from crep.harness.faults.pause_reader import PauseReader
+from crep.harness.faults.rolling_restart import RollingRestart
+from crep.harness.faults.scale import Scale
+from crep.harness.faults.slow_reader import SlowReader
+from crep.harness.faults.stop_broker import StopBroker
+
+PROCESSES = "source local or embedded"
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -15,7 +29,8 @@ class FaultKind:
     """What ``crep list faults`` prints, and how to make one.
 
     ``make`` raises `NotSupported` where the target cannot, before any load is sent; it may ask the broker, and changes
-    nothing.
+    nothing. ``acts_on``: clients are crep's own; a broker may be failed only where crep started it or its target says
+    ``allow_faults: true``.
     """
 
     action: str
@@ -23,24 +38,93 @@ class FaultKind:
     parameters: str
     targets: str
     make: Callable[[Stage], Fault]
+    acts_on: Literal["broker", "clients"] = "broker"
 
 
 FAULTS: dict[str, FaultKind] = {
     kind.action: kind
     for kind in (
+        FaultKind("kill-broker", "SIGKILL a broker, start it again", "node, restart_after", PROCESSES, KillBroker),
+        FaultKind("stop-broker", "SIGTERM it, start it again", "node, restart_after, grace", PROCESSES, StopBroker),
+        FaultKind("pause-broker", "SIGSTOP a broker, SIGCONT it", "node, resume_after", PROCESSES, PauseBroker),
+        FaultKind("restart-broker", "SIGTERM a broker, start it at once", "node, grace", PROCESSES, StopBroker),
         FaultKind(
-            "kill-broker",
-            "SIGKILL a broker's process, start it again on the same data",
-            "node, restart_after",
-            "source local or embedded",
-            KillBroker,
+            "rolling-restart",
+            "restart every broker, each when the one before is back in step",
+            "grace",
+            PROCESSES,
+            RollingRestart,
         ),
         FaultKind(
             "pause-reader",
             "let a reader stand still while publishers go on, then drain its backlog",
             "reader, resume_after",
-            "all",
+            ALL,
             PauseReader,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "slow-reader",
+            "let every member take longer for each message",
+            "reader, processing, for",
+            ALL,
+            SlowReader,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "freeze-reader",
+            "SIGSTOP members of a reader, SIGCONT them",
+            "reader, members, resume_after",
+            ALL,
+            FreezeReader,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "crash-reader",
+            "SIGKILL members of a reader, start them again",
+            "reader, members, restart_after",
+            ALL,
+            CrashReader,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "crash-publisher",
+            "SIGKILL publishers, start them again; they go on behind what they may have sent",
+            "publishers, clients, restart_after",
+            ALL,
+            CrashPublisher,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "scale",
+            "let members join a reader, or leave it",
+            "reader, to, back_after",
+            ALL,
+            Scale,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "connection-storm",
+            "let many short-lived clients connect over a time",
+            "channel, connections, over",
+            ALL,
+            ConnectionStorm,
+            acts_on="clients",
         ),
     )
 }
+
+
+def make_fault(stage: Stage) -> Fault:
+    """The fault of a timeline's event.
+
+    Raises:
+        NotSupported: the target cannot, or may not be failed; found before any load is sent.
+    """
+    kind, deployment = FAULTS[stage.event.action], stage.deployment
+    if kind.acts_on == "broker" and not deployment.allow_faults:
+        raise NotSupported(
+            f"{kind.action}: target {deployment.target!r} was not started by crep, which therefore leaves it alone",
+            hint="if this broker may be failed, say so in its target: allow_faults: true",
+        )
+    return kind.make(stage)

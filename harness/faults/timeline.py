@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from crep.harness.config.errors import CrepError
 from crep.harness.faults.contract import HEAL_WITHIN_S, Fault
+from crep.harness.faults.undo import Undo
 from crep.harness.scenario.actions.base import Json
 from crep.harness.scenario.plan import TimelineEvent
 
@@ -21,6 +23,18 @@ CONFIRM_WITHIN_S = 10.0
 PROBE_EVERY_S = 0.05
 
 Announce = Callable[["Injection"], None]
+
+
+class Guard(Protocol):
+    """Who heals what is in effect when this process is gone (``watchdog.Watchdog``)."""
+
+    def hold(self, number: int, action: str, subject: str, undo: Sequence[Undo]) -> None:
+        """Before a fault is injected: this is how it is undone. Raises EnvironmentFailure where nobody could."""
+        ...
+
+    def release(self, number: int) -> None:
+        """It is healed, or was never injected."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,11 +76,14 @@ class Scheduled:
 
 
 class Timeline:
-    """Runs scheduled faults in the background. ``announce`` is called after each step, from the event's own thread."""
+    """Runs scheduled faults in the background. ``announce`` is called after each step, from the event's own thread.
 
-    def __init__(self, events: Sequence[Scheduled], announce: Announce) -> None:
+    ``guard`` is told before each injection how it is undone; None where nothing outlives this process.
+    """
+
+    def __init__(self, events: Sequence[Scheduled], announce: Announce, guard: Guard | None = None) -> None:
         self._events = tuple(events)
-        self._announce = announce
+        self._announce, self._guard = announce, guard
         self._cancelled = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -74,7 +91,9 @@ class Timeline:
     def start(self, t0_ns: int) -> None:
         """Begin; declared times count from ``t0_ns``, the first measured message's intended time."""
         for event in self._events:
-            thread = threading.Thread(target=self._run, args=(event, t0_ns), name=f"fault-{event.injection.index}")
+            name = f"fault-{event.injection.index}"
+            # A daemon: a second Ctrl-C ends crep whatever it waits for, and the watchdog heals then.
+            thread = threading.Thread(target=self._run, args=(event, t0_ns), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -88,10 +107,17 @@ class Timeline:
         with self._lock:
             return tuple(event.injection for event in self._events)
 
-    def cancel(self, timeout_s: float = HEAL_WITHIN_S) -> None:
+    @property
+    def heal_within_s(self) -> float:
+        """The longest that healing of one event may take."""
+        return max((event.fault.heal_within_s for event in self._events), default=HEAL_WITHIN_S)
+
+    def cancel(self, timeout_s: float | None = None) -> None:
         """Inject nothing more; what is injected is healed at once, so that a kept broker is left running."""
         self._cancelled.set()
-        deadline = time.monotonic() + timeout_s
+        for event in self._events:
+            event.fault.cut_short()
+        deadline = time.monotonic() + (self.heal_within_s if timeout_s is None else timeout_s)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -109,11 +135,17 @@ class Timeline:
         if self._cancelled.is_set():
             return
         fault.aim()
-        injected = fault.inject()
+        self._hold(event)
+        try:
+            injected = fault.inject()
+        except BaseException:
+            self._release(event)
+            raise
         lasts_s = fault.heal_after_s
         try:
+            self._hold(event)
             self._note(event, step="injected", injected_ns=injected, subject=fault.subject)
-            within_s = CONFIRM_WITHIN_S if lasts_s is None else min(CONFIRM_WITHIN_S, max(0.5, lasts_s))
+            within_s = min(CONFIRM_WITHIN_S, max(0.5, lasts_s)) if lasts_s else CONFIRM_WITHIN_S
             if self._probe(fault.confirmed, within_s):
                 self._note(event, step="confirmed", confirmed_ns=time.monotonic_ns())
             if lasts_s is None:
@@ -128,9 +160,19 @@ class Timeline:
         fault.heal()
         self._note(event, step="healing", heal_started_ns=heal_started)
         if self._probe(fault.healed, fault.heal_within_s):
-            self._note(event, step="healed", healed_ns=time.monotonic_ns())
+            self._release(event)
+            self._note(event, step="healed", healed_ns=time.monotonic_ns(), subject=fault.subject)
         else:
             self._note(event, step="failed", error=f"not healed within {fault.heal_within_s:.0f} s")
+
+    def _hold(self, event: Scheduled) -> None:
+        if self._guard is not None:
+            injection, fault = event.injection, event.fault
+            self._guard.hold(injection.index, injection.action, fault.subject, fault.undo())
+
+    def _release(self, event: Scheduled) -> None:
+        if self._guard is not None:
+            self._guard.release(event.injection.index)
 
     def _sleep_until(self, at_ns: int) -> None:
         self._cancelled.wait(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))

@@ -10,14 +10,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from crep.harness.brokers.contract import BrokerError, NotSupported
+from crep.harness.brokers.contract import BrokerError, NotSupported, PublisherSpec
 from crep.harness.checks.results import Drain, RunResults
 from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
 from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
-from crep.harness.faults.contract import HEAL_WITHIN_S, Stage
-from crep.harness.faults.registry import FAULTS
+from crep.harness.faults.contract import Stage
+from crep.harness.faults.registry import make_fault
 from crep.harness.faults.timeline import Injection, Scheduled, Timeline
+from crep.harness.faults.watchdog import Watchdog
 from crep.harness.load.contract import EngineGroup, MakeEngines, WorkerLost
 from crep.harness.load.engines import ClientNote, EngineFailed, Engines, PublisherDone, Window
 from crep.harness.metrics.histogram import Histogram
@@ -44,6 +45,7 @@ from crep.harness.runner.record import (
 from crep.harness.runner.stop import Stop
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.ledger import LedgerFolder
+from crep.harness.scenario.actions.clients import ENDS_CLIENTS
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
 
@@ -150,6 +152,7 @@ class _Run:
         self._sites: list[Site] = []
         self._engines: EngineGroup | None = None
         self._timeline: Timeline | None = None
+        self._watchdog: Watchdog | None = None
         self._keeper: LedgerKeeper | None = None
         self._watch: DrainWatch | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
@@ -168,7 +171,9 @@ class _Run:
         self._provision()
         scheduled = self._schedule()
         engines = self._start_engines()
-        self._timeline = Timeline(scheduled, self._announce)
+        if any(event.fault.undo() for event in scheduled):
+            self._watchdog = Watchdog()
+        self._timeline = Timeline(scheduled, self._announce, self._watchdog)
         self._measure(engines)
         self._drain(engines, limit_s=self._plan.drain_s)
         engines.finish(FINISH_WITHIN_S)
@@ -180,8 +185,10 @@ class _Run:
         self._system.stop()
         self._cores.release()
         if self._timeline is not None:
-            self._timeline.cancel(HEAL_WITHIN_S)
+            self._timeline.cancel()
             self._record.faults(self._timeline.injections())
+        if self._watchdog is not None:
+            self._watchdog.close()
         if self._engines is not None:
             if self._stop.requested.is_set() and not self._stop.at_once.is_set() and self.measured_anything:
                 self._wind_down(self._engines)
@@ -251,6 +258,7 @@ class _Run:
             folder=self._record.folder.path,
             carrier=self._plan.carrier,
             keep_records=self._record.document.records_kept,
+            write_ahead=any(event.action in ENDS_CLIENTS for event in self._request.timeline),
         )
         self._engines = engines
         engines.start(READY_WITHIN_S, self._stop.check)
@@ -273,12 +281,17 @@ class _Run:
         """What the timeline will do; before any load, so that a target that cannot is found by its control run."""
         scheduled = []
         sites = {site.name: site for site in self._sites}
-        clients = RunningClients(self._running_engines)
+        clients = RunningClients(self._running_engines, self._publisher_of, self._record.folder.path / "logs")
         for event in self._request.timeline:
             site = sites[event.site]
-            stage = Stage(event, site.deployment, site.admin, site.provisioned, clients, self._plan.seed)
-            scheduled.append(Scheduled.of(event, FAULTS[event.action].make(stage)))
+            stage = Stage(event, site.target, site.deployment, site.admin, site.provisioned, clients, self._plan.seed)
+            scheduled.append(Scheduled.of(event, make_fault(stage)))
         return [] if self._request.kind == "control" else scheduled
+
+    def _publisher_of(self, channel: str) -> PublisherSpec:
+        """A client that publishes to a channel."""
+        publishers, _ = tasks(self._record.document.run_id, self._plan, self._sites)
+        return next(task.spec for task in publishers if task.spec.channel == channel)
 
     def _running_engines(self) -> EngineGroup:
         assert self._engines is not None  # noqa: S101 - the timeline starts after them
@@ -310,7 +323,7 @@ class _Run:
         self._pump_until(engines, lambda: self._publishing == 0 or time.monotonic() > limit)
         if self._publishing:
             raise EnvironmentFailure(f"{self._publishing} publishers did not end within {plan.reconnect_s:.0f} s")
-        limit = time.monotonic() + HEAL_WITHIN_S
+        limit = time.monotonic() + timeline.heal_within_s
         self._pump_until(engines, lambda: timeline.finished or time.monotonic() > limit)
         self._record.faults(timeline.injections())
         self._judge_workers()
@@ -334,7 +347,10 @@ class _Run:
 
     def _drain(self, engines: EngineGroup, *, limit_s: float, interrupted: bool = False) -> None:
         self._phase("drain", total_s=limit_s)
-        readers = frozenset(client.name for client in engines.clients if client.role == "subscriber")
+        states = engines.states()
+        readers = frozenset(
+            client.name for client in engines.roster if client.role == "subscriber" and states[client.name].ready
+        )
         self._watch = watch = DrainWatch(started_s=time.monotonic(), limit_s=limit_s, clients=readers)
         next_look = 0.0
         reading_in = False

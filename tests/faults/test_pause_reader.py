@@ -37,7 +37,9 @@ def test_a_pause_is_confirmed_by_its_members_and_ends_by_itself() -> None:
     members = TwoMembers()
     event = TimelineEvent(0, 0.05, "pause-reader", "bus", None, "orders", ("screen-1", "screen-2"), heal_after_s=0.3)
     nothing = cast(Any, SimpleNamespace())
-    scheduled = Scheduled.of(event, PauseReader(Stage(event, nothing, nothing, nothing, members, seed=1)))
+    scheduled = Scheduled.of(
+        event, PauseReader(Stage(event, nothing, nothing, nothing, nothing, cast(Any, members), seed=1))
+    )
     timeline = Timeline([scheduled], lambda _: None)
     timeline.start(time.monotonic_ns())
     assert scheduled.done.wait(10)

@@ -92,7 +92,7 @@ def test_a_fault_that_shows_no_effect_is_not_confirmed() -> None:
         def confirmed(self) -> bool:
             return False
 
-    [done] = run([scheduled(NoEffect(heal_after_s=0.0), 0.0)])
+    [done] = run([scheduled(NoEffect(heal_after_s=0.1), 0.0)])
     assert done.confirmed_ns is None
     assert done.step == "healed"
 

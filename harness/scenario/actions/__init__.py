@@ -10,14 +10,31 @@ from typing import Annotated
 
 from pydantic import Field
 
-from crep.harness.scenario.actions.clients import PauseReader, Scale
+from crep.harness.scenario.actions.clients import (
+    ConnectionStorm,
+    CrashPublisher,
+    CrashReader,
+    FreezeReader,
+    PauseReader,
+    Scale,
+    SlowReader,
+)
 from crep.harness.scenario.actions.messages import Replay
-from crep.harness.scenario.actions.process import KillBroker
+from crep.harness.scenario.actions.process import KillBroker, PauseBroker, RestartBroker, RollingRestart, StopBroker
 
 TimelineAction = Annotated[
     KillBroker  # process
+    | StopBroker
+    | PauseBroker
+    | RestartBroker
+    | RollingRestart
     | PauseReader  # clients
+    | SlowReader
+    | FreezeReader
+    | CrashReader
+    | CrashPublisher
     | Scale
+    | ConnectionStorm
     | Replay,  # messages
     Field(discriminator="do"),
 ]
