@@ -164,10 +164,7 @@ class HistoryWriter:
 
     def close(self, timeout_s: float) -> None:
         """Flush, wait for the writes at most ``timeout_s``, take back what was offered and never happened, close."""
-        if self._ahead is None:
-            self.mark(DONE)
-        else:
-            self.flush()
+        self.mark(DONE if self._ahead is None else time.monotonic_ns())
         try:
             self._background.close(timeout_s)
             if self._ahead is not None and self._ahead_name is not None:

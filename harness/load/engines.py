@@ -102,6 +102,7 @@ class Engines:
         self._lock = threading.Lock()  # of what changes these two
         self._alive: dict[str, EngineProcess] = {}  # the latest life of each client; replaced, never changed in place
         self._stopping = False
+        self._pace: dict[str, int] = {}  # of subscribers that were slowed, for those that come back meanwhile
         self._inbox: Inbox = queue.SimpleQueue()
         self._said: list[Said] = []
         self._t0_ns: int | None = None
@@ -224,7 +225,10 @@ class Engines:
 
     def slow(self, clients: Collection[str], per_message_ns: int | None) -> None:
         """These subscribers are to take so long for each message; None: as long as their task says. From any thread."""
-        self._tell(self._named(clients), slow=-1 if per_message_ns is None else per_message_ns)
+        pace = -1 if per_message_ns is None else per_message_ns
+        with self._lock:
+            self._pace |= dict.fromkeys(clients, pace)
+            self._tell(self._named(clients), slow=pace)
 
     def freeze(self, clients: Collection[str]) -> None:
         """Stop these processes where they are: connected, and dead. From any thread."""
@@ -259,6 +263,8 @@ class Engines:
                     child = self._spawn(name)
                 except OSError as error:
                     raise EnvironmentFailure(f"client {name} cannot be started: {error}") from error
+                if name in self._pace:
+                    child.tell(slow=self._pace[name])
                 if self._t0_ns is not None:
                     child.tell(go=self._t0_ns)
 

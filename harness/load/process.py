@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from crep.harness import processes
+from crep.harness.brokers.contract import SubscriberSpec
 from crep.harness.load.contract import ClientState
 from crep.harness.load.protocol import ChildTask, Client, EngineFailed, to_line
 
@@ -42,7 +43,8 @@ class EngineProcess:
         self.client = Client.of(task.task)
         self.settings: dict[str, str] | None = None
         self.expected = self.failed = self.ended = self.standing = self.done = self.crashed = False
-        self.processing_ns: int | None = None
+        spec = task.task.spec
+        self.processing_ns = round(spec.reader.processing_s * 1e9) if isinstance(spec, SubscriberSpec) else None
         self.life = life
         self._log, self._inbox = log, inbox
         with log.open("ab") as stderr:

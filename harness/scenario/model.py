@@ -63,7 +63,7 @@ class Reader(Part):
         "committed by the client's interval); what it has not processed when it crashes is lost",
     )
     processing: Duration = Field(
-        0.0, description="time that each message takes a member, one after the other; it is received when its turn comes"
+        0.0, description="time that a member takes for each message, one by one; it is received when its turn comes"
     )
     order: Annotated[Literal["none", "per-key", "total"], only("none", "per-key")] = Field(
         "none",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.actions.base import Json
+from crep.harness.scenario.actions.clients import most_members
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.defects import Defects
@@ -143,8 +144,11 @@ def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
         ReaderSpec(
             name=logical,
             share=reader.share,
-            members=1 if reader.share == "all" else reader.members,
+            members=1 if reader.share == "all" else most_members(reader, written, name, definition.timeline),
+            at_first=None if reader.share == "all" else reader.members,
             delivery=reader.delivery,
+            acknowledge=reader.acknowledge,
+            processing_s=reader.processing,
             topic_filter=None if reader.filter is None else reader.filter.topic,
             order="per-key" if reader.order == "per-key" else "none",
             dead_letters_after=None if reader.delivery == "at-most-once" else given_up_after,

@@ -71,6 +71,9 @@ def _channels(definition: Definition) -> Iterator[Problem]:
                 if expanded.count(logical) > 1:
                     text = f"member {logical!r} of a reader with 'share: all' would have the name of another reader"
                     yield Problem(place, text, at_key=True)
+            if content.acknowledge == "on-receipt" and content.delivery == "at-most-once":
+                text = "an at-most-once reader acknowledges nothing; take it out, or make the reader at-least-once"
+                yield Problem((*place, "acknowledge"), text)
             if content.filter is not None and not selection(content.filter.topic, topics).any():
                 text = f"{content.filter.topic!r} selects none of the channel's topics, for example {topics[0]!r}"
                 yield Problem((*place, "filter", "topic"), text)

@@ -88,6 +88,7 @@ class Bench:
         carrier: str = "payload",
         settings: dict[str, object] | None = None,
         reconnect_for_s: float = 2.0,
+        write_ahead: bool = False,
     ) -> Engines:
         self.broker.lies = lies or Lies()
         profile = Profile(tuple(hold(rate, for_s)), warm_up_s)
@@ -144,6 +145,7 @@ class Bench:
             run_number=RUN,
             folder=self.folder,
             carrier="property" if carrier == "property" else "payload",
+            write_ahead=write_ahead,
         )
         self.engines.start(30)
         self.t0_ns = time.monotonic_ns() + round((0.1 + warm_up_s) * 1e9)
