@@ -35,6 +35,9 @@ from crep.harness.brokers.kafka.features import ask_features
 from crep.harness.brokers.kafka.lag import GroupWatch, Lag
 from crep.harness.brokers.kafka.layout import channel_layout, topics_of
 from crep.harness.brokers.kafka.operator import KafkaOperator
+from crep.harness.brokers.kafka.placement import Placement, followers_of, leader_of
+from crep.harness.brokers.kafka.producing import acknowledged_by_leader
+from crep.harness.brokers.kafka.quorum import ask_quorum
 from crep.harness.brokers.kafka.quotas import ask_quotas
 
 _OFFSETS_TOPIC = "__consumer_offsets"
@@ -101,15 +104,27 @@ class KafkaAdmin:
     def provision(self, run_id: str, channels: Sequence[ChannelSpec], mapping: MappingFile) -> Provisioned:
         """One topic per channel (and per exclusive or dead-lettering reader one more).
 
+        The class counts what is guaranteed (METHOD rule 6). With acks=all a broker acknowledges when every replica that
+        is in sync has the message, and refuses with fewer than min.insync.replicas: that number is the copies, however
+        many replicas there are, since those in sync may shrink to it at any time. With acks=1 the leader alone has it:
+        one copy. There are as many replicas as the cluster gives by default, or as the class needs.
+
         Raises:
             NotSupported: the durability class cannot be reached on this cluster, with the reason.
         """
         self._connected()
-        brokers = len(self._metadata(_REQUEST_S).brokers)
-        layouts = {channel.name: channel_layout(run_id, channel, mapping.channel, brokers) for channel in channels}
+        brokers = self._metadata(_REQUEST_S).brokers
+        usual = int((self._broker_settings(min(brokers)) or {}).get("default.replication.factor", 1))
+        by_leader = acknowledged_by_leader(mapping.publisher)
+        layouts = {
+            channel.name: channel_layout(
+                run_id, channel, mapping.channel, len(brokers), usual_replicas=usual, by_leader=by_leader
+            )
+            for channel in channels
+        }
         durability: dict[str, Json] = {
             channel.name: {
-                "copies": channel.durability.copies,  # min.insync.replicas: the least that acks=all waits for
+                "copies": channel.durability.copies,
                 "sync": channel.durability.sync,
                 "known": "configured",
             }
@@ -244,6 +259,42 @@ class KafkaAdmin:
         except KafkaException as error:
             raise unreachable(self._endpoint, error, self._watch) from error
         return sum(len(one.members) for one in found)
+
+    def leader(self, provisioned: Provisioned, channel: str) -> str:
+        """Node id of the broker that leads most partitions of the channel's topic."""
+        topic = provisioned.objects[channel]["topic"]
+        leader = leader_of(self._placements(topic))
+        if leader is None:
+            raise BrokerError(f"no partition of topic {topic!r} has a leader now at {self._endpoint.bootstrap}")
+        return str(leader)
+
+    def followers(self, provisioned: Provisioned, channel: str) -> tuple[str, ...]:
+        """Node ids of the brokers that follow it, those in sync first."""
+        found = followers_of(self._placements(provisioned.objects[channel]["topic"]))
+        if not found:
+            raise NotSupported(f"channel {channel!r} has one replica: its leader has no follower")
+        return tuple(map(str, found))
+
+    def _placements(self, topic: str) -> list[Placement]:
+        """By partition number; empty where the topic is gone."""
+        self._connected()
+        found = self._metadata(CONNECT_TIMEOUT_S).topics.get(topic)
+        partitions = sorted(found.partitions.items()) if found is not None else []
+        return [
+            Placement(None if one.leader < 0 else one.leader, frozenset(one.replicas), frozenset(one.isrs))
+            for _, one in partitions
+        ]
+
+    def controller(self) -> str | None:
+        """Node id of the quorum's leader."""
+        if self._endpoint.username is not None:
+            raise NotSupported("who leads the quorum is asked without a login, and this cluster wants one")
+        try:
+            return str(ask_quorum(self._endpoint).leader)
+        except OSError as error:
+            raise unreachable(self._endpoint, error, self._watch) from error
+        except ValueError:
+            return None  # the broker that was asked knows no leader
 
     def facts(self) -> Facts:
         """What the cluster says of itself; see ``facts.recognise`` for the evidence that *genuine* needs."""

@@ -57,8 +57,8 @@ def ask(endpoint: Endpoint, request: bytes) -> bytes:
     """Send one request frame to the first bootstrap address that answers; the answer, without its size.
 
     Raises:
-        OSError: no address answers.
-        ValueError: the connection is closed instead, or the answer is of no sensible size.
+        OSError: no address answers; a connection that is closed instead (the proxy's of a dead node) is no answer.
+        ValueError: the answer is of no sensible size.
     """
     failure: Exception = OSError("no bootstrap address")
     for address in (endpoint.bootstrap or "").split(","):
@@ -97,7 +97,7 @@ def _exactly(stream: socket.socket, count: int) -> bytes:
     while len(data) < count:
         part = stream.recv(count - len(data))
         if not part:
-            raise ValueError("the server closed the connection instead of answering")
+            raise ConnectionAbortedError("the server closed the connection instead of answering")
         data += part
     return data
 

@@ -178,11 +178,33 @@ class SolaceAdmin:
         try:
             return int(answer["collections"][collection]["count"])
         except (KeyError, TypeError) as error:
-            raise BrokerError(f"SEMP at {self._endpoint.semp} counts no {collection} of the queue") from error
+            raise BrokerError(f"SEMP at {self._semp.active()} counts no {collection} of the queue") from error
 
     def in_step(self, provisioned: Provisioned) -> bool:
         """True: only brokers that crep started are restarted, and these are emulators with one copy of everything."""
         return True
+
+    def leader(self, provisioned: Provisioned, channel: str) -> str:
+        """The management address of the active node of a pair: it leads every channel."""
+        self._must_be_a_pair()
+        return self._semp.active(now=True)
+
+    def followers(self, provisioned: Provisioned, channel: str) -> tuple[str, ...]:
+        """The management address of the other node."""
+        leader = self.leader(provisioned, channel)
+        return tuple(address for address in self._semp.addresses if address != leader)
+
+    def controller(self) -> str | None:
+        """Never: which node of a pair is active they settle between themselves."""
+        raise NotSupported("a Solace broker has no controller: the nodes of a redundancy pair settle who is active")
+
+    def _must_be_a_pair(self) -> None:
+        if len(self._semp.addresses) == 1:
+            raise NotSupported(
+                f"target {self._endpoint.target!r} has one management address: a Solace broker leads all its channels, "
+                "and a node that would take over is not known",
+                hint="for a redundancy pair list both nodes: semp: http://primary:8080,http://backup:8080",
+            )
 
     def facts(self) -> Facts:
         """What the broker says of itself; see ``facts.recognise`` for the evidence that *genuine* needs."""
