@@ -76,11 +76,14 @@ class Operator(Protocol):
     def disconnect(self, clients: Sequence[str]) -> int:
         """End the connections of these clients, by their names; returns how many there were. Nothing to undo."""
 
-    def shut(self, channel: str, reader: str, gate: Gate) -> None:
-        """Let a reader's queue take nothing (``in``), or give nothing (``out``: its members are unbound)."""
+    def shut(self, channel: str, reader: str, gate: Gate, discard: Discard | None = None) -> None:
+        """Let a reader's queue take nothing (``in``), or give nothing (``out``: its members are unbound).
+
+        ``discard``: whether publishers are told of what a queue does not take; None: as provisioned.
+        """
 
     def open(self, channel: str, reader: str, gate: Gate) -> None:
-        """Let it take or give again."""
+        """Let it take or give again; publishers are told as provisioned."""
 
     def is_shut(self, channel: str, reader: str, gate: Gate) -> bool:
         """Whether that side is shut."""

@@ -4,8 +4,8 @@
 kind        what                                                        done already where
 ==========  ==========================================================  =========================================
 resume      ``pid``, ``start_ticks``, ``boot``: SIGCONT that process    it does not stand still, or is gone
-lift        ``pid``, ``start_ticks``, ``boot``: let the files of    it has no limit, or is gone
-            that process grow again
+lift        ``pid``, ``start_ticks``, ``boot``: let that process's      it has no limit, or is gone
+            files grow again
 revive      ``target``: start the dead nodes of a standing broker       it was stopped, or all of its nodes run
 run         ``command``: run it (a target's healing command)            never known: it is run
 administer  ``target``, what was provisioned, ``calls``: undo acts of   the standing broker is gone

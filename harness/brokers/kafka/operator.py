@@ -187,7 +187,7 @@ class KafkaOperator:
         """There is none."""
         raise NotSupported(_NO_DISCONNECT)
 
-    def shut(self, channel: str, reader: str, gate: Gate) -> NoReturn:
+    def shut(self, channel: str, reader: str, gate: Gate, discard: Discard | None = None) -> NoReturn:
         """There is none."""
         raise NotSupported(_NO_GATE)
 

@@ -179,13 +179,15 @@ class SolaceOperator:
             return False
         return True
 
-    def shut(self, channel: str, reader: str, gate: Gate) -> None:
+    def shut(self, channel: str, reader: str, gate: Gate, discard: Discard | None = None) -> None:
         """Switch the queue's ingress or egress off."""
-        self._change(self._queue_of(channel, reader)[0], {_GATES[gate]: False})
+        told = {} if discard is None else {"rejectMsgToSenderOnDiscardBehavior": discard}
+        self._change(self._queue_of(channel, reader)[0], {_GATES[gate]: False} | told)
 
     def open(self, channel: str, reader: str, gate: Gate) -> None:
-        """Switch it on."""
-        self._change(self._queue_of(channel, reader)[0], {_GATES[gate]: True})
+        """Switch it on; where a quota is lowered as well, that one's word on publishers is left alone."""
+        told = {} if gate == "out" or self.limited(channel, reader) else {"rejectMsgToSenderOnDiscardBehavior": DISCARD}
+        self._change(self._queue_of(channel, reader)[0], {_GATES[gate]: True} | told)
 
     def is_shut(self, channel: str, reader: str, gate: Gate) -> bool:
         """Whether it is off."""
