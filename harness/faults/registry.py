@@ -11,17 +11,24 @@ from crep.harness.faults.connection_storm import ConnectionStorm
 from crep.harness.faults.contract import Fault, Stage
 from crep.harness.faults.crash_publisher import CrashPublisher
 from crep.harness.faults.crash_reader import CrashReader
+from crep.harness.faults.disconnect_clients import DisconnectClients
+from crep.harness.faults.fill_disk import FillDisk
 from crep.harness.faults.freeze_reader import FreezeReader
 from crep.harness.faults.kill_broker import KillBroker
+from crep.harness.faults.limit_queue import LimitQueue
 from crep.harness.faults.pause_broker import PauseBroker
 from crep.harness.faults.pause_reader import PauseReader
+from crep.harness.faults.revoke_permission import RevokePermission
 from crep.harness.faults.rolling_restart import RollingRestart
 from crep.harness.faults.scale import Scale
+from crep.harness.faults.shut_queue import ShutQueue
 from crep.harness.faults.slow_reader import SlowReader
 from crep.harness.faults.stop_broker import StopBroker
+from crep.harness.faults.throttle_publishers import ThrottlePublishers
 
 PROCESSES = "source local or embedded"
 ALL = "all"
+SOLACE = "Solace by SEMP"
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,43 @@ FAULTS: dict[str, FaultKind] = {
             ConnectionStorm,
             acts_on="clients",
         ),
+        FaultKind(
+            "revoke-permission",
+            "take the right to publish to a channel, or to receive from it, from connected clients",
+            "channel, right, for",
+            "Solace by SEMP; Kafka with an authorizer, as every local one has",
+            RevokePermission,
+        ),
+        FaultKind(
+            "limit-queue",
+            "lower the quota of a reader's queue, so that what does not fit is discarded",
+            "reader, quota, tell_publishers, for",
+            SOLACE,
+            LimitQueue,
+        ),
+        FaultKind(
+            "shut-queue",
+            "shut the ingress or the egress of a reader's queue",
+            "reader, gate, tell_publishers, for",
+            SOLACE,
+            ShutQueue,
+        ),
+        FaultKind(
+            "throttle-publishers",
+            "let publishers send so many bytes a second and no more",
+            "publishers, per_second, for",
+            "Kafka without a login (client quota)",
+            ThrottlePublishers,
+        ),
+        FaultKind(
+            "disconnect-publishers",
+            "end publishers' connections at the broker",
+            "publishers",
+            SOLACE,
+            DisconnectClients,
+        ),
+        FaultKind("disconnect-reader", "end a reader's connections at the broker", "reader", SOLACE, DisconnectClients),
+        FaultKind("fill-disk", "let no file of a broker grow", "node, room, for", PROCESSES, FillDisk),
     )
 }
 

@@ -1,7 +1,7 @@
 """What a timeline can do: one class per action, one file per family, and the choice among them.
 
-``base`` says what an action is. Families: ``process`` (brokers), ``clients``, ``messages``; ``network`` and
-``operator`` join as their actions come.
+``base`` says what an action is. Families: ``process`` (brokers), ``clients``, ``operator`` (administration and
+resources), ``messages``; ``network`` joins as its actions come.
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ from crep.harness.scenario.actions.clients import (
     SlowReader,
 )
 from crep.harness.scenario.actions.messages import Replay
+from crep.harness.scenario.actions.operator import (
+    DisconnectPublishers,
+    DisconnectReader,
+    FillDisk,
+    LimitQueue,
+    RevokePermission,
+    ShutQueue,
+    ThrottlePublishers,
+)
 from crep.harness.scenario.actions.process import KillBroker, PauseBroker, RestartBroker, RollingRestart, StopBroker
 
 TimelineAction = Annotated[
@@ -35,6 +44,13 @@ TimelineAction = Annotated[
     | CrashPublisher
     | Scale
     | ConnectionStorm
+    | RevokePermission  # operator
+    | LimitQueue
+    | ShutQueue
+    | ThrottlePublishers
+    | DisconnectPublishers
+    | DisconnectReader
+    | FillDisk
     | Replay,  # messages
     Field(discriminator="do"),
 ]
