@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -118,6 +119,32 @@ def _library_alone(client: object) -> object:
     return {"client": client} if isinstance(client, str) else client
 
 
+def _words(command: object) -> object:
+    """A command in one line is split as a shell would; no shell ever runs it."""
+    if not isinstance(command, str):
+        return command
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"{command!r} cannot be split into words: {error}") from None
+
+
+Command = Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+"""A program and its arguments."""
+
+
+class Hook(_Strict):
+    """Commands of the user's own that fail this broker. Each ends within a minute; 0 means *done*, or *yes*.
+
+    Passwords belong into the environment that crep is started in, which they inherit; the commands themselves are kept
+    until the fault is healed.
+    """
+
+    start: Command = Field(description="starts the fault")
+    confirm: Command = Field(description="says whether the fault is in effect: exit code 0 if it is")
+    heal: Command | None = Field(None, description="ends the fault; default: it ends by itself")
+
+
 class Target(_Strict):
     """One named broker deployment as ``targets.yaml`` declares it."""
 
@@ -141,6 +168,9 @@ class Target(_Strict):
     )
     allow_faults: bool = Field(
         False, description="true: crep may fail this broker, which somebody else runs, through its own administration"
+    )
+    exec: dict[str, Hook] = Field(
+        default_factory=dict, description="faults by commands of your own, for `{do: exec, hook: NAME}` in a timeline"
     )
     kafka: KafkaAddress | None = None
     solace: SolaceAddress | None = None

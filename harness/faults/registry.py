@@ -12,6 +12,7 @@ from crep.harness.faults.contract import Fault, Stage
 from crep.harness.faults.crash_publisher import CrashPublisher
 from crep.harness.faults.crash_reader import CrashReader
 from crep.harness.faults.disconnect_clients import DisconnectClients
+from crep.harness.faults.exec_hook import ExecHook
 from crep.harness.faults.fill_disk import FillDisk
 from crep.harness.faults.freeze_reader import FreezeReader
 from crep.harness.faults.kill_broker import KillBroker
@@ -62,6 +63,7 @@ FAULTS: dict[str, FaultKind] = {
             PROCESSES,
             RollingRestart,
         ),
+        FaultKind("exec", "run commands of your own", "hook, for", "those with 'exec:' of that name", ExecHook),
         FaultKind(
             "pause-reader",
             "let a reader stand still while publishers go on, then drain its backlog",

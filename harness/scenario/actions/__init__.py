@@ -29,7 +29,14 @@ from crep.harness.scenario.actions.operator import (
     ShutQueue,
     ThrottlePublishers,
 )
-from crep.harness.scenario.actions.process import KillBroker, PauseBroker, RestartBroker, RollingRestart, StopBroker
+from crep.harness.scenario.actions.process import (
+    Exec,
+    KillBroker,
+    PauseBroker,
+    RestartBroker,
+    RollingRestart,
+    StopBroker,
+)
 
 TimelineAction = Annotated[
     KillBroker  # process
@@ -37,6 +44,7 @@ TimelineAction = Annotated[
     | PauseBroker
     | RestartBroker
     | RollingRestart
+    | Exec
     | PauseReader  # clients
     | SlowReader
     | FreezeReader
