@@ -200,5 +200,6 @@ class Stage:
         Raises:
             NotSupported: crep has no hand on this broker's processes, or it has nothing that the word could mean.
             UnknownNode: no node of that name; the text lists those that there are.
+            BrokerError: the broker does not say who has the role, or nobody has it now.
         """
-        return choose(self.event, self.deployment, self.seed)
+        return choose(self.event, self.deployment, self.admin, self.provisioned, self.seed)
