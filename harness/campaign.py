@@ -5,6 +5,7 @@ Starts the brokers that are not running, keeps them between runs, and ends those
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from typing import Literal
 
 from crep.harness.config.errors import EnvironmentFailure, Interrupted, UsageError
 from crep.harness.config.targets import Target
-from crep.harness.deployment import Deployment, deploy
+from crep.harness.deployment import Deployment, deploy, proxy_on_request
+from crep.harness.faults.registry import FAULTS
 from crep.harness.load.contract import MakeEngines
 from crep.harness.load.engines import Engines
 from crep.harness.monitor.live import LiveView, Status
@@ -25,6 +27,7 @@ from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent, plan, without_faults
 
+_PROXIED = "+proxy"  # no target's name has that
 CONTROL = 0
 """Repetition number of the control run."""
 RECORDED_AT_MOST = 10_000_000
@@ -228,7 +231,10 @@ class Rounds:
             plan=turn.plan,
             binding=str(turn.binding),
             targets={site: campaign.targets[name] for site, name in sites.items()},
-            deployments={site: self._brokers.ready(name) for site, name in sites.items()},
+            deployments={
+                site: self._brokers.ready(name, links_fail=links_fail(turn.timeline, site))
+                for site, name in sites.items()
+            },
             campaign=campaign.name,
             campaign_started_utc=self._started_utc,
             repetition=turn.repetition,
@@ -247,6 +253,13 @@ class Rounds:
             self._refused.add(turn.pair)
         _say_how_it_ended(view, document)
         return folder
+
+
+def links_fail(timeline: Sequence[TimelineEvent], site: str) -> bool:
+    """Whether a fault on the links to that site's broker is planned, for which a proxy has to carry them."""
+    return any(
+        event.site == site and event.action in FAULTS and FAULTS[event.action].acts_on == "links" for event in timeline
+    )
 
 
 def tells_what_is_usual(document: RunDocument) -> bool:
@@ -275,15 +288,29 @@ def _say_how_it_ended(view: LiveView, document: RunDocument) -> None:
 
 
 class _Brokers:
-    """The deployments of a campaign: started once, mended between runs, ended at the end; logs stay in ``folder``."""
+    """The deployments of a campaign: started once, mended between runs, ended at the end; logs stay in ``folder``.
+
+    Where links of a target fail in some runs and not in others, it is deployed twice, once with a proxy before it: a
+    proxy costs a little of every exchange, so runs that need none have none.
+    """
 
     def __init__(self, campaign: Campaign, folder: Path, view: LiveView) -> None:
-        self._view = view
-        names = {name for part in campaign.parts for binding in part.bindings for name in binding.sites.values()}
+        self._view, self._targets = view, campaign.targets
+        wanted = {
+            self._name(name, links_fail(timeline, site))
+            for part in campaign.parts
+            for timeline in [plan(part.scenario).timeline]
+            for binding in part.bindings
+            for site, name in binding.sites.items()
+        }
         self._deployments: dict[str, Deployment] = {
-            name: deploy(campaign.targets[name], folder / name) for name in sorted(names)
+            name: deploy(campaign.targets[name.removesuffix(_PROXIED)], folder / name, proxied=name.endswith(_PROXIED))
+            for name in sorted(wanted)
         }
         self._exit = ExitStack()
+
+    def _name(self, target: str, links_fail: bool) -> str:
+        return target + _PROXIED if links_fail and proxy_on_request(self._targets[target]) else target
 
     def __enter__(self) -> _Brokers:
         return self
@@ -300,12 +327,13 @@ class _Brokers:
             with stop.impatiently():
                 deployment.start(lambda text, name=name: self._view.event(f"{name}: {text}"))  # type: ignore[misc]
 
-    def ready(self, name: str) -> Deployment:
+    def ready(self, target: str, *, links_fail: bool) -> Deployment:
         """The deployment, with every node answering; a node that an earlier run left dead is started again.
 
         Raises:
             DeploymentError: it cannot be brought back.
         """
+        name = self._name(target, links_fail)
         deployment = self._deployments[name]
         if not all(deployment.probe_node(node) for node in deployment.nodes):
             self._view.event(f"{name}: does not answer, starting it anew", style="yellow")

@@ -6,6 +6,6 @@ which decides what a target becomes; ``local`` runs processes, ``kafka`` and ``s
 
 from crep.harness.brokers.contract import NotSupported
 from crep.harness.deployment.contract import Deployment, DeploymentError, UnknownNode
-from crep.harness.deployment.sources import deploy
+from crep.harness.deployment.sources import deploy, proxy_on_request
 
-__all__ = ["Deployment", "DeploymentError", "NotSupported", "UnknownNode", "deploy"]
+__all__ = ["Deployment", "DeploymentError", "NotSupported", "UnknownNode", "deploy", "proxy_on_request"]

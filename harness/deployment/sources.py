@@ -20,6 +20,11 @@ from crep.harness.deployment.contract import Deployment
 from crep.harness.deployment.local import LocalDeployment
 
 
+def proxy_on_request(target: Target) -> bool:
+    """Whether `deploy` puts a proxy before the target's nodes when asked, and none otherwise."""
+    return target.source in {"local", "embedded"} and target.topology != "three-nodes"
+
+
 def deploy(target: Target, work_dir: Path | None = None, *, proxied: bool = False) -> Deployment:
     """The deployment of ``target``, not started yet.
 

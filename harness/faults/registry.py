@@ -38,7 +38,7 @@ class FaultKind:
 
     ``make`` raises `NotSupported` where the target cannot, before any load is sent; it may ask the broker, and changes
     nothing. ``acts_on``: clients are crep's own; a broker may be failed only where crep started it or its target says
-    ``allow_faults: true``.
+    ``allow_faults: true``; links need a proxy before the broker, which runs without such a fault do without.
     """
 
     action: str
@@ -46,7 +46,7 @@ class FaultKind:
     parameters: str
     targets: str
     make: Callable[[Stage], Fault]
-    acts_on: Literal["broker", "clients"] = "broker"
+    acts_on: Literal["broker", "clients", "links"] = "broker"
 
 
 FAULTS: dict[str, FaultKind] = {
