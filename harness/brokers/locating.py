@@ -1,0 +1,63 @@
+"""Where a message that was lost is, as the broker's own storage tells.
+
+An *identity* is the first 16 bytes of a message's stamp: whose it is (8 bytes, the same for all messages of one
+publisher of one run), then its sequence (8 bytes, little-endian). It stands at the beginning of the payload or of a
+property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["never-stored", "stored", "dead-lettered", "not-found", "not-looked-for"]
+"""``never-stored``: the storage was read to its end, keeps all that it ever took, and has no such message.
+
+``stored``: it is there, and was not delivered. ``not-found``: it is not there, but may have been. ``not-looked-for``:
+the storage could not be read, or not to its end.
+"""
+
+IDENTITY_BYTES, OWNER_BYTES = 16, 8
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A message that is looked for, and the number of its key."""
+
+    identity: bytes
+    key: int
+
+    @property
+    def owner(self) -> bytes:
+        """Equal for all messages of one publisher."""
+        return self.identity[:OWNER_BYTES]
+
+    @property
+    def sequence(self) -> int:
+        """Its place among its publisher's messages."""
+        return sequence_of(self.identity)
+
+
+@dataclass(frozen=True)
+class Location:
+    """What was found: where (native object with offset or id), and why it is so, where the storage shows that."""
+
+    state: State
+    where: str = ""
+    why: str = ""
+
+
+def sequence_of(identity: bytes) -> int:
+    """The sequence in an identity."""
+    return int.from_bytes(identity[OWNER_BYTES:IDENTITY_BYTES], "little")
+
+
+def identity_of(owners: frozenset[bytes], body: bytes, properties: Iterable[object]) -> bytes | None:
+    """The identity of a stored message, if one of these owners sent it."""
+    for value in (body, *properties):
+        if isinstance(value, bytes | bytearray) and len(value) >= IDENTITY_BYTES:
+            identity = bytes(value[:IDENTITY_BYTES])
+            if identity[:OWNER_BYTES] in owners:
+                return identity
+    return None
