@@ -85,7 +85,7 @@ class ControlLine:
                 raise ValueError("an order must be an object")
             number = order.get("id")
             self._carry_out(order, lambda ok: self._say({"id": number, "ok": ok}))
-        except (ValueError, KeyError, TypeError) as error:  # whatever is wrong with an order, the proxy goes on
+        except (ValueError, KeyError, TypeError, RecursionError) as error:  # the proxy outlives any order
             text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             self._say({"id": number, "error": text})
 
