@@ -19,6 +19,7 @@ from crep.harness.checks.asked import Asked, asked_volume
 from crep.harness.checks.balance import channel_ledger, damage, reader_ledger, remarks, sends_per_second
 from crep.harness.checks.caps import ChannelLoad, SiteLimits, find_caps
 from crep.harness.checks.channel import Recorded, channel_runs
+from crep.harness.checks.dead_letters import GivenUp
 from crep.harness.checks.detection import Sign
 from crep.harness.checks.expectations import Evidence, FaultCost, judge
 from crep.harness.checks.faults import FaultFinding, FaultRecord, fault_result, study
@@ -26,6 +27,7 @@ from crep.harness.checks.latency import summarise
 from crep.harness.checks.results import (
     ChannelLedger,
     Drain,
+    Found,
     LatencySummary,
     ReaderLedger,
     Rule,
@@ -36,7 +38,9 @@ from crep.harness.checks.results import (
 from crep.harness.checks.steady import Second, steadiness
 from crep.harness.checks.tally import SECOND, ChannelTally, ReaderTally
 from crep.harness.checks.usage import Sample, used
+from crep.harness.checks.whereabouts import contradicting, whereabouts
 from crep.harness.metrics.histogram import Histogram
+from crep.harness.scenario.actions.clients import KILLS_CLIENTS
 from crep.harness.scenario.expectation import Expectation, When
 from crep.harness.scenario.plan import Plan, without_faults
 
@@ -97,6 +101,10 @@ class RunData(Recorded, Protocol):
         """What clients said of their connections."""
 
     @property
+    def whereabouts(self) -> Sequence[Found]:
+        """Where missing messages were found in the broker's storage."""
+
+    @property
     def samples(self) -> Sequence[Sample]:
         """What the processes of local brokers used, second by second."""
 
@@ -105,6 +113,9 @@ class RunData(Recorded, Protocol):
 
     def rejection_reasons(self, channel: str) -> Mapping[str, int]:
         """How often clients were given which reason for a refusal."""
+
+    def given_up(self, channel: str, reader: str) -> GivenUp | None:
+        """What was given up of a reader's messages; None where nothing could be, or it was never read."""
 
     def receipts_counted(self, channel: str, reader: str) -> int:
         """Receipts of all kinds that the reader's clients counted while they ran, apart from their records."""
@@ -164,7 +175,13 @@ class _Evaluation:
             channel_ledger(channel, self._run.rejection_reasons(channel.channel)) for channel in self._tallies.values()
         )
         readers = tuple(
-            reader_ledger(channel, reader, drain_clean=self._clean) for channel, reader in self._readers().values()
+            reader_ledger(
+                channel,
+                reader,
+                drain_clean=self._clean,
+                given_up=self._run.given_up(channel.channel, reader.spec.name),
+            )
+            for channel, reader in self._readers().values()
         )
         latencies = tuple(self._latencies())
         return RunResults(
@@ -178,6 +195,7 @@ class _Evaluation:
             outside_faults=self._study.outside if self._findings else {},
             control_cost=self._study.control,
             backlogs=self._study.backlogs,
+            whereabouts=whereabouts(self._run.whereabouts, readers),
             expectations=tuple(judge(one, self._evidence(channels, readers)) for one in self._plan.expectations),
             steadiness=self._steadiness(),
             usage=self._usage,
@@ -275,8 +293,10 @@ class _Evaluation:
                 text
                 for (name, (_, reader)), found in zip(readers.items(), ledgers, strict=True)
                 for text in damage(name, reader, found)
-            ],
+            ]
+            + contradicting(self._run.whereabouts, self._tallies),
             remarks=[text for name, (_, reader) in readers.items() for text in remarks(name, reader)],
+            killed=any(event.action in KILLS_CLIENTS for event in self._plan.timeline),
         )
 
     def _sends_to(self, channel: str) -> bool:

@@ -97,7 +97,11 @@ def completed_rule(failure: str | None) -> Rule:
 
 
 def records_rule(
-    receipts: Mapping[str, tuple[int, int]], damage: Sequence[str] = (), remarks: Sequence[str] = ()
+    receipts: Mapping[str, tuple[int, int]],
+    damage: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+    *,
+    killed: bool = False,
 ) -> Rule:
     """What clients counted while they received is what their records hold: no record was lost on its way to the disk.
 
@@ -105,10 +109,14 @@ def records_rule(
         receipts: channel.reader → (counted by its clients, recorded).
         damage: what else is wrong with the records or with the ledger that was made of them.
         remarks: what a reader of the ledger must know, and is not wrong.
+        killed: a fault ended clients. These had recorded more than they had told of; never less.
     """
-    wrong = [
-        f"{where} counted {told:,} and recorded {kept:,}" for where, (told, kept) in receipts.items() if told != kept
-    ]
+    wrong, untold = [], []
+    for where, (told, kept) in receipts.items():
+        if told > kept or (told != kept and not killed):
+            wrong.append(f"{where} counted {told:,} and recorded {kept:,}")
+        elif told != kept:
+            untold.append(f"{kept - told:,} receipts of {where} were recorded by clients that were killed uncounted")
     wrong += damage
-    text = "; ".join([*(wrong or ["every receipt that was counted was recorded"]), *remarks])
+    text = "; ".join([*(wrong or ["every receipt that was counted was recorded"]), *untold, *remarks])
     return Rule(name="records", holds=not wrong, text=text)

@@ -42,7 +42,10 @@ class ConnectionStorm(Fault):
         return self._storm is not None and any(self._storm.counts.values())
 
     def heal(self) -> None:
-        """No more of them; those that should have come have."""
+        """Nothing to do: each client leaves by itself."""
+
+    def cut_short(self) -> None:
+        """No more of them."""
         if self._storm is not None:
             self._storm.end()
 

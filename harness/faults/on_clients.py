@@ -1,4 +1,4 @@
-"""What faults of clients share: which of those that run are meant, and how the record calls them."""
+"""What faults of clients share: which of those at work are meant, and how the record calls them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class OnClients(Fault):
         return f"{whose}: {', '.join(name.rpartition('-')[2] for name in self.names)}" if self.names else whose
 
     def aim(self) -> None:
-        """Choose among those that run.
+        """Choose among those that are at work.
 
         Raises:
             EnvironmentFailure: none does.
         """
         states = self.clients.states(self.candidates())
-        running = [name for name in self.candidates() if states[name].pid is not None]
+        running = [name for name in self.candidates() if states[name].ready]
         if not running:
-            raise EnvironmentFailure(f"none of {self.subject} is running")
+            raise EnvironmentFailure(f"none of {self.subject} is at work")
         wanted = self._event.parameters.get("clients", "all")
         self.names = chosen(running, wanted, f"{self._seed} {self._event.index}")
 

@@ -11,8 +11,13 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
+from crep.harness.brokers.contract import BrokerError, BulkPublisher, BulkSubscriber
 from crep.harness.brokers.registry import adapter
 from crep.harness.config.errors import CrepError
 from crep.harness.load.background import Background, HistoryWriter
@@ -35,8 +40,11 @@ from crep.harness.metrics.history import (
     sent_file,
 )
 
+Client = TypeVar("Client", BulkPublisher, BulkSubscriber)
+
 READY_WITHIN_S = 45.0  # less than the parent waits, so that the reason is told here
 _LAST_WORDS_S = 10.0
+_AGAIN_AFTER_S = 0.5
 SWITCH_S = 50e-6
 """How long the thread that writes records may keep the interpreter from the engine. By default 5 ms: all lateness."""
 
@@ -55,9 +63,12 @@ def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -
     )
     renderer = Renderer(run=child.run_number, publisher=number, seed=task.plan.seed, carrier=child.carrier)
     prepare(renderer, task.plan)
-    client = adapter(task.spec.endpoint.system).publisher(task.spec)
+    client = _connected(
+        partial(adapter(task.spec.endpoint.system).publisher, task.spec),
+        lambda client: client.open(),
+        within_s=task.spec.reconnect_for_s if child.patient else 0.0,
+    )
     try:
-        client.open()
         tell({"ready": client.effective_settings()})
         _settle_memory()
         while not (orders.go.wait(0.1) or orders.stop.is_set()):
@@ -93,10 +104,12 @@ def subscribe(child: ChildTask, task: SubscriberTask, orders: Orders, tell: Tell
         segment=child.segment,
         ahead=received_file(*who) if child.write_ahead else None,
     )
-    client = adapter(spec.endpoint.system).subscriber(spec)
+    client = _connected(
+        partial(adapter(spec.endpoint.system).subscriber, spec),
+        _take_part,
+        within_s=spec.reconnect_for_s if child.patient else 0.0,
+    )
     try:
-        client.open()
-        client.ready(READY_WITHIN_S)
         tell({"ready": client.effective_settings()})
         _settle_memory()
         engine = SubscriberEngine(
@@ -111,6 +124,31 @@ def subscribe(child: ChildTask, task: SubscriberTask, orders: Orders, tell: Tell
     finally:
         client.close()
     tell({"closed": True})
+
+
+def _take_part(client: BulkSubscriber) -> None:
+    client.open()
+    client.ready(READY_WITHIN_S)
+
+
+def _connected(make: Callable[[], Client], connect: Callable[[Client], None], within_s: float) -> Client:
+    """A client that is connected, at the first attempt or one that begins within so many seconds.
+
+    Raises:
+        BrokerError: why the last attempt failed.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        client = make()
+        try:
+            connect(client)
+        except BrokerError:
+            client.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_AFTER_S)
+        else:
+            return client
 
 
 def _settle_memory() -> None:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,8 @@ class Engines:
     def _spawn(self, name: str) -> EngineProcess:
         before = self._alive.get(name)
         life = 1 if before is None else before.life + 1
-        child = EngineProcess(self._tasks[name], self._logs / f"{name}.log", self._inbox, life)
+        task = replace(self._tasks[name], patient=self._t0_ns is not None)
+        child = EngineProcess(task, self._logs / f"{name}.log", self._inbox, life)
         self._alive = self._alive | {name: child}
         return child
 
@@ -278,9 +279,13 @@ class Engines:
     def finish(self, timeout_s: float) -> None:
         """Close the subscribers (and publishers that still run) and wait until every child has ended. Idempotent.
 
-        A child that does not end in time is killed and reported as ``EngineFailed`` by the next ``take``.
+        A child that does not end in time is killed and reported as ``EngineFailed`` by the next ``take``. One that was
+        started in the middle of the run and is not connected yet has nothing to close.
         """
         self.stop_publishers()
+        for child in self._children:
+            if child.life > 1 or child.client.name in self._reserve:
+                child.end_unless_ready()
         self._tell((child for child in self._children if child.client.role == "subscriber"), finish=1)
         self._hear_until(lambda: all(child.ended for child in self._children), timeout_s)
         for child in self._children:

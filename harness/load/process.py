@@ -73,7 +73,7 @@ class EngineProcess:
             pid=self.pid if running else None,
             ready=running and self.settings is not None,
             standing=self.standing,
-            frozen=running and _stopped(self.pid),
+            frozen=running and processes.stands_still(self.pid),
             processing_ns=self.processing_ns,
         )
 
@@ -108,6 +108,11 @@ class EngineProcess:
             self.expected = self.crashed = True
             self._process.kill()
 
+    def end_unless_ready(self) -> None:
+        """End it, on purpose, where it has not said that it is connected."""
+        if self.settings is None:
+            self.crash()
+
     def kill(self) -> None:
         """End the process, whatever it does, and release the pipes."""
         self._process.kill()
@@ -137,12 +142,3 @@ class EngineProcess:
     def _last_lines(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST_LINES:]
         return "".join(f"\n    {line}" for line in lines)
-
-
-def _stopped(pid: int) -> bool:
-    """Whether the kernel says that a process stands stopped by a signal (proc(5): state ``T``). Linux; else False."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] == "T"

@@ -74,6 +74,7 @@ class ChildTask:
     ``ledger`` is the folder of the records; ``keep_records``: they stay, and need no segments. ``clock_ahead_ns``: what
     this machine's CLOCK_MONOTONIC shows more than that of the machine whose time the stamps carry. ``write_ahead``: the
     child may be killed and started again, so it writes records before they come true (``metrics.history``).
+    ``patient``: it starts in the middle of a run, so it connects within the budget that it would have to reconnect.
     """
 
     task: PublisherTask | SubscriberTask
@@ -83,6 +84,7 @@ class ChildTask:
     keep_records: bool = True
     clock_ahead_ns: int = 0
     write_ahead: bool = False
+    patient: bool = False
 
     @property
     def segment(self) -> int | None:
@@ -98,6 +100,7 @@ class ChildTask:
             "keep_records": self.keep_records,
             "clock_ahead_ns": self.clock_ahead_ns,
             "write_ahead": self.write_ahead,
+            "patient": self.patient,
         }
         data["spec"] = spec_to_json(self.task.spec)
         if isinstance(self.task, PublisherTask):
@@ -125,6 +128,7 @@ class ChildTask:
             keep_records=data["keep_records"],
             clock_ahead_ns=data["clock_ahead_ns"],
             write_ahead=data["write_ahead"],
+            patient=data["patient"],
         )
 
 

@@ -10,6 +10,7 @@ They come at equal distances, whether the ones before have an answer or not; at 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -79,7 +80,8 @@ class ConnectionStorm:
     def end(self) -> None:
         """Start no more of them; those under way come to their end. Does not wait."""
         assert self._process.stdin is not None  # noqa: S101 - asked for above
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - asked for above

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Some = Count | Literal["all"]
 """How many of the clients that run; which ones is fixed by the seed."""
 
-ENDS_CLIENTS = frozenset({"crash-reader", "crash-publisher", "scale"})
+KILLS_CLIENTS = frozenset({"crash-reader", "crash-publisher"})
+"""Actions that end clients without a warning."""
+ENDS_CLIENTS = KILLS_CLIENTS | {"scale"}
 """Actions after which a client may have to go on with its own records: plans that have one write these ahead."""
 
 
@@ -204,7 +206,7 @@ class ConnectionStorm(OnChannel):
         return {"connections": self.connections, "over_s": self.over}
 
 
-def most_members(reader: Reader, name: str, channel: str, timeline: list[Action]) -> int:
+def most_members(reader: Reader, name: str, channel: str, timeline: Sequence[Action]) -> int:
     """As many members as the reader ever has at a time."""
     scaled = [
         action.to for action in timeline if isinstance(action, Scale) and action.reader in (name, f"{channel}.{name}")
