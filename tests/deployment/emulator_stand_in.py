@@ -30,6 +30,7 @@ def main() -> None:
         options.add_argument(f"--{listener}-port", type=int, required=True)
     for name in ("host", "data-dir", "sync", "admin-user", "admin-password"):
         options.add_argument(f"--{name}", required=True)
+    options.add_argument("--role", default="primary")
     chosen = options.parse_args()
     data = Path(chosen.data_dir)
     data.mkdir(exist_ok=True)
