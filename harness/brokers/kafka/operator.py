@@ -139,7 +139,10 @@ class KafkaOperator:
     # -- quotas
 
     def throttle(self, clients: Sequence[str], bytes_per_s: int) -> None:
-        """Client quotas by client id: a broker delays its answers until the rate is kept."""
+        """Client quotas by client id. A broker lets a client wait until its mean rate is kept.
+
+        The mean is over 11 s by default (quota.window.num × quota.window.size.seconds), so that a burst passes first.
+        """
         self._change_quotas(clients, float(bytes_per_s))
         self._wait(lambda: self.throttled(clients), "in force")
 
