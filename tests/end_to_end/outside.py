@@ -55,8 +55,15 @@ class Crep:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return self._start("-m", "crep", *arguments)
+
+    def start_script(self, text: str) -> subprocess.Popen[str]:
+        """A program in place of the command."""
+        return self._start("-c", text)
+
+    def _start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "crep", *arguments],
+            [sys.executable, *words],
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,
