@@ -15,6 +15,7 @@ from crep.harness.brokers.contract import (
     MappingFile,
     Provisioned,
     PublisherSpec,
+    ReaderSpec,
     SubscriberSpec,
 )
 from crep.harness.brokers.mapping import load_mapping
@@ -22,6 +23,7 @@ from crep.harness.brokers.registry import DEFAULT_MAPPINGS, adapter
 from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
 from crep.harness.load.engines import PublisherTask, SubscriberTask
+from crep.harness.scenario.defects import Poison
 from crep.harness.scenario.plan import Plan
 
 STAMP_PROPERTY = "crep-stamp"
@@ -103,6 +105,8 @@ def tasks(run_id: str, plan: Plan, sites: list[Site]) -> tuple[list[PublisherTas
             settings={**site.mapping.publisher, **site.target.client},
             reconnect_for_s=plan.reconnect_s,
             stamp_property=stamp_property,
+            ttl_ms=publisher.ttl_ms,
+            properties=publisher.properties,
         )
         publishers.append(PublisherTask(plan=publisher, spec=spec))
     subscribers = [
@@ -117,10 +121,17 @@ def tasks(run_id: str, plan: Plan, sites: list[Site]) -> tuple[list[PublisherTas
                 settings={**site.mapping.subscriber, **site.target.client},
                 reconnect_for_s=plan.reconnect_s,
                 stamp_property=stamp_property,
-            )
+            ),
+            poison=_poison(plan, channel, reader),
         )
         for site, channel in site_of.values()
         for reader in channel.readers
         for member in range(reader.members)
     ]
     return publishers, subscribers
+
+
+def _poison(plan: Plan, channel: ChannelSpec, reader: ReaderSpec) -> Poison | None:
+    """What a reader is to fail at; None where it has no dead letter place, or nothing is poison."""
+    shares = {one.publisher: one.defects.poison for one in plan.publishers_of(channel.name) if one.defects.poison}
+    return Poison(plan.seed, shares) if shares and reader.dead_letters_after is not None else None

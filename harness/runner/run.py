@@ -26,6 +26,7 @@ from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.monitor.system import SystemWatch
 from crep.harness.runner.ceiling import judge_ceiling
+from crep.harness.runner.dead_letters import read_places
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
 from crep.harness.runner.members import RunningClients
@@ -43,8 +44,11 @@ from crep.harness.runner.record import (
     worker_part,
 )
 from crep.harness.runner.stop import Stop
+from crep.harness.runner.whereabouts import find_missing
+from crep.harness.runs.dead_letters import write_dead_letters
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.ledger import LedgerFolder
+from crep.harness.runs.read import read_run
 from crep.harness.scenario.actions.clients import ENDS_CLIENTS
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
@@ -107,6 +111,7 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
         update={
             "warm_up_s": request.plan.warm_up_s,
             "measured_s": request.plan.measured_s,
+            "reconnect_s": request.plan.reconnect_s,
             "control": request.control,
             "records_kept": keeps_records(request.plan, request.kind, request.record),
             "campaign_started_utc": request.campaign_started_utc,
@@ -178,6 +183,8 @@ class _Run:
         self._drain(engines, limit_s=self._plan.drain_s)
         engines.finish(FINISH_WITHIN_S)
         self._pump(engines, 0.0)
+        self._read_dead_letters()
+        self._look_for_missing()
         self._record.end_phases(time.monotonic_ns())
 
     def clean_up(self) -> None:
@@ -227,6 +234,7 @@ class _Run:
             self._drain(engines, limit_s=INTERRUPTED_DRAIN_S, interrupted=True)
             engines.finish(FINISH_WITHIN_S)
             self._pump(engines, 0.0)
+            self._read_dead_letters()
         except CrepError as error:
             self._note(f"the orderly end failed: {error.message}", "yellow")
 
@@ -370,6 +378,33 @@ class _Run:
             ended = watch.verdict(time.monotonic())
         self.drained = ended
         self._note(f"drain ended: {ended.reason}", "" if ended.clean else "yellow")
+
+    def _look_for_missing(self) -> None:
+        """Where was it lost? Asked while everything still stands, and only where loss is known."""
+        if self._keeper is None or self.drained is None or not self.drained.clean:
+            return
+        self._keeper.finish()
+        given_up = read_run(self._record.folder.path).given_up
+        run_number = int(self._record.document.run_id, 16)
+        found = find_missing(self._sites, self._keeper.tallies, given_up, run_number)
+        if found:
+            self._record.folder.write_whereabouts(found)
+            self._note(f"{len(found):,} missing messages were looked for in the broker's own storage", "yellow")
+
+    def _read_dead_letters(self) -> None:
+        """What was given up, from where it lies: the ledger counts what is there, not what should be."""
+        parts = []
+        for place in read_places(self._sites, self._plan, int(self._record.document.run_id, 16)):
+            part = place.part
+            if part.read:
+                folder = self._record.folder.ledger
+                write_dead_letters(folder, part.channel, part.reader, place.letters, place.reasons)
+            if part.trouble or not part.complete:
+                why = part.trouble or f"more than {part.read:,} messages"
+                self._note(f"the dead letters of {part.channel}.{part.reader} are not known: {why}", "yellow")
+            parts.append(part)
+        if parts:
+            self._record.change(dead_letters=tuple(parts))
 
     def _observe(self, watch: DrainWatch) -> None:
         for site in self._sites:

@@ -124,6 +124,19 @@ class FaultEvent(_Part):
     error: str | None = None
 
 
+class DeadLetterPart(_Part):
+    """What was given up of one reader's messages, as it was after the drain; the letters are in ``ledger/``."""
+
+    channel: str
+    reader: str
+    place: str | None  # the native object; None: it has none, and what is given up is discarded
+    read: int = 0  # letters
+    complete: bool = False  # all of them
+    counted: dict[str, int] = {}  # by the broker itself, in its own names
+    expired_discarded: int | None = None  # expired and in no place; None: the broker does not count them
+    trouble: str = ""  # why it could not be read
+
+
 class Label(_Part):
     """A mark that every reader of the numbers must see, e.g. ``quick-profile``, ``emulated``, ``co-located``."""
 
@@ -156,9 +169,11 @@ class RunDocument(_Part):
     t0_utc: str | None = None
     warm_up_s: float = 0.0
     measured_s: float = 0.0
+    reconnect_s: float | None = None  # how long every client tries to connect again (METHOD rule 13)
     phases: tuple[Phase, ...] = ()
     faults: tuple[FaultEvent, ...] = ()
     drain: Drain | None = None
+    dead_letters: tuple[DeadLetterPart, ...] = ()
     labels: tuple[Label, ...] = ()
     pinning: str = "not pinned"  # which cores brokers and clients kept to (METHOD rule 17), or why they did not
     records_kept: bool = True  # each message's times; else the ledger has bitmaps, counts and anomalies only

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from crep.harness.checks.dead_letters import LETTER, GivenUp
 from crep.harness.checks.detection import Sign
-from crep.harness.checks.results import Drain
+from crep.harness.checks.results import Drain, Found
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
 from crep.harness.checks.usage import Sample
@@ -31,8 +32,9 @@ from crep.harness.metrics.history import (
     received_file,
     sent_file,
 )
+from crep.harness.runs.dead_letters import read_dead_letters
 from crep.harness.runs.document import SCHEMA, FaultEvent, RunDocument, SitePart
-from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WINDOWS
+from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WHEREABOUTS, WINDOWS
 from crep.harness.runs.ledger import load_tallies
 from crep.harness.runs.provenance import process_started
 from crep.harness.runs.records import load_records
@@ -98,6 +100,17 @@ class Run:
         )
 
     @cached_property
+    def whereabouts(self) -> tuple[Found, ...]:
+        """Where missing messages were found in the broker's storage; none where nothing was missing."""
+        path = self.path / WHEREABOUTS
+        if not path.exists():
+            return ()
+        try:
+            return tuple(Found.model_validate_json(line) for line in path.read_text().splitlines())
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: a line is damaged: {str(error)[:120]}") from error
+
+    @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """What the processes of local brokers used, second by second, since t0 was known."""
         names = {one.name for one in fields(Sample)}
@@ -137,7 +150,9 @@ class Run:
         """Receipts of all kinds that the reader's clients counted in their windows."""
         frame = self.counters
         rows = frame[(frame["channel"] == channel) & (frame["reader"] == reader)]
-        return int(rows[[kind for kind in ("received", "corrupt", "foreign", "failed") if kind in rows]].to_numpy().sum())
+        return int(
+            rows[[kind for kind in ("received", "corrupt", "foreign", "failed") if kind in rows]].to_numpy().sum()
+        )
 
     def by_second(self, channel: str, reader: str) -> dict[int, Second]:
         """What the clients of a reader received, and the latencies of what was intended, by second relative to t0."""
@@ -177,6 +192,18 @@ class Run:
             UsageError: a file of the ledger is damaged.
         """
         return load_tallies(self.path / LEDGER, plan, self.t0_ns or 0, from_records=from_records)
+
+    def given_up(self, channel: str, reader: str) -> GivenUp | None:
+        """What was given up of a reader's messages; None where nothing could be, or it was never read.
+
+        Raises:
+            UsageError: the file of its letters is damaged.
+        """
+        for part in self.document.dead_letters:
+            if (part.channel, part.reader) == (channel, reader):
+                letters = read_dead_letters(self.path / LEDGER, channel, reader) if part.read else np.empty(0, LETTER)
+                return GivenUp(letters, part.complete, part.expired_discarded)
+        return None
 
     def _service(self, channel: str, reader: str | None, seconds: Collection[int] | None) -> Histogram:
         clients = [client for client in self.document.clients if client.channel == channel]

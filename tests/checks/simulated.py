@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, Guarantee, Outcome, ReaderSpec
 from crep.harness.checks.channel import channel_runs
+from crep.harness.checks.dead_letters import GivenUp
 from crep.harness.checks.detection import Sign
-from crep.harness.checks.results import Drain
+from crep.harness.checks.results import Drain, Found
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
 from crep.harness.checks.usage import Sample
@@ -135,6 +136,7 @@ class SimulatedRun:
     labels: frozenset[str] = frozenset()
     signs: tuple[Sign, ...] = ()
     samples: tuple[Sample, ...] = ()
+    whereabouts: tuple[Found, ...] = ()
     t0_ns: int | None = T0
 
     def __post_init__(self) -> None:
@@ -204,6 +206,9 @@ class SimulatedRun:
     def receipts_counted(self, channel: str, reader: str) -> int:
         members = 2 if reader == "billing" else 1
         return sum(len(self.receipts(channel, reader, member)) for member in range(members)) + self.unrecorded
+
+    def given_up(self, channel: str, reader: str) -> GivenUp | None:
+        return None
 
     def rejection_reasons(self, channel: str) -> dict[str, int]:
         return {}

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
 from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
-from crep.harness.brokers.kafka.producing import Headers, publisher_properties, topic_headers
+from crep.harness.brokers.kafka.producing import Headers, fixed_headers, publisher_properties
 
 _POLL_AT_MOST_S = 0.005
 
@@ -38,7 +38,7 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._topic = str(spec.objects["topic"])
         self._client, self._fallback = "api", ""
-        self._topic_headers: list[Headers] = topic_headers(spec) or [[] for _ in spec.topics]
+        self._topic_headers: list[Headers] = fixed_headers(spec) or [[] for _ in spec.topics]
         self._keys = _Keys()
         self._success = Outcome.ACKNOWLEDGED if spec.guaranteed else Outcome.SENT
         self._sequences: list[int] = []  # what was reported since the last `_take`, and when

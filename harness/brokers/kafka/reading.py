@@ -21,7 +21,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from numpy.typing import NDArray
 
 from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import BrokerError, ClientEvent, Deliveries, SubscriberSpec
@@ -287,6 +289,10 @@ class KafkaReading(ABC, Generic[Client]):
         """Store offsets for the next commit. Of a partition that moved to another member they are dropped, noted."""
         if isinstance(deliveries.token, int):
             self._store(self._settlement.acknowledge(deliveries.token))
+
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
+        """Kafka knows no failed message; ``KafkaSubscriber`` does it for a reader with a dead letter topic."""
+        raise BrokerError(f"reader {self._spec.reader.name!r} has no dead letter topic: it cannot fail a message")
 
     def _store(self, offsets: dict[Partition, int]) -> None:
         for position in _positions(offsets):

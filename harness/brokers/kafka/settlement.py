@@ -8,7 +8,7 @@ that the reader's filter left empty count as acknowledged.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 Partition = tuple[str, int]  # topic, number
 
@@ -27,6 +27,11 @@ class Settlement:
         self._next += 1
         self._open[token] = offsets
         return token
+
+    def forget(self, partitions: Container[Partition]) -> None:
+        """Partitions that are another member's now: no delivery settles anything of theirs any more."""
+        for token, offsets in self._open.items():
+            self._open[token] = {at: offset for at, offset in offsets.items() if at not in partitions}
 
     def acknowledge(self, token: int) -> dict[Partition, int]:
         """Settle a delivery; an unknown or settled token changes nothing."""

@@ -8,6 +8,7 @@ from operator import methodcaller
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, Message
+from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import (
     REDELIVERED_NOT_OFFERED,
@@ -15,6 +16,7 @@ from crep.harness.brokers.contract import (
     Deliveries,
     SubscriberSpec,
 )
+from crep.harness.brokers.kafka.dead_letters import DeadLettering
 from crep.harness.brokers.kafka.reading import KafkaReading
 from crep.harness.brokers.kafka.settlement import Partition
 from crep.harness.brokers.topics import topic_matches
@@ -32,6 +34,15 @@ class KafkaSubscriber(KafkaReading[Consumer]):
         self._early: list[Message] = []  # came while something else was waited for
         self._early_ns = 0
         self._library_name = "api"
+        self._handed_over: list[Message] = []  # by the last `receive`
+        gives_up = spec.reader.dead_letters_after is not None
+        self._failures = DeadLettering(spec, self._settled, self._watch) if gives_up else None
+
+    def open(self) -> None:
+        """As ``KafkaReading``, and ready to write dead letters."""
+        super().open()
+        if self._failures is not None:
+            self._failures.open()
 
     def instead_of_native(self, reason: str) -> None:
         """The C library was asked for and cannot be used: say so among the events and in the provenance."""
@@ -57,11 +68,17 @@ class KafkaSubscriber(KafkaReading[Consumer]):
 
     def _forget(self, partitions: Collection[int]) -> None:
         self._early = [message for message in self._early if message.partition() not in partitions]
+        if self._failures is not None:
+            self._settlement.forget({(self._topic, partition) for partition in partitions})
+            self._failures.forget(partitions)
 
     def receive(self, max_messages: int, timeout_s: float) -> Deliveries:
-        """Wait for a first message, then take what else has come."""
+        """Wait for a first message, then take what else has come; before, what the reader has failed to process."""
         consumer = self._open_consumer()
         self._commit_what_is_late()
+        if self._failures is not None and (again := self._failures.again(max_messages)):
+            came_ns = np.full(len(again), time.monotonic_ns(), np.int64)
+            return self._as_deliveries([one.message for one in again], came_ns, again)
         messages, first_ns = self._early[:max_messages], self._early_ns
         if messages:
             self._early = self._early[max_messages:]
@@ -87,14 +104,47 @@ class KafkaSubscriber(KafkaReading[Consumer]):
         received_ns = np.full(len(wanted), rest_ns, dtype=np.int64)
         if wanted and wanted[0] is messages[0]:
             received_ns[0] = first_ns
+        self._handed_over = wanted
+        return self._as_deliveries(wanted, received_ns, self._open_token(offsets, len(wanted)))
+
+    def _as_deliveries(self, messages: list[Message], received_ns: NDArray[np.int64], token: object) -> Deliveries:
         name = self._spec.stamp_property
         return Deliveries(
-            [value or b"" for value in map(_VALUE, wanted)],
-            None if name is None else [_header(one, name) for one in wanted],
+            [value or b"" for value in map(_VALUE, messages)],
+            None if name is None else [_header(one, name) for one in messages],
             received_ns,
-            np.full(len(wanted), REDELIVERED_NOT_OFFERED, dtype=np.uint8),
-            self._open_token(offsets, len(wanted)),
+            np.full(len(messages), REDELIVERED_NOT_OFFERED, dtype=np.uint8),
+            token,
         )
+
+    def acknowledge(self, deliveries: Deliveries) -> None:
+        """Store offsets for the next commit; of what came again, the reader could process it now."""
+        if self._failures is None or not isinstance(deliveries.token, list):
+            super().acknowledge(deliveries)
+            return
+        for one in deliveries.token:
+            self._failures.processed(one)
+
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
+        """As ``acknowledge``; what failed is kept, and its delivery's offsets are not stored until that is settled."""
+        failures, token, places = self._failures, deliveries.token, failed.tolist()
+        if failures is None:
+            super().settle(deliveries, failed)
+        elif isinstance(token, list):
+            for place, one in enumerate(token):
+                (failures.failed_again if place in set(places) else failures.processed)(one)
+        elif isinstance(token, int):
+            failures.failed([self._handed_over[place] for place in places], token)
+
+    def _settled(self, token: int) -> None:
+        """Nothing of a delivery is kept any more."""
+        self._store(self._settlement.acknowledge(token))
+
+    def close(self) -> None:
+        """Write the dead letters that are under way, then as ``KafkaReading``."""
+        if self._failures is not None:
+            self._failures.close()
+        super().close()
 
     def _note_errors(self, messages: list[Message]) -> None:
         for message in messages:

@@ -36,6 +36,7 @@ from crep.harness.brokers.solace.semp import (
 from crep.harness.brokers.solace.service import bounded, client_library, connect, properties_of
 
 _REMOVE_WITHIN_S = 10.0
+_DEFAULT_LARGEST = 10_000_000  # bytes: maxMsgSize of a queue where nothing is said
 _CLIENT_SEEN_WITHIN_S = 30.0  # the monitor view of a broker may lag by tens of seconds
 # VPN settings that decide an outcome, and limits that could bound a number (config API).
 _DECIDING = ("authenticationBasicType", "replicationEnabled", "replicationTransactionMode", "dmrEnabled")
@@ -90,7 +91,7 @@ class SolaceAdmin:
     def _create(self, layout: Json) -> None:
         for queue in layout["queues"].values():
             if queue["dead_letter_queue"]:
-                self._create_queue(queue["dead_letter_queue"], {"maxMsgSpoolUsage": queue["quota_mb"]})
+                self._create_queue(queue["dead_letter_queue"], _dead_letter_attributes(queue))
             self._create_queue(queue["name"], _attributes(queue))
             self._subscribe(queue["name"], queue["subscription"])
 
@@ -275,6 +276,18 @@ def _attributes(queue: Json) -> Json:
     attributes: Json = {"accessType": queue["access"], "maxMsgSpoolUsage": queue["quota_mb"]}
     if queue["partitions"]:
         attributes["partitionCount"] = queue["partitions"]
+    if queue["max_message_bytes"] is not None:
+        attributes["maxMsgSize"] = queue["max_message_bytes"]
+    if queue["respects_ttl"]:
+        attributes["respectTtlEnabled"] = True
     if queue["dead_letter_queue"]:
         attributes |= {"maxRedeliveryCount": queue["max_redeliveries"], "deadMsgQueue": queue["dead_letter_queue"]}
+    return attributes
+
+
+def _dead_letter_attributes(queue: Json) -> Json:
+    """Of the queue's dead message queue: it must take whatever the queue took, and keep it."""
+    attributes: Json = {"accessType": "exclusive", "maxMsgSpoolUsage": queue["quota_mb"]}
+    if queue["max_message_bytes"] is not None:
+        attributes["maxMsgSize"] = max(_DEFAULT_LARGEST, queue["max_message_bytes"])
     return attributes

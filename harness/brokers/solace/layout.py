@@ -9,6 +9,8 @@ from __future__ import annotations
 from crep.harness.brokers.contract import ChannelSpec, Durability, Json, NotSupported, ReaderSpec
 
 _LONGEST_TOPIC, _LONGEST_QUEUE = 250, 200
+_AROUND_A_PAYLOAD = 4096
+"""Bytes that a limit for messages has more than the largest payload: topic, properties, and what the broker adds."""
 _FORBIDDEN_IN_QUEUES = frozenset("'<>*?&;")
 
 
@@ -16,7 +18,8 @@ def channel_layout(run_id: str, channel: ChannelSpec, rules: Json) -> Json:
     """The objects of one channel, as they travel to the engines and into ``run.json``.
 
     Raises:
-        NotSupported: an exclusive at-most-once reader, or names over the broker's limits.
+        NotSupported: an exclusive at-most-once reader, names over the broker's limits, or a largest size of a channel
+            without a queue, since it is a queue that refuses larger messages.
     """
     prefix = f"crep/{run_id}/{channel.name}"
     for topic in channel.topics:
@@ -29,6 +32,11 @@ def channel_layout(run_id: str, channel: ChannelSpec, rules: Json) -> Json:
             direct[reader.name] = _direct(run_id, channel, reader, subscription)
         else:
             queues[reader.name] = _queue(run_id, channel, reader, rules) | {"subscription": subscription}
+    if channel.max_bytes is not None and not queues:
+        raise NotSupported(
+            f"channel {channel.name!r} has a max_size and no at-least-once reader: on Solace it is a reader's queue "
+            "that refuses larger messages; give the channel an at-least-once reader, or take out max_size"
+        )
     keyed = any(queue["partitions"] for queue in queues.values())
     return {
         "topic_prefix": prefix,
@@ -47,6 +55,8 @@ def _queue(run_id: str, channel: ChannelSpec, reader: ReaderSpec, rules: Json) -
         "access": "exclusive" if reader.share != "group" else "non-exclusive",
         "partitions": int(rules["partitions"]) if reader.share == "group" and reader.order == "per-key" else 0,
         "quota_mb": int(rules["queue_quota_mb"]),
+        "max_message_bytes": None if channel.max_bytes is None else channel.max_bytes + _AROUND_A_PAYLOAD,
+        "respects_ttl": channel.expires,
         # The attribute counts redeliveries: n deliveries are n - 1 of them; 0 would mean for ever.
         "max_redeliveries": max(1, dead - 1) if dead is not None else 0,
         "dead_letter_queue": _queue_name(f"{name}-dead") if dead is not None else None,

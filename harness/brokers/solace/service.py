@@ -46,8 +46,9 @@ _SYSTEM_TRUST_STORE = "/etc/ssl/certs"
 _NOT_THE_LIBRARYS = frozenset({"client"})  # a setting of crep: see ``client.py``
 
 # The library warns on standard error of each refused publish and lost connection; both reach the user as outcomes and
-# events instead.
-logging.getLogger("solace.messaging").setLevel(logging.CRITICAL)
+# events instead. Its loggers have a level each.
+for _part in ("", ".connections", ".core", ".core.api", ".publisher", ".receiver"):
+    logging.getLogger(f"solace.messaging{_part}").setLevel(logging.CRITICAL)
 
 
 def client_library() -> str:

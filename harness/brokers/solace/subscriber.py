@@ -141,7 +141,7 @@ class SolaceSubscriber(ApiClient):
                 self._log.note("error", f"not acknowledged: {reason_of(error)}")
 
     def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
-        """As ``acknowledge``, but those at the places ``failed`` are delivered again, or dead-lettered by the broker."""
+        """As ``acknowledge``, but those at the places ``failed`` the broker delivers again, or dead-letters."""
         receiver = self._open_receiver()
         assert isinstance(deliveries.token, list)  # noqa: S101 - made in _deliveries
         refused = set(failed.tolist())

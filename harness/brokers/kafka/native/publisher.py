@@ -25,7 +25,7 @@ from crep.harness.brokers.kafka.native.library import (
     load,
 )
 from crep.harness.brokers.kafka.native.memory import structures_at
-from crep.harness.brokers.kafka.producing import publisher_properties, topic_headers
+from crep.harness.brokers.kafka.producing import fixed_headers, publisher_properties
 
 _KEY_BYTES = 4
 _PURGE_ALL = 0x1 | 0x2  # RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT
@@ -44,7 +44,7 @@ class NativeKafkaPublisher:
     """
 
     def __init__(self, spec: PublisherSpec) -> None:
-        if spec.stamp_property is not None or topic_headers(spec) is not None:
+        if spec.stamp_property is not None or fixed_headers(spec) is not None:
             raise NativeClientUnavailable("its messages have headers, and librdkafka takes batches only without")
         self._spec, self._library = spec, load()
         self._calls = self._library.calls

@@ -32,6 +32,8 @@ class NativeKafkaSubscriber(KafkaReading[NativeConsumer]):
     def __init__(self, spec: SubscriberSpec) -> None:
         if spec.stamp_property is not None or spec.reader.topic_filter is not None:
             raise NativeClientUnavailable("it reads the headers of its messages, which librdkafka gives one by one")
+        if spec.reader.dead_letters_after is not None:
+            raise NativeClientUnavailable("it keeps the messages that its reader fails to process, headers and all")
         super().__init__(spec)
         self._library = load()
         self._library_name = f"native (librdkafka {self._library.version})"

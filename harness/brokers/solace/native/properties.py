@@ -102,8 +102,11 @@ def _tls(endpoint: Endpoint) -> dict[str, str]:
     return secured
 
 
-def flow_properties(queue: str) -> dict[str, str]:
-    """Of a flow on a durable queue, acknowledged by the client; an exclusive queue tells who is active."""
+def flow_properties(queue: str, *, fails: bool) -> dict[str, str]:
+    """Of a flow on a durable queue, acknowledged by the client; an exclusive queue tells who is active.
+
+    ``fails``: messages may be settled as failed, which the broker must be able to do.
+    """
     return {
         "FLOW_BIND_BLOCKING": "0",
         "FLOW_BIND_ENTITY_ID": "2",  # a queue
@@ -112,6 +115,7 @@ def flow_properties(queue: str) -> dict[str, str]:
         "FLOW_ACKMODE": "2",  # by the client
         "FLOW_WINDOWSIZE": str(FLOW_WINDOW),
         "FLOW_ACTIVE_FLOW_IND": "1",
+        "FLOW_REQUIRED_OUTCOME_FAILED": _written(fails),
     }
 
 

@@ -94,8 +94,10 @@ class NativePublisher(SolaceClient):
                 [f"{prefix}/{topic}" for topic in spec.topics],
                 stamp_property=spec.stamp_property,
                 key_property=spec.objects["key_property"],
+                ttl_ms=spec.ttl_ms,
+                properties=spec.properties,
             )
-            if not spec.guaranteed and spec.objects["key_property"] is None:
+            if not spec.guaranteed and spec.objects["key_property"] is None and not spec.properties:
                 block = Block(self._library, [f"{prefix}/{topic}" for topic in spec.topics])
                 self._block = block if block.suits else None
         except BrokerError:

@@ -7,6 +7,9 @@
                  │        └─ messages ─► the subscriber
                  └ RECONNECTING … RECONNECTED (by itself)   DOWN: the library has given up
 
+A flow that the broker ends (its queue's egress was shut, the permission was taken) the library gives up at once: it
+binds again by itself for a replay only. An application has to; so does this class, from within ``process``.
+
 Callbacks run inside ``process``, on the caller's thread. What one of them raises cannot pass through C: it is kept and
 raised by ``process`` when the library has returned.
 """
@@ -43,6 +46,8 @@ TICK_MS = 10
 """The longest that a waiting ``process`` waits when nothing happens: the resolution of the library's timers."""
 _CONFIRM_WITHIN_S = 10.0
 _FLUSH_TOPIC = b"crep-flush"  # nobody sends to it
+_BIND_AGAIN_EVERY_S = 3.0  # the library's own interval where it does that (FLOW_RECONNECT_RETRY_INTERVAL_MS)
+_NO_SUCH_QUEUE = "SOLCLIENT_SUBCODE_UNKNOWN_QUEUE_NAME"
 
 OnMessage = Callable[[int, int, int], int]
 """(session or flow, message, user) → ``KEEP_MESSAGE`` or ``RELEASE_MESSAGE``; raises nothing."""
@@ -62,6 +67,8 @@ class Session:
         log: hears of the connection.
         on_message: messages of subscriptions and of the flow; none by default.
         on_acknowledged, on_rejected: outcomes of guaranteed messages; none by default.
+        rebind_for_s: how long to try to bind again when the broker has ended the flow.
+        on_unbound: told when it has: what came on that flow and is not acknowledged comes again on the next.
     """
 
     def __init__(
@@ -74,6 +81,8 @@ class Session:
         on_message: OnMessage = lambda _from, _message, _user: RELEASE_MESSAGE,
         on_acknowledged: Acknowledged = lambda _tag: None,
         on_rejected: Rejected = lambda _tag, _reason, _code: None,
+        rebind_for_s: float = 0.0,
+        on_unbound: Callable[[], None] = lambda: None,
     ) -> None:
         self._library, self._endpoint, self._log = library, endpoint, log
         self._on_acknowledged, self._on_rejected = on_acknowledged, on_rejected
@@ -82,6 +91,9 @@ class Session:
         self._events: list[int] = []  # of subscription and bind, while somebody waits for them
         self._refusal: tuple[str, str] = ("", "")  # reason and subcode that came with the last of those
         self._escaped: BaseException | None = None
+        self.binding = 0  # how many flows there have been: a message belongs to the one that it came on
+        self._bind_again, self._on_unbound = _BindAgain(rebind_for_s), on_unbound
+        self._flow_settings: dict[str, str] = {}
         self._thread = threading.get_ident()
         # The library keeps the addresses only: these must live as long as the session.
         self._callbacks = (
@@ -157,21 +169,49 @@ class Session:
             self.process(wait=True)  # the buffer is full, or there is no connection
         return False
 
-    def bind(self, queue: str) -> None:
-        """Open a flow on a durable queue; returns when the broker has bound it.
+    def bind(self, queue: str, *, fails: bool = False) -> None:
+        """Open a flow on a durable queue; returns when the broker has bound it. ``fails``: messages may be failed.
 
         Raises:
             BrokerError: it was refused, or not bound in time.
         """
-        functions = self._functions(self._callbacks[1])
-        result = self._library.calls.session_createFlow(
-            _array(flow_properties(queue)), self.handle, byref(self.flow), byref(functions), sizeof(functions)
-        )
-        self._library.check(result, f"bind to queue {queue!r}", Result.IN_PROGRESS)
+        self._flow_settings = flow_properties(queue, fails=fails)
+        self._library.check(self._create_flow(), f"bind to queue {queue!r}", Result.IN_PROGRESS)
         # A flow's events are told apart from the session's by the thousand.
         came = self._await({_OF_FLOW + FlowEvent.UP, _OF_FLOW + FlowEvent.BIND_FAILED}, _CONFIRM_WITHIN_S)
         if came != _OF_FLOW + FlowEvent.UP:
             raise BrokerError(f"Solace at {self._endpoint.smf} refuses queue {queue!r}: {self._why(came)}")
+
+    def _create_flow(self) -> int:
+        functions = self._functions(self._callbacks[1])
+        self.binding += 1
+        return int(
+            self._library.calls.session_createFlow(
+                _array(self._flow_settings), self.handle, byref(self.flow), byref(functions), sizeof(functions)
+            )
+        )
+
+    def _bind_again_now(self) -> None:
+        """The flow that has ended is released and a new one asked for; its event tells what came of it."""
+        if self.flow:
+            self._library.calls.flow_destroy(byref(self.flow))
+        if self._bind_again.over(time.monotonic()):
+            self.lost = self._bind_again.reason
+            self._log.gave_up(self.lost)
+        elif self._create_flow() not in (Result.OK, Result.IN_PROGRESS):
+            self._bind_again.failed(self._library.last_error()[1], time.monotonic())  # no connection just now
+        else:
+            self._bind_again.asked()
+
+    def _flow_ended(self, reason: str, code: str) -> None:
+        """Within a callback, where no flow may be made."""
+        if code == _NO_SUCH_QUEUE or not self._bind_again.allowed:
+            self.lost = reason
+            self._log.note("error", f"the flow was ended: {reason}")
+            return
+        self._on_unbound()
+        self._log.reconnecting(f"the broker has ended the flow, binding again: {reason}")
+        self._bind_again.failed(reason, time.monotonic())
 
     def _why(self, came: int | None) -> str:
         return self._refusal[0] if came is not None else f"no answer in {_CONFIRM_WITHIN_S:.0f} s"
@@ -198,6 +238,8 @@ class Session:
             BrokerError: a callback failed, or this is another thread than the one that made the session.
         """
         self._check_thread()
+        if self._bind_again.due(time.monotonic()):
+            self._bind_again_now()
         functions = self._library.calls if wait else self._library.quick
         functions.context_processEventsWait(self._context, wait)
         if self._escaped is not None:
@@ -258,9 +300,11 @@ class Session:
             said = event.contents
             if said.event in _FLOW_TEXTS:
                 self._log.note("flow", _FLOW_TEXTS[said.event])
-            elif said.event == FlowEvent.DOWN:
-                self.lost = self._reason(said)[0]
-                self._log.note("error", f"the flow was ended: {self.lost}")
+            elif said.event == FlowEvent.DOWN or (said.event == FlowEvent.BIND_FAILED and self._bind_again.going_on):
+                self._flow_ended(*self._reason(said))
+            elif said.event == FlowEvent.UP and self._bind_again.going_on:
+                self._bind_again.succeeded()
+                self._log.reconnected("the flow is bound again")
             elif said.event in (FlowEvent.UP, FlowEvent.BIND_FAILED):
                 self._events.append(_OF_FLOW + said.event)
                 self._refusal = self._reason(said)
@@ -276,6 +320,47 @@ class Session:
         """Words and subcode of an event that tells of a failure: the library's last error is its cause, then."""
         code, words = self._library.last_error()
         return _text(said.info) or words or "no reason was given", code
+
+
+class _BindAgain:
+    """When to ask for a new flow after the broker has ended one: at once, then at an interval, for so long. Pure."""
+
+    def __init__(self, for_s: float) -> None:
+        self.allowed = for_s > 0
+        self.reason = ""
+        self._for_s = for_s
+        self._since_s: float | None = None
+        self._next_s: float | None = None  # None while an answer is awaited
+
+    @property
+    def going_on(self) -> bool:
+        """Whether there was a flow, and is none."""
+        return self._since_s is not None
+
+    def failed(self, reason: str, now_s: float) -> None:
+        """The flow was ended, or a new one was refused."""
+        self._next_s = now_s if self._since_s is None else now_s + _BIND_AGAIN_EVERY_S
+        self._since_s = now_s if self._since_s is None else self._since_s
+        self.reason = reason
+
+    def due(self, now_s: float) -> bool:
+        """Whether to ask now."""
+        return self._next_s is not None and now_s >= self._next_s
+
+    def over(self, now_s: float) -> bool:
+        """Whether it has been tried for long enough; then it is not due any more."""
+        ended = self._since_s is not None and now_s - self._since_s > self._for_s
+        if ended:
+            self._next_s = None
+        return ended
+
+    def asked(self) -> None:
+        """The broker will answer."""
+        self._next_s = None
+
+    def succeeded(self) -> None:
+        """There is a flow again."""
+        self._since_s = self._next_s = None
 
 
 _OF_FLOW = 1000

@@ -9,6 +9,7 @@ from ctypes import addressof, byref, c_ssize_t, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import (
     REDELIVERED_NOT_OFFERED,
@@ -22,6 +23,7 @@ from crep.harness.brokers.solace.native.library import RELEASE_MESSAGE, Library,
 from crep.harness.brokers.solace.native.properties import FLOW_WINDOW, session_properties
 from crep.harness.brokers.solace.native.session import Session
 
+_ACCEPTED, _FAILED = 0, 2  # solClient_msgOutcome_t
 _bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_ssize_t)(("PyBytes_FromStringAndSize", ctypes.pythonapi))
 """A copy of so many bytes at an address: ``ctypes.string_at`` without its layer of Python."""
 
@@ -53,12 +55,18 @@ class NativeSubscriber(SolaceClient):
         if self._queue is None and self._direct is None:
             raise BrokerError(f"nothing was provisioned for reader {spec.reader.name!r}")
         self._session = Session(
-            self._library, spec.endpoint, self._session_properties, self._log, on_message=self._inbox.on_message
+            self._library,
+            spec.endpoint,
+            self._session_properties,
+            self._log,
+            on_message=self._inbox.on_message,
+            rebind_for_s=spec.reconnect_for_s,
+            on_unbound=self._inbox.forget,
         )
         try:
             self._session.connect()
             if self._queue is not None:
-                self._session.bind(self._queue["name"])
+                self._session.bind(self._queue["name"], fails=spec.reader.dead_letters_after is not None)
             elif self._direct is not None:
                 share, topic = self._direct["share_name"], self._direct["subscription"]
                 self._session.subscribe(f"#share/{share}/{topic}" if share else topic)
@@ -90,11 +98,11 @@ class NativeSubscriber(SolaceClient):
                 before = len(inbox)
                 session.process(wait=False)
             if len(inbox):
-                return inbox.take(max_messages)
+                return inbox.take(max_messages, session.binding)
             if session.lost is not None:
                 raise BrokerError(f"reader {self._spec.reader.name!r} cannot receive: {session.lost}")
             if time.monotonic() >= deadline:
-                return inbox.take(0)
+                return inbox.take(0, session.binding)
             session.process(wait=True)
 
     def acknowledge(self, deliveries: Deliveries) -> None:
@@ -102,6 +110,8 @@ class NativeSubscriber(SolaceClient):
         if deliveries.token is None:
             return
         session = self._open_session()
+        if not self._settles(session, deliveries):
+            return
         assert isinstance(deliveries.token, list)  # noqa: S101 - made in `_Inbox.take`
         acknowledge, flow, failed = (
             self._library.quick.flow_sendAck,
@@ -113,6 +123,32 @@ class NativeSubscriber(SolaceClient):
                 failed += 1
         if failed:
             self._log.note("error", f"{failed} messages not acknowledged: {self._library.last_error()[1]}")
+
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
+        """As ``acknowledge``, but those at the places ``failed`` the broker delivers again, or dead-letters."""
+        if deliveries.token is None:
+            return
+        session = self._open_session()
+        if not self._settles(session, deliveries):
+            return
+        settle, flow = self._library.quick.flow_settleMsg, session.flow
+        assert isinstance(deliveries.token, list)  # noqa: S101 - made in `_Inbox.take`
+        outcomes = np.full(len(deliveries.token), _ACCEPTED)
+        outcomes[failed] = _FAILED
+        unsettled = 0
+        for message_id, outcome in zip(deliveries.token, outcomes.tolist(), strict=True):
+            if settle(flow, message_id, outcome) != Result.OK:
+                unsettled += 1
+        if unsettled:
+            self._log.note("error", f"{unsettled} messages not settled: {self._library.last_error()[1]}")
+
+    def _settles(self, session: Session, deliveries: Deliveries) -> bool:
+        """Whether the flow that they came on is there: else they come again, and their ids mean nothing on another."""
+        assert isinstance(deliveries.token, _Ids)  # noqa: S101 - made in `_Inbox.take`
+        if deliveries.token.binding != session.binding:
+            self._log.note("error", f"{len(deliveries)} messages not settled: their flow has ended, they come again")
+            return False
+        return True
 
     def close(self) -> None:
         """Unbind and disconnect; what was not acknowledged stays on the queue."""
@@ -181,7 +217,12 @@ class _Inbox:
         quick.container_closeMapStream(byref(properties))
         return stamp
 
-    def take(self, most: int) -> Deliveries:
+    def forget(self) -> None:
+        """The flow has ended: what nobody has taken comes again on the next."""
+        for column in (self._bodies, self._received, self._redelivered, self._ids, self._stamps):
+            column.clear()
+
+    def take(self, most: int, binding: int) -> Deliveries:
         """The oldest ``most`` messages. The token is the list of the library's message ids, None without a queue."""
         bodies, received = _taken(self._bodies, most), np.array(_taken(self._received, most), np.int64)
         if self._stored:
@@ -189,7 +230,16 @@ class _Inbox:
         else:
             redelivered = np.full(len(bodies), REDELIVERED_NOT_OFFERED, np.uint8)
         stamps = _taken(self._stamps, most) if self._stamp_property is not None else None
-        return Deliveries(bodies, stamps, received, redelivered, _taken(self._ids, most) if self._stored else None)
+        ids = _Ids(binding, _taken(self._ids, most)) if self._stored else None
+        return Deliveries(bodies, stamps, received, redelivered, ids)
+
+
+class _Ids(list[int]):
+    """The library's message ids, and the binding (``Session.binding``) that they came by."""
+
+    def __init__(self, binding: int, ids: list[int]) -> None:
+        super().__init__(ids)
+        self.binding = binding
 
 
 def _taken(column: list[Any], most: int) -> list[Any]:
