@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crep.harness.metrics.history import RECEIVED, Records
 
@@ -54,11 +55,11 @@ class Recent:
         self._parts: deque[Records] = deque()
         self._count = 0
 
-    def add(self, records: Records) -> None:
-        """First receipts, later than those before."""
-        part = np.empty(len(records), _FIRST)
+    def add(self, records: Records, first: NDArray[np.bool_]) -> None:
+        """Those that are first receipts, later than those before."""
+        part = np.empty(int(np.count_nonzero(first)), _FIRST)
         for name in _FIRST.names or ():
-            part[name] = records[name]
+            part[name] = records[name][first]
         self._parts.append(part)
         self._count += len(part)
         while self._count - len(self._parts[0]) >= RECENT:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 CHUNK = 1 << 18
 """Numbers in a chunk (32 KiB): a set grows, is looked at and is written chunk by chunk."""
 
+_MANY = 1 << 12
+"""So many numbers are set faster by way of a whole chunk than one by one."""
+
 Numbers = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
@@ -83,7 +86,7 @@ class Bitmap:
                 continue
             byte, bit = _address(numbers[places])
             new = (bits[byte] & bit) == 0
-            np.bitwise_or.at(bits, byte, bit)
+            _set(bits, numbers[places], byte, bit)
             count = _ones(bits)
             added = count - self._counts[chunk]
             if added != np.count_nonzero(new):
@@ -127,12 +130,31 @@ def _by_chunk(numbers: Numbers) -> Iterator[tuple[int, slice | NDArray[np.intp]]
     if not len(numbers):
         return
     chunk = numbers // np.uint64(CHUNK)
-    lowest, highest = int(chunk.min()), int(chunk.max())
-    if lowest == highest:
-        yield lowest, slice(None)
+    each = occurring(chunk)
+    if len(each) == 1:
+        yield each[0], slice(None)
         return
-    for each in np.unique(chunk).tolist():
-        yield each, np.flatnonzero(chunk == each)
+    for one in each:
+        yield one, np.flatnonzero(chunk == one)
+
+
+def occurring(values: Numbers) -> list[int]:
+    """The different values, ascending; neighbours of each other, as they are here, are found faster than by sorting."""
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest == highest:
+        return [lowest]
+    if highest - lowest > len(values):
+        return [int(value) for value in np.unique(values)]
+    return (np.flatnonzero(np.bincount((values - np.uint64(lowest)).astype(np.intp))) + lowest).tolist()
+
+
+def _set(bits: Bits, numbers: Numbers, byte: NDArray[np.intp], bit: Bits) -> None:
+    if len(numbers) < _MANY:
+        np.bitwise_or.at(bits, byte, bit)
+        return
+    chosen = np.zeros(CHUNK, np.bool_)
+    chosen[(numbers & np.uint64(CHUNK - 1)).astype(np.intp)] = True
+    bits |= np.packbits(chosen)
 
 
 def _address(numbers: Numbers) -> tuple[NDArray[np.intp], Bits]:

@@ -149,12 +149,12 @@ class PublisherTally:
             (Outcome.REJECTED, self.rejected),
             (Outcome.SENT, self.accepted),
         ):
-            these = records[kinds == outcome]
-            if not len(these):
+            these = kinds == outcome
+            if not these.any():
                 continue
-            first = bitmap.add(np.ascontiguousarray(these["sequence"]))
+            first = bitmap.add(records["sequence"][these])
             if outcome is Outcome.ACKNOWLEDGED and self.planned.guaranteed:
-                self.acknowledged_per_second += self.clock.per_second(these["at_ns"][first])
+                self.acknowledged_per_second += self.clock.per_second(records["at_ns"][these][first])
 
     def knows(self, sequences: Numbers) -> Mask:
         """Which of them were sent."""
@@ -279,7 +279,7 @@ class ReaderTally:
         located, first, failed = self._locate(records, members)
         self.per_second += self.clock.per_second(received_ns[located])
         late = self._overtaken(records, first)
-        self._recent.add(records[first])
+        self._recent.add(records, first)
         self.counts["failed"] += int(np.count_nonzero(failed))
         self._judge(records, members, located, first, late, failed)
 
@@ -300,7 +300,7 @@ class ReaderTally:
             mine = np.flatnonzero(intact & (records["publisher"] == number))
             if not len(mine):
                 continue
-            sequences = np.ascontiguousarray(records["sequence"][mine])
+            sequences = records["sequence"][mine]
             known = publisher.knows(sequences)
             if not known.all():
                 self._note_never_sent(number, sequences[~known])
@@ -318,7 +318,7 @@ class ReaderTally:
             located[mine] = True
             fresh = self.received[number].add(sequences)
             first[mine[fresh]] = True
-            self._time(publisher, records[mine], sequences)
+            self._time(publisher, records["intended_ns"][mine], records["received_ns"][mine], sequences)
             if len(self.awaited) < AWAITED:
                 open_[mine[fresh]] = ~publisher.final(sequences[fresh])
         self._await(records, members, np.flatnonzero(open_)[: AWAITED - len(self.awaited)])
@@ -328,12 +328,12 @@ class ReaderTally:
         room = AWAITED - len(self.never_sent)
         self.never_sent.update((number, sequence) for sequence in sequences[: max(0, room)].tolist())
 
-    def _time(self, publisher: PublisherTally, records: Records, sequences: Numbers) -> None:
+    def _time(self, publisher: PublisherTally, intended_ns: Times, received_ns: Times, sequences: Numbers) -> None:
         """Service time: received minus handed over, of messages intended in the measured phase."""
-        measured = self.clock.measured(records["intended_ns"])
+        measured = self.clock.measured(intended_ns)
         if measured.any():
             sent_ns = publisher.handovers.get(sequences[measured])
-            self.service.record(records["received_ns"][measured] - sent_ns)
+            self.service.record(received_ns[measured] - sent_ns)
 
     def _overtaken(self, records: Records, first: Mask) -> Mask:
         """First receipts after one of a higher key sequence of their key (``order.overtaken``, going on)."""

@@ -93,8 +93,11 @@ class Renderer:
         heads["sequence"], heads["intended_ns"] = sequence, intended_ns
         heads["key"], heads["key_sequence"] = key, key_sequence
         lengths = size.astype(np.int64) - self.smallest
-        different, which = np.unique(lengths, return_inverse=True)
-        sums = np.array([self._sum(length) for length in different.tolist()], np.uint32)[which]
+        if len(lengths) and (lengths == lengths[0]).all():  # as mostly: sorting them out takes longer than all the rest
+            different, sums = lengths[:1], np.full(len(lengths), self._sum(int(lengths[0])), np.uint32)
+        else:
+            different, which = np.unique(lengths, return_inverse=True)
+            sums = np.array([self._sum(length) for length in different.tolist()], np.uint32)[which]
         raw = heads.view(np.uint8).reshape(-1, SIZE)
         heads["crc"] = head_sums(raw[:, :SUMMED], sums)
         if self._carrier == "property":

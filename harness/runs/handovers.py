@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crep.harness.checks.bitmap import occurring
+
 CHUNK = 1 << 15
 """Messages in a piece (256 KiB)."""
 CACHED = 16
@@ -39,8 +41,10 @@ class HandoverFile:
         Raises:
             OSError: the disk is full.
         """
+        if not len(sequences):
+            return
         chunk = sequences // np.uint64(CHUNK)
-        for number in np.unique(chunk).tolist():
+        for number in occurring(chunk):
             mine = chunk == number
             places = (sequences[mine] % np.uint64(CHUNK)).astype(np.intp)
             piece = self._piece(number)
@@ -52,8 +56,10 @@ class HandoverFile:
     def get(self, sequences: Numbers) -> Times:
         """Times of messages that were put."""
         times = np.zeros(len(sequences), np.int64)
+        if not len(sequences):
+            return times
         chunk = sequences // np.uint64(CHUNK)
-        for number in np.unique(chunk).tolist():
+        for number in occurring(chunk):
             mine = chunk == number
             times[mine] = self._piece(number)[(sequences[mine] % np.uint64(CHUNK)).astype(np.intp)]
         return times

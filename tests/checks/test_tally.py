@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crep.harness.brokers.contract import Outcome
 from crep.harness.checks import anomalies, tally
 from crep.harness.checks.balance import reader_ledger, remarks
-from crep.harness.checks.bitmap import CHUNK, EMPTY, WHOLE, Bitmap, numbers_in, ones
+from crep.harness.checks.bitmap import CHUNK, EMPTY, WHOLE, Bitmap, numbers_in, occurring, ones
 from crep.harness.checks.ledger import ledger
 from crep.harness.metrics.history import RECEIVED, Records
 from tests.checks.honest import MS, T0, copy_of, honest_world
@@ -45,6 +45,22 @@ def test_a_bitmap_is_a_set_that_tells_what_is_new(batches: list[list[int]]) -> N
     assert len(bitmap) == len(known) == sum(map(ones, chunks))
     again = Bitmap.of_chunks([bits.copy() for bits in chunks])
     assert again.holds(asked).tolist() == bitmap.holds(asked).tolist()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 3 * CHUNK))
+def test_many_numbers_at_once_make_the_set_that_they_make_one_by_one(seed: int, spread: int) -> None:
+    numbers = np.random.default_rng(seed).integers(0, spread, 12_000).astype(np.uint64)
+    at_once, in_parts = Bitmap(), Bitmap()
+    fresh = at_once.add(numbers)
+    parts = [in_parts.add(part) for part in np.array_split(numbers, 50)]
+    assert fresh.tolist() == np.concatenate(parts).tolist()
+    assert [at_once.chunk(one).tobytes() for one in range(3)] == [in_parts.chunk(one).tobytes() for one in range(3)]
+    assert len(at_once) == len(in_parts) == len(set(numbers.tolist()))
+
+
+@given(st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**63)), min_size=1))
+def test_what_occurs_is_found_wherever_it_lies(values: list[int]) -> None:
+    assert occurring(np.array(values, np.uint64)) == sorted(set(values))
 
 
 def test_a_chunk_that_is_whole_costs_nothing_and_takes_no_more() -> None:
