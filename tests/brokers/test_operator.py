@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
-from crep.harness.brokers.contract import Admin, Endpoint, NotSupported, Outcome, Provisioned
+from crep.harness.brokers.contract import Admin, Batch, Endpoint, NotSupported, Outcome, Provisioned
 from crep.harness.brokers.kafka.admin import KafkaAdmin
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.operator import Act, Discard, Operator
@@ -258,17 +258,17 @@ def test_a_throttled_publisher_is_slowed_and_none_of_its_messages_refused(kafka:
     names = [f"{kafka.run_id}-p0"]
     operator.check("throttle", CHANNEL)
 
-    def seconds(first: int) -> float:
+    def seconds(messages: Batch) -> float:
         began = time.monotonic()
-        for part in range(4):  # the broker answers, and makes the client wait then
-            sent = send_all(publisher, batch(first + 10 * part, 10, 50_000))
-            assert set(sent.values()) == {Outcome.ACKNOWLEDGED}
+        sent = send_all(publisher, messages)
+        assert set(sent.values()) == {Outcome.ACKNOWLEDGED}
         return time.monotonic() - began
 
-    unhindered = seconds(0)
-    operator.throttle(names, 150_000)  # 2 MB are more than that over the broker's 11 s
+    unhindered = seconds(batch(0, 1))
+    operator.throttle(names, 70_000)
     assert operator.throttled(names)
-    slowed = seconds(100)
+    seconds(batch(100, 20, 50_000))  # a megabyte: 95 kB/s over the broker's 11 s, so it lets the client wait 3 to 4 s
+    slowed = seconds(batch(200, 1))
     operator.unthrottle(names)
     assert not operator.throttled(names)
     assert slowed > 1.0 + unhindered
