@@ -169,11 +169,16 @@ class HistoryWriter:
             self._background.close(timeout_s)
             if self._ahead is not None and self._ahead_name is not None:
                 self._ahead.cut(self._handed_on[self._ahead_name])
-                self._ahead.close()
         except OSError as error:
             raise self._failure(error) from error
+        self.release()
+
+    def release(self) -> None:
+        """Close the files as they are, which is what happens to those of a client that is killed. Idempotent."""
         for file in (*self._files.values(), self._marks):
             file.close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _failure(self, error: OSError) -> EnvironmentFailure:
         gone = not self._folder.is_dir()
