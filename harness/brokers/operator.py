@@ -32,8 +32,9 @@ Discard = Literal["never", "when-queue-enabled", "always"]
 class Operator(Protocol):
     """The administrator of one site's channels. ``reader`` is a logical reader of ``channel``.
 
-    Every method but ``close`` raises `NotSupported` where the system, or this deployment of it, has no such act, with
-    the reason and what there is instead; and `BrokerError` where the broker does not answer or refuses.
+    It lives as long as the `Admin` that made it. Every method raises `NotSupported` where the system, or this
+    deployment of it, has no such act, with the reason and what there is instead; and `BrokerError` where the broker
+    does not answer or refuses.
     """
 
     def check(self, act: Act, channel: str, reader: str | None = None) -> None:
@@ -87,6 +88,3 @@ class Operator(Protocol):
 
     def is_shut(self, channel: str, reader: str, gate: Gate) -> bool:
         """Whether that side is shut."""
-
-    def close(self) -> None:
-        """Release connections."""

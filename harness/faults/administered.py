@@ -95,9 +95,6 @@ class Administered(Fault):
         try:
             if any(self.states()):
                 self._end()
-            done = not any(self.states())
+            return not any(self.states())
         except BrokerError:
             return False
-        if done:
-            self.operator.close()
-        return done

@@ -58,7 +58,6 @@ def carry_out(what: Mapping[str, Any]) -> str | None:
     try:
         carry_out_calls(operator, what["calls"])
     finally:
-        operator.close()
         admin.close()
     return f"{target.name}: " + ", ".join(" ".join(map(str, call)) for call in what["calls"])
 

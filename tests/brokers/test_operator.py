@@ -74,7 +74,6 @@ def test_a_denied_publish_is_rejected_and_reaches_nobody_until_it_is_allowed_aga
     assert not operator.denied(CHANNEL, "publish")
     assert set(send_all(publisher, batch(20, 10)).values()) == {Outcome.ACKNOWLEDGED}
     assert stored(solace, provisioned) == 20
-    operator.close()
 
 
 @pytest.mark.emulator
@@ -90,7 +89,6 @@ def test_members_without_permission_get_nothing_and_all_of_it_when_they_have_it_
     assert not operator.denied(CHANNEL, "receive")
     eventually(lambda: sorted(numbers(member.received)) == list(range(20)))
     assert [event.kind for event in member.subscriber.events()].count("reconnected") == 1
-    operator.close()
 
 
 @pytest.mark.emulator
@@ -122,7 +120,6 @@ def test_what_a_full_queue_discards_is_told_to_its_publisher_as_the_queue_says(
     assert not operator.limited(CHANNEL, READER)
     assert outcomes(solace, 100, 5, LARGE) == {Outcome.ACKNOWLEDGED: 5}
     assert stored(solace, provisioned) == held + 5
-    operator.close()
 
 
 @pytest.mark.emulator
@@ -148,7 +145,6 @@ def test_a_queue_that_is_shut_takes_nothing_and_its_publisher_hears_of_it_as_the
     assert not operator.is_shut(CHANNEL, READER, "in")
     assert outcomes(solace, 10, 10) == {Outcome.ACKNOWLEDGED: 10}
     assert stored(solace, provisioned) == 10
-    operator.close()
 
 
 @pytest.mark.emulator
@@ -164,7 +160,6 @@ def test_a_queue_whose_egress_is_shut_keeps_what_comes_and_gives_it_when_it_is_o
     operator.open(CHANNEL, READER, "out")
     assert not operator.is_shut(CHANNEL, READER, "out")
     eventually(lambda: sorted(numbers(member.received)) == list(range(20)))
-    operator.close()
 
 
 @pytest.mark.emulator
@@ -178,7 +173,6 @@ def test_a_client_that_is_disconnected_comes_back_and_goes_on(solace: Bench) -> 
     assert "down" in kinds
     assert "reconnected" in kinds
     assert operator.disconnect(["nobody"]) == 0
-    operator.close()
 
 
 @pytest.mark.emulator
@@ -193,7 +187,6 @@ def test_what_a_solace_broker_cannot_do_is_refused_before_it_is_tried(solace: Be
     ):
         with pytest.raises(NotSupported, match=why):
             operator.check(act, CHANNEL, who)  # type: ignore[arg-type]  # a tuple's words are any text
-    operator.close()
 
 
 # -- Kafka
@@ -225,7 +218,6 @@ def test_a_denied_publish_to_a_topic_is_rejected_and_reaches_nobody_until_it_is_
     last = acknowledged_again(kafka, 20)
     eventually(lambda: sorted(numbers(member.received)) == [*range(10), last])
     assert rules(operator) == 0, "a topic is left without a rule, as it was provisioned"
-    operator.close()
 
 
 def rules(operator: Operator) -> int:
@@ -248,7 +240,6 @@ def test_members_that_may_not_read_a_topic_get_nothing_and_all_of_it_when_they_m
     operator.allow(CHANNEL, "receive")
     eventually(lambda: sorted(numbers(member.received)) == list(range(20)))
     assert "error" in [event.kind for event in member.subscriber.events()]
-    operator.close()
 
 
 @pytest.mark.kafka
@@ -272,7 +263,6 @@ def test_a_throttled_publisher_is_slowed_and_none_of_its_messages_refused(kafka:
     operator.unthrottle(names)
     assert not operator.throttled(names)
     assert slowed > 1.0 + unhindered
-    operator.close()
 
 
 @pytest.mark.kafka

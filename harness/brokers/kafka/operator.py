@@ -202,10 +202,6 @@ class KafkaOperator:
         """There is none."""
         raise NotSupported(_NO_GATE)
 
-    def close(self) -> None:
-        """Release the client."""
-        self._client = None
-
     def _admin(self) -> AdminClient:
         if self._client is None:
             self._client = AdminClient(connection(self._endpoint, "crep-operator") | self._watch.options())

@@ -264,7 +264,7 @@ class SolaceAdmin:
 
     def operator(self, provisioned: Provisioned) -> SolaceOperator:
         """The acts of an administrator on the queues and topics of a run."""
-        return SolaceOperator(self._endpoint, provisioned)
+        return SolaceOperator(self._endpoint, provisioned, self._semp)
 
     def close(self) -> None:
         """Close the HTTP connections."""

@@ -26,9 +26,8 @@ _RATE_QUOTA = (
 class SolaceOperator:
     """The administrator of one run's channels in one message VPN (``operator.Operator``)."""
 
-    def __init__(self, endpoint: Endpoint, provisioned: Provisioned, semp: Semp | None = None) -> None:
-        self._endpoint, self._objects = endpoint, provisioned.objects
-        self._semp = semp or Semp(endpoint)
+    def __init__(self, endpoint: Endpoint, provisioned: Provisioned, semp: Semp) -> None:
+        self._endpoint, self._objects, self._semp = endpoint, provisioned.objects, semp
 
     def check(self, act: Act, channel: str, reader: str | None = None) -> None:
         """Raise `NotSupported` where it cannot be done."""
@@ -192,10 +191,6 @@ class SolaceOperator:
     def is_shut(self, channel: str, reader: str, gate: Gate) -> bool:
         """Whether it is off."""
         return self._config(self._queue_of(channel, reader)[0])[_GATES[gate]] is False
-
-    def close(self) -> None:
-        """Close the HTTP connections."""
-        self._semp.close()
 
     def _queue_of(self, channel: str, reader: str) -> tuple[str, int]:
         """Name and provisioned quota in MB."""
