@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crep.harness.brokers.contract import NotSupported
+from crep.harness.faults.bandwidth import LimitBandwidth
 from crep.harness.faults.connection_storm import ConnectionStorm
 from crep.harness.faults.contract import Fault, Stage
 from crep.harness.faults.crash_publisher import CrashPublisher
@@ -15,21 +16,28 @@ from crep.harness.faults.disconnect_clients import DisconnectClients
 from crep.harness.faults.exec_hook import ExecHook
 from crep.harness.faults.fill_disk import FillDisk
 from crep.harness.faults.freeze_reader import FreezeReader
+from crep.harness.faults.half_open import HalfOpenLinks
 from crep.harness.faults.kill_broker import KillBroker
+from crep.harness.faults.latency import AddLatency
 from crep.harness.faults.limit_queue import LimitQueue
+from crep.harness.faults.partition import Partition
 from crep.harness.faults.pause_broker import PauseBroker
 from crep.harness.faults.pause_reader import PauseReader
+from crep.harness.faults.refuse import RefuseLinks
+from crep.harness.faults.reset import ResetLinks
 from crep.harness.faults.revoke_permission import RevokePermission
 from crep.harness.faults.rolling_restart import RollingRestart
 from crep.harness.faults.scale import Scale
 from crep.harness.faults.shut_queue import ShutQueue
 from crep.harness.faults.slow_reader import SlowReader
+from crep.harness.faults.stall import StallLinks
 from crep.harness.faults.stop_broker import StopBroker
 from crep.harness.faults.throttle_publishers import ThrottlePublishers
 
 PROCESSES = "source local or embedded"
 ALL = "all"
 SOLACE = "Solace by SEMP"
+LINKS = "source local or embedded, started for the run; clusters always"
 
 
 @dataclass(frozen=True)
@@ -157,6 +165,43 @@ FAULTS: dict[str, FaultKind] = {
         ),
         FaultKind("disconnect-reader", "end a reader's connections at the broker", "reader", SOLACE, DisconnectClients),
         FaultKind("fill-disk", "let no file of a broker grow", "node, room, for", PROCESSES, FillDisk),
+        FaultKind(
+            "latency",
+            "let every byte arrive later",
+            "of, to, add, jitter, direction, for",
+            LINKS,
+            AddLatency,
+            acts_on="links",
+        ),
+        FaultKind(
+            "bandwidth",
+            "let no more than so many bytes a second pass",
+            "of, to, per_second, direction, for",
+            LINKS,
+            LimitBandwidth,
+            acts_on="links",
+        ),
+        FaultKind(
+            "stall", "let nothing pass, and lose nothing", "of, to, direction, for", LINKS, StallLinks, acts_on="links"
+        ),
+        FaultKind("reset", "end open connections by RST", "of, to", LINKS, ResetLinks, acts_on="links"),
+        FaultKind("refuse", "refuse new connections", "of, to, for", LINKS, RefuseLinks, acts_on="links"),
+        FaultKind(
+            "half-open",
+            "let one side vanish without a word",
+            "of, to, direction, for",
+            LINKS,
+            HalfOpenLinks,
+            acts_on="links",
+        ),
+        FaultKind(
+            "partition",
+            "cut everything between two parties",
+            "between, how, for",
+            LINKS,
+            Partition,
+            acts_on="links",
+        ),
     )
 }
 

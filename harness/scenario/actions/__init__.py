@@ -1,15 +1,17 @@
 """What a timeline can do: one class per action, one file per family, and the choice among them.
 
 ``base`` says what an action is. Families: ``process`` (brokers), ``clients``, ``operator`` (administration and
-resources), ``messages``; ``network`` joins as its actions come.
+resources), ``network``, ``messages``.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, get_args
 
 from pydantic import Field
 
+from crep.harness.scenario.actions.base import Action
 from crep.harness.scenario.actions.clients import (
     ConnectionStorm,
     CrashPublisher,
@@ -20,6 +22,15 @@ from crep.harness.scenario.actions.clients import (
     SlowReader,
 )
 from crep.harness.scenario.actions.messages import Replay
+from crep.harness.scenario.actions.network import (
+    AddLatency,
+    HalfOpenLinks,
+    LimitBandwidth,
+    Partition,
+    RefuseLinks,
+    ResetLinks,
+    StallLinks,
+)
 from crep.harness.scenario.actions.operator import (
     DisconnectPublishers,
     DisconnectReader,
@@ -59,7 +70,19 @@ TimelineAction = Annotated[
     | DisconnectPublishers
     | DisconnectReader
     | FillDisk
+    | AddLatency  # network
+    | LimitBandwidth
+    | StallLinks
+    | ResetLinks
+    | RefuseLinks
+    | HalfOpenLinks
+    | Partition
     | Replay,  # messages
     Field(discriminator="do"),
 ]
 """An entry of ``timeline:``."""
+
+ACTIONS: Mapping[str, type[Action]] = {
+    get_args(kind.model_fields["do"].annotation)[0]: kind for kind in get_args(get_args(TimelineAction)[0])
+}
+"""Every action by its word."""
