@@ -8,9 +8,11 @@ import pytest
 
 from crep.harness.brokers.contract import ChannelSpec, Durability, NotSupported, ReaderSpec
 from crep.harness.brokers.kafka import layout as kafka
+from crep.harness.brokers.kafka.producing import acknowledged_by_leader
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.solace import layout as solace
 from crep.harness.brokers.topics import topic_matches
+from crep.harness.config.errors import UsageError
 
 KAFKA = load_mapping("kafka/topic-per-channel").channel
 SOLACE = load_mapping("solace/queue-per-reader").channel
@@ -46,6 +48,32 @@ def test_kafka_reaches_a_class_by_replicas_in_sync_and_flush(
     assert layout["topic_settings"]["min.insync.replicas"] == str(copies)
     assert layout["topic_settings"].get("flush.messages") == flush
     assert layout["topic_settings"]["unclean.leader.election.enable"] == "false"
+
+
+@pytest.mark.parametrize(("copies", "usual", "replicas"), [(1, 3, 3), (1, 1, 1), (2, 3, 3), (2, 2, 3), (1, 9, 5)])
+def test_kafka_has_as_many_replicas_as_the_cluster_gives_and_at_least_those_of_the_class(
+    copies: int, usual: int, replicas: int
+) -> None:
+    layout = kafka.channel_layout("r1", with_class(copies, "memory"), KAFKA, 5, usual_replicas=usual)
+    assert layout["replication_factor"] == replicas
+    assert layout["topic_settings"]["min.insync.replicas"] == str(copies), "guaranteed are those in sync, no more"
+
+
+def test_kafka_with_acks_1_has_one_copy_and_refuses_to_promise_two() -> None:
+    assert kafka.channel_layout("r1", with_class(1, "memory"), KAFKA, 3, by_leader=True)["min_insync_replicas"] == 1
+    with pytest.raises(NotSupported, match="acks=1"):
+        kafka.channel_layout("r1", with_class(2, "memory"), KAFKA, 3, by_leader=True)
+
+
+@pytest.mark.parametrize(("acks", "by_leader"), [("all", False), (-1, False), (1, True), ("1", True)])
+def test_kafka_knows_who_acknowledges_a_guaranteed_message(acks: object, by_leader: bool) -> None:
+    assert acknowledged_by_leader({"acks": acks}) is by_leader
+
+
+def test_kafka_refuses_a_guaranteed_publisher_that_waits_for_nobody() -> None:
+    assert not acknowledged_by_leader({})
+    with pytest.raises(UsageError, match=r"(?s)acks=0.*mode: direct"):
+        acknowledged_by_leader({"acks": 0})
 
 
 def test_kafka_gives_a_group_to_each_reader_that_keeps_its_place_and_a_turn_to_an_exclusive_one() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
@@ -159,3 +161,68 @@ def test_a_kind_of_queue_that_the_broker_lacks_is_not_supported() -> None:
     client, _ = semp(refusal(11, "INVALID_PARAMETER"))
     with pytest.raises(NotSupported, match="partitionCount"):
         SolaceAdmin(ENDPOINT, client)._create_queue("q", {"partitionCount": 6})
+
+
+PAIR = replace(ENDPOINT, semp="http://one:8080,http://two:8080")
+
+
+def pair(states: dict[str, str | None]) -> tuple[Semp, list[str]]:
+    """A client of two nodes, whose message VPNs are in these states (None: the node is down); who was asked what."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.url.host} {request.url.path.removeprefix('/SEMP/v2/')}")
+        state = states[request.url.host]
+        if state is None:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={"data": {"state": state}, "meta": {"responseCode": 200}})
+
+    return Semp(PAIR, httpx.MockTransport(answer)), asked
+
+
+@pytest.mark.parametrize("first", ["standby", "down", None])
+def test_a_pair_is_asked_at_the_node_whose_message_vpn_is_up(first: str | None) -> None:
+    client, asked = pair({"one": first, "two": "up"})
+    client.get("config/about/api")
+    assert asked == ["one monitor/msgVpns/default", "two monitor/msgVpns/default", "two config/about/api"]
+    client.get("config/about/api")
+    assert asked[3:] == ["two config/about/api"], "who is active is not asked before every request"
+
+
+def test_when_the_active_node_goes_the_next_request_finds_the_one_that_took_over() -> None:
+    states: dict[str, str | None] = {"one": "up", "two": "standby"}
+    client, _ = pair(states)
+    client.get("config/about/api")
+    states |= {"one": None, "two": "up"}
+    with pytest.raises(BrokerError, match="http://one:8080"):
+        client.get("config/about/api")
+    client.get("config/about/api")
+    assert client.active() == "http://two:8080"
+
+
+def test_a_pair_of_which_no_node_is_active_is_named_with_what_each_says() -> None:
+    client, _ = pair({"one": None, "two": "standby"})
+    with pytest.raises(BrokerError, match=r"no node is active \(.*http://one:8080.*http://two:8080.*is standby\)"):
+        client.get("config/about/api")
+
+
+def test_the_active_node_of_a_pair_leads_every_channel_and_the_other_follows() -> None:
+    client, _ = pair({"one": "standby", "two": "up"})
+    admin = SolaceAdmin(PAIR, client)
+    nothing = Provisioned("r", "m", {}, {})
+    assert admin.leader(nothing, "orders") == "http://two:8080"
+    assert admin.followers(nothing, "orders") == ("http://one:8080",)
+
+
+def test_a_single_broker_has_neither_leader_nor_controller_and_the_reason_is_said() -> None:
+    client, _ = semp()
+    admin = SolaceAdmin(ENDPOINT, client)
+    nothing = Provisioned("r", "m", {}, {})
+    for ask in (
+        lambda: admin.leader(nothing, "orders"),
+        lambda: admin.followers(nothing, "orders"),
+    ):
+        with pytest.raises(NotSupported, match="one management address"):
+            ask()
+    with pytest.raises(NotSupported, match="no controller"):
+        admin.controller()

@@ -41,6 +41,30 @@ def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
         load_targets(tmp_path / "none.yaml")
 
 
+def test_the_topologies_that_crep_starts_are_targets_of_their_own() -> None:
+    targets = load_targets()
+    assert targets["kafka-local-3"].topology == "three-nodes"
+    assert targets["kafka-local-3-acks-1"].mapping == "kafka/leader-acknowledges"
+    assert targets["solace-emulator-pair"].topology == "pair"
+    assert not any(target.allow_faults for target in targets.values())
+
+
+def test_a_topology_or_a_permission_that_means_nothing_is_refused(tmp_path: Path) -> None:
+    assert complaints(
+        tmp_path,
+        "targets:\n"
+        "  a: {system: kafka, source: local, topology: pair}\n"
+        "  b: {system: solace, source: embedded, topology: three-nodes}\n"
+        "  c: {system: kafka, source: address, topology: three-nodes, kafka: {bootstrap: 'b:9092'}}\n"
+        "  d: {system: kafka, source: local, allow_faults: true}\n",
+    ) == [
+        "2:3: targets.a: topology 'pair' goes with source 'embedded', not 'local'",
+        "3:3: targets.b: topology 'three-nodes' goes with source 'local', not 'embedded'",
+        "4:3: targets.c: topology 'three-nodes' goes with source 'local', not 'address'",
+        "5:3: targets.d: 'allow_faults' is for brokers that somebody else runs; crep may always fail its own",
+    ]
+
+
 def test_a_profile_can_be_chosen_for_a_run() -> None:
     target = load_targets()["kafka-local"]
     assert target.with_profile("quick").profile == "quick"
@@ -86,12 +110,14 @@ def test_host_lists_and_tls_are_understood(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(
         "targets:\n  pair:\n    system: solace\n    source: address\n    solace:\n"
-        "      smf: tcps://one.example.com:55443, tcps://[::1]:55443\n      semp: https://one.example.com:1943\n"
+        "      smf: tcps://one.example.com:55443, tcps://[::1]:55443\n"
+        "      semp: https://one.example.com:1943, https://two.example.com:1943\n"
         "      tls: {ca_file: ca.pem}\n"
     )
     address = read_targets(path)["pair"].solace
     assert address is not None
     assert address.smf == "tcps://one.example.com:55443,tcps://[::1]:55443"
+    assert address.semp == "https://one.example.com:1943,https://two.example.com:1943"
     assert address.tls is not None
     assert address.tls.ca_file == "ca.pem"
 

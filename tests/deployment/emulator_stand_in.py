@@ -1,14 +1,17 @@
 """Stands in for the emulator in tests of processes: its options, listeners and health check, no messaging.
 
-A file ``reason`` in the data folder makes it end with that text and code 3, as the real one does for a taken port.
+With ``--write FILE`` it lets that file grow. A file ``reason`` in the data folder makes it end with that text and code
+3, as the real one does for a taken port.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socketserver
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -24,6 +27,15 @@ class Server(HTTPServer):
         socketserver.TCPServer.server_bind(self)
 
 
+def write(path: Path) -> None:
+    """Let a file grow, as long as that is allowed."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            with contextlib.suppress(OSError):
+                file.write(b"more")
+            time.sleep(0.01)
+
+
 def main() -> None:
     options = argparse.ArgumentParser()
     for listener in ("smf", "semp", "health"):
@@ -31,6 +43,7 @@ def main() -> None:
     for name in ("host", "data-dir", "sync", "admin-user", "admin-password"):
         options.add_argument(f"--{name}", required=True)
     options.add_argument("--role", default="primary")
+    options.add_argument("--write")
     chosen = options.parse_args()
     data = Path(chosen.data_dir)
     data.mkdir(exist_ok=True)
@@ -40,6 +53,8 @@ def main() -> None:
         sys.exit(3)
     with (data / "starts").open("a") as starts:
         starts.write("start\n")
+    if chosen.write:
+        threading.Thread(target=write, args=(Path(chosen.write),), daemon=True).start()
     smf = socketserver.ThreadingTCPServer((chosen.host, chosen.smf_port), socketserver.BaseRequestHandler, False)
     smf.allow_reuse_address = True
     smf.server_bind()

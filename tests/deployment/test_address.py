@@ -191,13 +191,29 @@ def test_a_secret_that_is_not_in_the_environment_is_bad_input(monkeypatch: pytes
 
 def test_faults_on_nodes_are_refused_with_the_reason() -> None:
     deployment = deploy(kafka("127.0.0.1:9092"))
-    for act in (deployment.kill_node, deployment.start_node):
+    for act in (
+        deployment.kill_node,
+        deployment.start_node,
+        deployment.pause_node,
+        deployment.resume_node,
+        lambda node: deployment.stop_node(node, 1.0),
+        lambda node: deployment.limit_files(node, 0),
+    ):
         with pytest.raises(NotSupported, match="crep did not start its processes"):
             act("kafka-1")
-    with pytest.raises(UnknownNode):
-        deployment.probe_node("kafka-1")
+    for ask in (deployment.probe_node, deployment.node_pid, deployment.roles, deployment.node_of):
+        with pytest.raises(UnknownNode):
+            ask("kafka-1")
+    assert deployment.links is None
     with pytest.raises(DeploymentError, match="has not been started"):
         deployment.endpoint()
+
+
+def test_a_broker_of_somebody_else_may_be_failed_only_where_its_target_says_so() -> None:
+    theirs = kafka("127.0.0.1:9092")
+    assert not deploy(theirs).allow_faults
+    assert not deploy(theirs).describe()["allow_faults"]
+    assert deploy(theirs.model_copy(update={"allow_faults": True})).allow_faults
 
 
 def test_a_source_that_is_not_there_yet_says_what_to_do_instead() -> None:

@@ -22,6 +22,7 @@ from crep.harness.deployment.solace import EmulatorProduct
 from crep.harness.processes import ProcessIdentity
 
 STAND_IN = (sys.executable, str(Path(__file__).with_name("emulator_stand_in.py")))
+WRITER = (*STAND_IN, "--write", "written")
 NODE = "solace-1"
 
 
@@ -114,6 +115,65 @@ def test_a_frozen_node_does_not_answer_and_the_probe_says_so_in_time(deployment:
     assert time.monotonic() - before < 2
     os.kill(pid, signal.SIGCONT)
     assert is_up_within(deployment, 10)
+
+
+def test_a_paused_node_stands_still_until_it_is_resumed_and_can_be_ended_while_it_does(
+    deployment: LocalDeployment,
+) -> None:
+    deployment.start(silent)
+    pid = deployment.node_pid(NODE)
+    asked = time.monotonic_ns()
+    assert asked <= deployment.pause_node(NODE) <= time.monotonic_ns()
+    assert not deployment.probe_node(NODE)
+    deployment.resume_node(NODE)
+    assert is_up_within(deployment, 10)
+    assert deployment.node_pid(NODE) == pid
+    deployment.pause_node(NODE)
+    before = time.monotonic()
+    deployment.stop()
+    assert time.monotonic() - before < 5, "it was let go on, so that it heard that it was to end"
+
+
+def test_a_stopped_node_hears_of_it_and_comes_back_on_the_same_ports(deployment: LocalDeployment) -> None:
+    deployment.start(silent)
+    asked = time.monotonic_ns()
+    assert asked <= deployment.stop_node(NODE, 10) <= time.monotonic_ns()
+    assert deployment.node_pid(NODE) is None
+    deployment.start_node(NODE)
+    assert is_up_within(deployment, 20)
+
+
+def test_a_write_beyond_the_limit_of_files_fails_and_one_after_it_was_lifted_does_not(tmp_path: Path) -> None:
+    deployment = LocalDeployment(target(), EmulatorProduct(WRITER), tmp_path)
+    with pytest.raises(DeploymentError, match="is not running"):
+        deployment.limit_files(NODE, 0)
+    deployment.start(silent)
+    try:
+        written = tmp_path / "written"
+
+        def grows() -> bool:
+            size = written.stat().st_size
+            time.sleep(0.3)
+            return written.stat().st_size > size
+
+        assert grows()
+        deployment.limit_files(NODE, 0)
+        time.sleep(0.1)
+        assert not grows()
+        deployment.limit_files(NODE, None)
+        assert grows()
+    finally:
+        deployment.stop()
+
+
+def test_a_node_is_known_by_the_brokers_name_for_it_and_has_its_role(deployment: LocalDeployment) -> None:
+    deployment.start(silent)
+    assert deployment.roles(NODE) == {"broker"}
+    assert deployment.node_of(deployment.endpoint().semp or "") == NODE
+    with pytest.raises(UnknownNode, match="no node is called '7'"):
+        deployment.node_of("7")
+    assert deployment.allow_faults
+    assert not deployment.outlives_us
 
 
 def test_the_last_words_of_a_program_that_ends_at_start_reach_the_person(

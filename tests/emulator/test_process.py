@@ -159,8 +159,11 @@ def test_a_backup_waits_for_the_primary_and_takes_over_what_it_has(tmp_path: Pat
     primary = Emulator(tmp_path / "data")
     primary.start()
     primary.queue("shared")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        health = listener.getsockname()[1]
+    listeners = ("--smf-port", "0", "--semp-port", "0", "--health-port", str(health))
     backup = subprocess.Popen(
-        command("--data-dir", str(primary.folder), *FREE, "--role", "backup"),
+        command("--data-dir", str(primary.folder), *listeners, "--role", "backup"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -169,8 +172,11 @@ def test_a_backup_waits_for_the_primary_and_takes_over_what_it_has(tmp_path: Pat
     assert backup.stderr is not None
     try:
         assert f"standing by: process {primary.pid}" in backup.stderr.readline()
+        check = f"http://127.0.0.1:{health}/health-check/guaranteed-active"
+        assert httpx.get(check).status_code == 503, "as the vendor's standby"
         primary.kill()
         ready = json.loads(backup.stdout.readline())
+        assert httpx.get(check).status_code == 200
         queue = f"{ready['semp']}/SEMP/v2/config/msgVpns/default/queues/shared"
         assert httpx.get(queue, auth=("admin", "admin")).status_code == 200
     finally:
