@@ -1,0 +1,145 @@
+"""``crep bridge``: validate, try and run an enrichment bridge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import rich_click as click
+from rich.console import Console
+
+from crep.enrichment.examples import check_examples
+from crep.enrichment.load import Bridge, load_bridge
+from crep.enrichment.log import Log
+from crep.enrichment.service import BridgeService
+from crep.harness.brokers.contract import Endpoint
+from crep.harness.cli.group import CommandGroup
+from crep.harness.config.errors import EnvironmentFailure, UsageError
+from crep.harness.config.targets import Target, find_target, load_targets
+from crep.harness.deployment import standing
+from crep.harness.deployment.address import AddressDeployment
+from crep.harness.runner import Stop
+
+if TYPE_CHECKING:
+    from crep.harness.config.targets import System
+
+CONFIG = click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG")
+ON = click.option(
+    "--on", "binding", metavar="SITE=TARGET,…", help="targets of the bridge's sites, instead of those in the file"
+)
+TARGETS = click.option(
+    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
+)
+
+
+@click.group("bridge", cls=CommandGroup)
+def command() -> None:
+    """Forward messages between buses, enriched on the way, with a ledger of what became of each."""
+
+
+@command.command("validate")
+@CONFIG
+def validate(config: Path) -> int:
+    """Check a bridge file with everything that it names: schemas, expressions, tables. Needs no broker."""
+    with load_bridge(config) as bridge:
+        routes, lookups, examples = bridge.file.routes, bridge.file.lookups, bridge.file.examples
+        Console().print(
+            f"{config}: bridge {bridge.file.bridge}, {len(routes)} route(s), {len(lookups)} lookup(s), "
+            f"{len(examples)} example(s): valid",
+            highlight=False,
+        )
+    return 0
+
+
+@command.command("test")
+@CONFIG
+def test(config: Path) -> int:
+    """Carry out the examples of a bridge file. Needs no broker; exit code 1 when one does not hold."""
+    console, failed = Console(), 0
+    with load_bridge(config) as bridge:
+        if not bridge.file.examples:
+            raise UsageError(f"{config}: has no 'examples' to carry out")
+        for checked in check_examples(bridge):
+            failed += bool(checked.differences)
+            console.print(
+                f"{'FAILED' if checked.differences else 'ok':<7}{checked.name}", highlight=False, markup=False
+            )
+            for difference in checked.differences:
+                console.print(f"       {difference}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{len(bridge.file.examples) - failed} of {len(bridge.file.examples)} hold", highlight=False)
+    return 1 if failed else 0
+
+
+@command.command("run")
+@CONFIG
+@ON
+@TARGETS
+@click.option(
+    "--metrics", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="/metrics and /health; 0: any port"
+)
+@click.option("--log", "form", type=click.Choice(["people", "json"]), default="people", show_default=True)
+@click.option("--instance", metavar="NAME", help="tells processes of one bridge apart; default: the process id")
+def run(config: Path, binding: str | None, targets: Path | None, metrics: str, form: str, instance: str | None) -> int:
+    """Forward messages until Ctrl-C or SIGTERM, then settle what is under way and print the ledger.
+
+    Several processes share a queue or a consumer group. Local targets must stand already: `crep broker start TARGET`.
+    """
+    host, port = _address(metrics)
+    known = load_targets(targets)
+    with Stop() as stop, load_bridge(config) as unbound:
+        bound = _bind(unbound, binding, known)
+        endpoints = {site: _endpoint(target) for site, target in bound.items()}
+        systems: dict[str, System] = {site: target.system for site, target in bound.items()}
+        with load_bridge(config, systems) as bridge:
+            service = BridgeService(
+                bridge, endpoints, instance or str(os.getpid()), Log(bridge.file.bridge, json=form == "json")
+            )
+            offered = service.serve(host, port)
+            click.echo(orjson.dumps({"ready": True, "pid": os.getpid(), "metrics": offered.address}).decode())
+            try:
+                service.run(stop.requested.is_set, stop.at_once.is_set)
+            finally:
+                offered.close()
+            click.echo(orjson.dumps({"ledger": service.ledgers()}).decode())
+    return 0
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--metrics {text}: an address is written HOST:PORT, for example 127.0.0.1:9100")
+    return host, int(port)
+
+
+def _bind(bridge: Bridge, binding: str | None, known: Mapping[str, Target]) -> dict[str, Target]:
+    """Site → target: what ``--on`` says, else what the file says."""
+    bound: dict[str, str] = {}
+    for part in (binding or "").split(",") if binding else ():
+        site, equals, target = (word.strip() for word in part.partition("="))
+        if not equals or site not in bridge.file.sites:
+            sites = ",".join(f"{name}=…" for name in bridge.file.sites)
+            raise UsageError(f"--on {binding}: {part.strip()!r} names no site of this bridge; write --on {sites}")
+        bound[site] = target
+    for name, declared in bridge.file.sites.items():
+        chosen = bound.get(name, declared.target)
+        if chosen is None:
+            raise UsageError(f"site {name!r} has no target: write one in the file, or --on {name}=TARGET")
+        bound[name] = chosen
+    return {name: find_target(chosen, known) for name, chosen in bound.items()}
+
+
+def _endpoint(target: Target) -> Endpoint:
+    """Where a target's broker is; a local one must stand."""
+    if target.source == "address":
+        deployment = AddressDeployment(target)
+        deployment.start(lambda _: None)
+        return deployment.endpoint()
+    attached = standing.attach(target)
+    if attached is None:
+        raise EnvironmentFailure(
+            f"target {target.name!r} does not run", hint=f"start it first: crep broker start {target.name}"
+        )
+    return attached.endpoint()
