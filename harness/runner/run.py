@@ -113,6 +113,7 @@ def run_once(request: RunRequest, view: LiveView, stop: Stop, evaluate: Evaluate
             "measured_s": request.plan.measured_s,
             "reconnect_s": request.plan.reconnect_s,
             "control": request.control,
+            "timeline": tuple(dict(event.written) for event in request.plan.timeline),
             "records_kept": keeps_records(request.plan, request.kind, request.record),
             "campaign_started_utc": request.campaign_started_utc,
         }

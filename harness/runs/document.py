@@ -171,6 +171,7 @@ class RunDocument(_Part):
     measured_s: float = 0.0
     reconnect_s: float | None = None  # how long every client tries to connect again (METHOD rule 13)
     phases: tuple[Phase, ...] = ()
+    timeline: tuple[dict[str, Any], ...] = ()  # what was to happen, as a timeline has it: drawn and repeated ones too
     faults: tuple[FaultEvent, ...] = ()
     drain: Drain | None = None
     dead_letters: tuple[DeadLetterPart, ...] = ()

@@ -18,7 +18,9 @@ from crep.harness.brokers.contract import Acknowledge, Guarantee, Share, Sync
 from crep.harness.config.units import Duration, PositiveDuration, Rate, Size
 from crep.harness.config.units import Share as Fraction
 from crep.harness.scenario.actions import TimelineAction
+from crep.harness.scenario.actions.base import Action
 from crep.harness.scenario.assignment import parse_skew
+from crep.harness.scenario.chaos import Chaos
 from crep.harness.scenario.parts import NOT_YET, Count, Name, Part, Scalar, only
 from crep.harness.scenario.topics import check_filter, expand
 
@@ -354,6 +356,7 @@ class Definition(Part):
     channels: dict[Name, Channel] = Field(min_length=1)
     load: list[Load] = Field(min_length=1)
     timeline: list[TimelineAction] = Field(default_factory=list, description="what is done to the brokers, and when")
+    chaos: Chaos | None = Field(None, description="faults at random, beside those of the timeline")
     measure: Measure = Measure.model_validate({})
     expect: list[Expect] = Field(default_factory=list, description="thresholds: see the list of metrics")
     daily: DailyVolume | None = Field(None, description="volume of a day that the scenario stands for")
@@ -372,6 +375,11 @@ class Definition(Part):
     def recordings(self) -> dict[str, str]:
         """Recorded arrivals: file as the scenario names it → packed times (``recording``). ``load`` fills it."""
         return self._recordings
+
+    @property
+    def actions(self) -> list[Action]:
+        """All that may happen to brokers and clients: by the timeline, and by chance."""
+        return [*self.timeline, *([] if self.chaos is None else self.chaos.menu)]
 
     def site_of(self, channel: str) -> str:
         """The site of a channel."""

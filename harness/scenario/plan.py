@@ -26,7 +26,7 @@ from crep.harness.scenario.model import Definition, Load, Scenario, logical_read
 from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
-from crep.harness.scenario.timeline_rules import occurrences, where
+from crep.harness.scenario.timeline_rules import happenings, where
 from crep.harness.scenario.topics import selection
 
 Carrier = Literal["payload", "property"]
@@ -54,6 +54,7 @@ class TimelineEvent:
     publishers: tuple[int, ...] = ()  # numbers, unique in the run
     heal_after_s: float | None = 0.0
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    written: Mapping[str, Json] = field(default_factory=dict)  # as an entry of a timeline
 
     @property
     def ends_s(self) -> float:
@@ -144,7 +145,7 @@ def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
         ReaderSpec(
             name=logical,
             share=reader.share,
-            members=1 if reader.share == "all" else most_members(reader, written, name, definition.timeline),
+            members=1 if reader.share == "all" else most_members(reader, written, name, definition.actions),
             at_first=None if reader.share == "all" else reader.members,
             delivery=reader.delivery,
             acknowledge=reader.acknowledge,
@@ -214,13 +215,11 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
 
 def _timeline(definition: Definition) -> Iterator[TimelineEvent]:
     """Events in the order of their times, numbered in that order."""
-    end = measured_s(definition)
-    happenings = [(at, action) for action in definition.timeline for at in occurrences(action, end)]
-    for index, (at, action) in enumerate(sorted(happenings, key=lambda happening: happening[0])):
+    for index, action in enumerate(happenings(definition)):
         place = where(action, definition)
         yield TimelineEvent(
             index=index,
-            at_s=at,
+            at_s=action.at,
             action=action.do,
             site=place.site,
             node=place.node,
@@ -229,4 +228,5 @@ def _timeline(definition: Definition) -> Iterator[TimelineEvent]:
             publishers=place.publishers,
             heal_after_s=action.heal_after_s,
             parameters=action.parameters(),
+            written=action.written(),
         )

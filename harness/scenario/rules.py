@@ -129,7 +129,7 @@ def _expectations(definition: Definition) -> Iterator[Problem]:
 def _cannot_fail(expectation: Expectation, definition: Definition) -> str | None:
     """Why the expectation could never be judged, or could never fail; None for a good one."""
     needs_fault = expectation.metric.name in ("outage", "recovery") or expectation.when == "during faults"
-    if needs_fault and not definition.timeline:
+    if needs_fault and not definition.actions:
         return "needs a fault, and the timeline has none"
     modes = {load.mode for load in definition.load if load.to == expectation.channel}
     if modes == {"direct"} and expectation.metric.name in ("lost", "acknowledge", "outage"):

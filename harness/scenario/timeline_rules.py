@@ -11,6 +11,7 @@ from crep.harness.config.suggest import nearest
 from crep.harness.config.units import format_duration
 from crep.harness.config.yaml import Loc, Problem
 from crep.harness.scenario.actions.base import Action
+from crep.harness.scenario.chaos import Chaos, draw
 from crep.harness.scenario.load_rules import measured_s
 from crep.harness.scenario.model import Definition, logical_readers
 from crep.harness.scenario.node_words import parse_node
@@ -122,6 +123,18 @@ def occurrences(action: Action, end_s: float) -> tuple[float, ...]:
     return tuple(action.at + number * action.every for number in range(fit))
 
 
+def happenings(definition: Definition) -> list[Action]:
+    """All that happens, each once, in the order of their times: repeated ones too, and those that are drawn."""
+    end = measured_s(definition)
+    declared = [
+        action.model_copy(update={"at": at, "every": None, "times": None})
+        for action in definition.timeline
+        for at in occurrences(action, end)
+    ]
+    drawn = [] if definition.chaos is None else draw(definition.chaos, end, definition.measure.seed, declared)
+    return sorted([*declared, *drawn], key=lambda action: action.at)
+
+
 def timeline_problems(definition: Definition) -> Iterator[Problem]:
     """Every entry that could not happen as it is written."""
     end = measured_s(definition)
@@ -137,6 +150,26 @@ def timeline_problems(definition: Definition) -> Iterator[Problem]:
         for key, text in action.problems(definition):
             yield Problem((*loc, key), text)
     yield from _overlaps(placed, end)
+    if definition.chaos is not None:
+        yield from _chaos(definition.chaos, definition, end)
+
+
+def _chaos(chaos: Chaos, definition: Definition, end: float) -> Iterator[Problem]:
+    for index, action in enumerate(chaos.menu):
+        loc: Loc = ("chaos", "menu", index)
+        try:
+            where(action, definition)
+        except Misplaced as error:
+            yield Problem(loc if error.key is None else (*loc, error.key), str(error))
+        for key, text in action.problems(definition):
+            yield Problem((*loc, key), text)
+        if action.heal_after_s is None:
+            yield Problem(loc, f"what comes at random has to end: give {action.HEAL_KEY!r}")
+    if end / chaos.mean_gap > MOST_EVENTS:
+        yield Problem(("chaos", "mean_gap"), f"that is more than {MOST_EVENTS:,} faults; write a longer one")
+    elif not draw(chaos, end, definition.measure.seed):
+        text = f"with this seed nothing happens in {format_duration(end)}; write a shorter one, or another 'seed'"
+        yield Problem(("chaos", "mean_gap"), text)
 
 
 def _repeated(action: Action, loc: Loc, end: float) -> Iterator[Problem]:

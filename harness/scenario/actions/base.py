@@ -16,13 +16,20 @@ A new action is one class: ``do`` with its word, its own keys, and what of the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from crep.harness.config.units import Duration, PositiveDuration
+from crep.harness.config.units import (
+    QUANTITY_KEY,
+    Duration,
+    PositiveDuration,
+    format_duration,
+    format_rate,
+    format_size,
+)
 from crep.harness.scenario.node_words import FORMS, parse_node
 from crep.harness.scenario.parts import Count, Name, Part
 
@@ -64,6 +71,9 @@ class Action(Part):
     EXCLUSIVE: ClassVar[str] = ""
     """Actions of one kind never overlap on one subject, because one would undo the other; empty: they may."""
 
+    SETTLES_S: ClassVar[float] = 0.0
+    """Seconds after that in which ``chaos`` brings nothing of the same kind: what a broker needs to be up again."""
+
     @property
     def heal_after_s(self) -> float | None:
         """Seconds from injection to the start of healing; 0: done at once; None: it lasts to the end of the run."""
@@ -77,9 +87,25 @@ class Action(Part):
         """What it acts on."""
         return Subjects()
 
+    def written(self) -> dict[str, Json]:
+        """As a timeline has it: what differs from the defaults, quantities with their units."""
+        keys = self.model_json_schema(by_alias=True)["properties"]
+        given = self.model_dump(by_alias=True, exclude_defaults=True)
+        return {key: _with_unit(value, keys[key]) for key, value in given.items() if value is not None}
+
     def problems(self, definition: Definition) -> Iterator[tuple[str, str]]:
         """Each combination with the rest of the scenario that makes no sense: the key it stands at, and the text."""
         yield from ()
+
+
+_FORMATS: Mapping[str, Callable[[Any], str]] = {"duration": format_duration, "size": format_size, "rate": format_rate}
+
+
+def _with_unit(value: Any, schema: Mapping[str, Any]) -> Json:
+    for choice in (schema, *schema.get("anyOf", ())):
+        if choice.get(QUANTITY_KEY) in _FORMATS and isinstance(value, int | float):
+            return _FORMATS[choice[QUANTITY_KEY]](value)
+    return value  # type: ignore[no-any-return]  # of a model's dump
 
 
 def _check_node(text: str) -> str:

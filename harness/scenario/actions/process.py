@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 30.0
 """How long a broker may take to end in order, before it is killed."""
+UP_AGAIN_S = 10.0
+"""What a broker usually takes at most to end and to start."""
 
 
 class _Ended(OnNodes):
@@ -26,6 +28,7 @@ class _Ended(OnNodes):
     HEAL_KEY = "restart_after"
     ENDS = "the broker would start again"
     EXCLUSIVE = "process"
+    SETTLES_S = UP_AGAIN_S
 
     @property
     def heal_after_s(self) -> float | None:
@@ -72,6 +75,7 @@ class PauseBroker(OnNodes):
     ENDS = "the broker would go on"
     STILL = "the broker that was paused at {at} still stands then"
     EXCLUSIVE = "process"
+    SETTLES_S = 1.0
     AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "resume_after": "2 s"}
 
     @property
@@ -88,6 +92,7 @@ class RestartBroker(OnNodes):
 
     ENDS = "the broker would start again"
     EXCLUSIVE = "process"
+    SETTLES_S = UP_AGAIN_S
     AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random"}
 
     def parameters(self) -> dict[str, Json]:
@@ -104,6 +109,7 @@ class RollingRestart(OnNodes):
 
     ENDS = "the first broker would start again"
     EXCLUSIVE = "process"
+    SETTLES_S = 6 * UP_AGAIN_S  # three brokers, each back in step before the next
     AT_RANDOM: ClassVar[Mapping[str, str]] = {}
 
     def parameters(self) -> dict[str, Json]:
