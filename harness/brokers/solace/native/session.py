@@ -26,6 +26,7 @@ from typing import Any
 
 from crep.harness.brokers.contract import BrokerError, Endpoint
 from crep.harness.brokers.solace.events import EventLog
+from crep.harness.brokers.solace.native.binding import BindAgain
 from crep.harness.brokers.solace.native.library import (
     EVENT_CALLBACK,
     MESSAGE_CALLBACK,
@@ -46,7 +47,6 @@ TICK_MS = 10
 """The longest that a waiting ``process`` waits when nothing happens: the resolution of the library's timers."""
 _CONFIRM_WITHIN_S = 10.0
 _FLUSH_TOPIC = b"crep-flush"  # nobody sends to it
-_BIND_AGAIN_EVERY_S = 3.0  # the library's own interval where it does that (FLOW_RECONNECT_RETRY_INTERVAL_MS)
 _NO_SUCH_QUEUE = "SOLCLIENT_SUBCODE_UNKNOWN_QUEUE_NAME"
 
 OnMessage = Callable[[int, int, int], int]
@@ -92,7 +92,7 @@ class Session:
         self._refusal: tuple[str, str] = ("", "")  # reason and subcode that came with the last of those
         self._escaped: BaseException | None = None
         self.binding = 0  # how many flows there have been: a message belongs to the one that it came on
-        self._bind_again, self._on_unbound = _BindAgain(rebind_for_s), on_unbound
+        self._bind_again, self._on_unbound = BindAgain(rebind_for_s), on_unbound
         self._flow_settings: dict[str, str] = {}
         self._thread = threading.get_ident()
         # The library keeps the addresses only: these must live as long as the session.
@@ -320,47 +320,6 @@ class Session:
         """Words and subcode of an event that tells of a failure: the library's last error is its cause, then."""
         code, words = self._library.last_error()
         return _text(said.info) or words or "no reason was given", code
-
-
-class _BindAgain:
-    """When to ask for a new flow after the broker has ended one: at once, then at an interval, for so long. Pure."""
-
-    def __init__(self, for_s: float) -> None:
-        self.allowed = for_s > 0
-        self.reason = ""
-        self._for_s = for_s
-        self._since_s: float | None = None
-        self._next_s: float | None = None  # None while an answer is awaited
-
-    @property
-    def going_on(self) -> bool:
-        """Whether there was a flow, and is none."""
-        return self._since_s is not None
-
-    def failed(self, reason: str, now_s: float) -> None:
-        """The flow was ended, or a new one was refused."""
-        self._next_s = now_s if self._since_s is None else now_s + _BIND_AGAIN_EVERY_S
-        self._since_s = now_s if self._since_s is None else self._since_s
-        self.reason = reason
-
-    def due(self, now_s: float) -> bool:
-        """Whether to ask now."""
-        return self._next_s is not None and now_s >= self._next_s
-
-    def over(self, now_s: float) -> bool:
-        """Whether it has been tried for long enough; then it is not due any more."""
-        ended = self._since_s is not None and now_s - self._since_s > self._for_s
-        if ended:
-            self._next_s = None
-        return ended
-
-    def asked(self) -> None:
-        """The broker will answer."""
-        self._next_s = None
-
-    def succeeded(self) -> None:
-        """There is a flow again."""
-        self._since_s = self._next_s = None
 
 
 _OF_FLOW = 1000
