@@ -18,7 +18,7 @@ UNUSUAL_AT_LEAST_NS = SECOND // 10
 """A silence is unusual when it lasts this many times the longest that is usual, and this long at least."""
 TROUBLE = ("down", "reconnecting", "error")
 """Kinds of client events that tell of a fault (``brokers.contract.ClientEvent``)."""
-RECONNECTED = "reconnected"
+LOST, RECONNECTED = ("down", "reconnecting"), "reconnected"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Sign:
     """A client's word about its connection; seconds relative to t0."""
 
     at_s: float
+    client: str
     role: Literal["publisher", "subscriber"]
     channel: str
     kind: str
@@ -65,14 +66,26 @@ def detect(
     names = {channel.name for channel in channels}
     found = [
         Detection(sign.at_s, f"a {sign.role} was told: {sign.kind}")
-        for sign in signs
-        if sign.kind in TROUBLE and sign.channel in names and start_s <= sign.at_s < until_s
+        for sign in _fresh(signs)
+        if sign.channel in names and start_s <= sign.at_s < until_s
     ]
     found += _outcomes(channels, start_s, until_s)
     for where, of in silences.items():
         what = f"no acknowledgement of {where}" if where in names else f"nothing received by {where}"
         found += _silence(of, unusual_ns(usual_ns[where]), what, start_s, until_s)
     return min(found, key=lambda one: one.at_s, default=None)
+
+
+def _fresh(signs: Sequence[Sign]) -> Iterator[Sign]:
+    """Trouble of a client that was connected: what it is told while it is not is no news."""
+    disconnected: set[str] = set()
+    for sign in sorted(signs, key=lambda one: one.at_s):
+        if sign.kind in TROUBLE and sign.client not in disconnected:
+            yield sign
+        if sign.kind in LOST:
+            disconnected.add(sign.client)
+        elif sign.kind == RECONNECTED:
+            disconnected.discard(sign.client)
 
 
 def _outcomes(channels: Sequence[ChannelRun], start_s: float, until_s: float) -> Iterator[Detection]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from crep.harness.brokers.locating import State
 from crep.harness.checks.asked import Asked
 from crep.harness.checks.caps import Cap
 from crep.harness.checks.usage import NodeUse
@@ -184,6 +185,33 @@ class FaultResult(_Result):
     """Messages that are attributed to it (``attribution``); empty where it overlaps: see ``FaultGroup``."""
 
 
+class Found(_Result):
+    """One message that was missing, and where the broker's own storage has it (``brokers.locating``)."""
+
+    channel: str
+    reader: str
+    publisher: int
+    sequence: int
+    key: int | None
+    key_sequence: int | None
+    at_s: float | None  # its intended time
+    state: State
+    where: str
+    why: str  # what the storage shows of the reason; empty where it shows none
+
+
+class Whereabouts(_Result):
+    """Where what is missing of one reader's messages was found, counted by state and by reason."""
+
+    channel: str
+    reader: str
+    missing: int  # lost or pending
+    looked_for: int
+    states: dict[State, int]
+    reasons: dict[str, int]  # the most frequent ones
+    examples: tuple[Found, ...]
+
+
 class ExpectationResult(_Result):
     """One line of ``expect:`` judged."""
 
@@ -256,6 +284,7 @@ class RunResults(_Result):
     outside_faults: dict[str, int] = {}  # what the fault groups do not account for; empty without faults
     control_cost: dict[str, int] | None = None  # the same counts of the control run; None without faults or without one
     backlogs: tuple[BacklogSeries, ...] = ()  # of runs with faults
+    whereabouts: tuple[Whereabouts, ...] = ()  # of readers that miss something
     steadiness: Steadiness | None = None  # None: an older crep did not look
     usage: tuple[NodeUse, ...] = ()  # local brokers only
     caps: tuple[Cap, ...] = ()

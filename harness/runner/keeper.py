@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import Literal
 
+from crep.harness.checks.tally import ChannelTally
 from crep.harness.config.errors import CrepError, EnvironmentFailure
 from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.scenario.plan import Plan
@@ -28,11 +29,12 @@ def keeps_records(plan: Plan, kind: Literal["measured", "control"], asked: bool)
 
 
 class LedgerKeeper:
-    """Folds records as they come. ``check`` now and then, ``finish`` once every engine has ended."""
+    """Folds records as they come. ``check`` now and then, ``finish`` when every engine has ended (again: no effect)."""
 
     def __init__(self, ledger: LedgerFolder) -> None:
         self._ledger = ledger
         self._stop = threading.Event()
+        self._finished = False
         self.failure: CrepError | None = None
         self._thread = threading.Thread(target=self._keep, name="ledger", daemon=True)
         self._thread.start()
@@ -44,12 +46,20 @@ class LedgerKeeper:
 
     def finish(self) -> None:
         """Fold all that is left and write the ledger as it stays. Raises like ``check``."""
+        if self._finished:
+            return
         self._stop.set()
         self._thread.join(STOP_WITHIN_S)
         if self._thread.is_alive():
             raise EnvironmentFailure(f"the ledger's last write has not ended within {STOP_WITHIN_S:.0f} s")
         self.check()
         self._ledger.finish()
+        self._finished = True
+
+    @property
+    def tallies(self) -> dict[str, ChannelTally]:
+        """What every message came to, by channel; complete after ``finish``."""
+        return self._ledger.tallies
 
     def _keep(self) -> None:
         if sys.platform == "linux":  # there a thread has a priority of its own

@@ -6,6 +6,7 @@
     │       └ latest → <start>
     ├ run.json         identity, provenance, verdicts: replaced whole
     ├ events.jsonl     timeline, phases, reconnects, alerts: appended line by line
+    ├ whereabouts.jsonl  where messages that are missing were found, where some are
     ├ inputs/          copies of the files that the scenario names, where there are some
     ├ windows/         per client and second: counters and histograms (``windows``)
     ├ ledger/          engines append every send, outcome and receipt (``records``), which are folded into the
@@ -25,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from crep.harness.checks.results import Found
 from crep.harness.config.errors import UsageError
 from crep.harness.runs import records
 from crep.harness.runs.disk import replace_file, writing
@@ -32,7 +34,7 @@ from crep.harness.runs.document import RunDocument
 from crep.harness.runs.windows import WindowRow, WindowWriter
 
 DOCUMENT, EVENTS, WINDOWS, LEDGER, LOGS = "run.json", "events.jsonl", "windows", "ledger", "logs"
-INPUTS = "inputs"
+INPUTS, WHEREABOUTS = "inputs", "whereabouts.jsonl"
 
 
 class RunFolder:
@@ -102,6 +104,11 @@ class RunFolder:
                 raise
             finally:
                 os.close(file)
+
+    def write_whereabouts(self, found: Iterable[Found]) -> None:
+        """Keep where missing messages were found. Raises like ``write_document``."""
+        lines = "".join(f"{one.model_dump_json()}\n" for one in found)
+        replace_file(self.path / WHEREABOUTS, lines.encode())
 
     def add_windows(self, rows: Iterable[WindowRow]) -> None:
         """Keep what clients did; a part is written every 5 s. Raises like ``write_document``."""

@@ -221,6 +221,11 @@ class LedgerFolder:
         self._stores = [Store(folder, feed.tally, feed.positions) for feed in self._feeds]
         self._due = clock() + SAVE_EVERY_S
 
+    @property
+    def tallies(self) -> dict[str, ChannelTally]:
+        """By channel, as far as folded."""
+        return {feed.tally.channel: feed.tally for feed in self._feeds}
+
     def step(self) -> bool:
         """Fold what may be folded by now, a bounded piece, and save when it is time; True when more may be there."""
         with writing(self._folder):

@@ -92,7 +92,7 @@ class Run:
         """What clients said of their connections, since t0 was known."""
         clients = {client.name: client for client in self.document.clients}
         return tuple(
-            Sign(event["at_s"], client.role, client.channel, str(event.get("what")))
+            Sign(event["at_s"], client.name, client.role, client.channel, str(event.get("what")))
             for event in self.events
             if event.get("event") == "client"
             and event.get("at_s") is not None

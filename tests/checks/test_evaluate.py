@@ -138,7 +138,11 @@ def test_a_fault_near_the_end_cannot_be_called_recovered() -> None:
 
 
 def test_detection_is_the_first_sign_after_the_injection() -> None:
-    told = (Sign(2.0, "publisher", "orders", "down"), Sign(8.052, "publisher", "orders", "down"))
+    told = (
+        Sign(2.0, "publisher-0", "publisher", "orders", "down"),
+        Sign(3.0, "publisher-0", "publisher", "orders", "reconnected"),
+        Sign(8.052, "publisher-0", "publisher", "orders", "down"),
+    )
     fault = only_fault(evaluate(killed(signs=told), a_plan(), control()))
     assert (fault.detected_s, fault.detected_by) == (pytest.approx(0.05), "a publisher was told: down")
 

@@ -203,11 +203,11 @@ def test_backlog_peak_and_drain_are_those_of_the_history() -> None:
 
 def test_reconnects_are_counted_once_and_by_role() -> None:
     signs = (
-        Sign(7.0, "publisher", "orders", "reconnected"),
-        Sign(8.5, "publisher", "orders", "reconnected"),
-        Sign(9.0, "subscriber", "orders", "reconnected"),
-        Sign(22.5, "publisher", "orders", "reconnected"),
-        Sign(43.0, "subscriber", "orders", "reconnected"),  # in the drain
+        Sign(7.0, "publisher-0", "publisher", "orders", "reconnected"),
+        Sign(8.5, "publisher-0", "publisher", "orders", "reconnected"),
+        Sign(9.0, "subscriber-0", "subscriber", "orders", "reconnected"),
+        Sign(22.5, "publisher-0", "publisher", "orders", "reconnected"),
+        Sign(43.0, "subscriber-0", "subscriber", "orders", "reconnected"),  # in the drain
     )
     _, results = shaken(fault(0, 8.0), fault(1, 22.0), outages=((8.0, 9.0), (22.0, 23.0)), signs=signs)
     assert [one.reconnects for one in results.faults] == [
@@ -221,6 +221,19 @@ def test_a_silence_of_the_fault_before_is_no_sign_of_the_next_one() -> None:
     one, two = results.faults
     assert one.detected_s == pytest.approx(0.1, abs=0.05)
     assert two.detected_s is None
+
+
+def test_what_a_client_is_told_while_it_is_disconnected_is_no_sign_of_the_next_fault() -> None:
+    signs = (
+        Sign(8.05, "publisher-0", "publisher", "orders", "down"),
+        Sign(10.01, "publisher-0", "publisher", "orders", "reconnecting"),
+        Sign(10.2, "publisher-1", "publisher", "orders", "error"),
+    )
+    _, results = shaken(fault(0, 8.0), fault(1, 10.0), outages=((8.0, 14.0),), signs=signs)
+    one, two = results.faults
+    assert one.detected_s == pytest.approx(0.05)
+    assert two.detected_s == pytest.approx(0.2)
+    assert two.detected_by == "a publisher was told: error"
 
 
 def test_a_fault_of_another_site_touches_nothing_here() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from crep.harness.brokers.contract import Admin, Message, NotSupported, Outcome
+from crep.harness.brokers.locating import Sought
 from tests.brokers.contract.bench import CHANNEL, TOPICS, Bench, batch, eventually, numbers, reader, send_all, topic_of
 from tests.brokers.contract.system import SystemUnderTest
 
@@ -72,3 +73,18 @@ class OneByOne(SystemUnderTest):
         assert found.topic == topic_of(17)
         assert inspect.find(CHANNEL, "billing", b"there is no such thing") is None
         assert admin.observe(provisioned).readers[f"{CHANNEL}.billing"].backlog == 30
+
+    def test_a_lost_message_is_located_in_the_brokers_own_storage(self, bench: Bench, admin: Admin) -> None:
+        provisioned = bench.provision(reader("billing"))
+        messages, owner = bench.messages(provisioned), b"run+publ"
+        for number in (0, 1, 2, 4):
+            body = owner + number.to_bytes(8, "little") + b" and more"
+            assert messages.publish(CHANNEL, Message(TOPICS[0], body, key="7")).outcome is Outcome.ACKNOWLEDGED
+        sought = {n: Sought(owner + n.to_bytes(8, "little"), key=ord("7")) for n in (2, 3)}
+        inspect = bench.broker.inspect(bench.endpoint, provisioned)
+        found = inspect.locate(CHANNEL, "billing", list(sought.values()), 30.0)
+        stored, never = found[sought[2].identity], found[sought[3].identity]
+        assert stored.state == "stored"
+        assert stored.where
+        assert never.state in ("never-stored", "not-found")  # a queue does not tell what it never had
+        assert admin.observe(provisioned).readers[f"{CHANNEL}.billing"].backlog == 4
