@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from crep.harness.checks.results import ExpectationResult, FaultResult, Offender, Steadiness, Verdict
+from crep.harness.checks.results import ExpectationResult, FaultResult, Found, Offender, Steadiness, Verdict
 from crep.harness.runs.document import Harness, Host, Phase
 from crep.harness.runs.importing.document import Imported
 
@@ -179,6 +179,8 @@ class Series(_Part):
     durability: str
     first_second: int
     rates: dict[str, tuple[float, ...]]  # intended, acknowledged, "received by billing" …
+    latencies: dict[str, tuple[float | None, ...]] = {}  # "p99, billing" … → ms, by intended second; with faults only
+    backlogs: dict[str, tuple[int, ...]] = {}  # reader → messages at the end of each second; with faults only
 
 
 class FaultRow(_Part):
@@ -192,21 +194,67 @@ class FaultRow(_Part):
     result: FaultResult
 
 
+class BacklogSummary(_Part):
+    """What waited for one reader while a fault was in effect: median, and the range over the runs."""
+
+    peak: Quantity
+    drain: Quantity  # from the peak until it was as before
+    usual: int | None  # highest of the baseline, over the runs
+
+
 class FaultSummary(_Part):
     """One fault of the timeline over the counted runs of a subject: median, and the range over the runs."""
 
     subject: str
     index: int
     action: str
-    node: str | None
+    acted_on: tuple[str, ...]  # nodes, a reader, …: one entry for each choice that was made in the runs
     declared_s: float
     runs: tuple[str, ...]
     detected: Quantity
+    detected_by: tuple[str, ...]
     publish_outage: Quantity
+    publish_control: float | None  # longest usual silence, over the runs
+    keys_hit: Quantity  # share of the keys whose acknowledgements stayed away for longer than usual
     receive_outages: dict[str, Quantity]
     time_to_recover: Quantity
-    cost: dict[str, int]
+    bad_seconds_later: int  # most of any run: seconds between recovered and over that were not as before
+    backlogs: dict[str, BacklogSummary]
+    reconnects: dict[str, Quantity]  # publishers, subscribers
+    overlaps: tuple[int, ...]  # indices of faults that it overlapped with in some run, itself among them
+    cost: dict[str, int]  # of the runs in which it overlapped with none
     baseline: str
+
+
+class FaultGroupRow(_Part):
+    """Faults whose effects overlapped, and what is attributed to them together, over the runs in which they did."""
+
+    subject: str
+    faults: tuple[int, ...]
+    runs: tuple[str, ...]
+    cost: dict[str, int]
+
+
+class BesideFaults(_Part):
+    """What belongs to no fault, and what the control run shows without any; counts over the counted runs."""
+
+    subject: str
+    outside: dict[str, int]
+    control: dict[str, int] | None  # of one control run; None where there was none
+
+
+class WhereaboutsRow(_Part):
+    """Where missing messages of one reader were found, over the counted runs."""
+
+    subject: str
+    channel: str
+    reader: str
+    kind: Kind
+    missing: int
+    looked_for: int
+    states: dict[str, int]
+    reasons: dict[str, int]
+    examples: tuple[Found, ...]
 
 
 class ThroughputRow(_Part):
@@ -284,6 +332,7 @@ class ScenarioComparison(_Part):
     durability: str
     warm_up_s: float
     measured_s: float
+    reconnect_s: float | None  # how long every client tries to connect again; None: an older crep did not write it
     timeline: tuple[Planned, ...]
     subjects: tuple[Subject, ...]
     runs: tuple[RunRow, ...]
@@ -295,6 +344,9 @@ class ScenarioComparison(_Part):
     uncounted: tuple[Series, ...]  # of invalid, interrupted and incomplete runs: shown, never counted
     faults: tuple[FaultRow, ...]
     fault_summaries: tuple[FaultSummary, ...]
+    fault_groups: tuple[FaultGroupRow, ...]  # of faults that overlapped; one alone is in ``fault_summaries``
+    beside_faults: tuple[BesideFaults, ...]
+    whereabouts: tuple[WhereaboutsRow, ...]
     throughput: tuple[ThroughputRow, ...]
     usage: tuple[UsageRow, ...]  # of brokers on this host
     contests: tuple[Contest, ...]

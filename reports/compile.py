@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from crep.harness.config.errors import UsageError
 from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, SitePart
-from crep.reports import contest, gather, judge, sweep, usage
+from crep.reports import contest, disturbance, gather, judge, over_time, sweep, usage
 from crep.reports.comparison import (
     ClientGroup,
     Comparison,
@@ -89,6 +89,7 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         durability=_durabilities(origins.values()),
         warm_up_s=document.warm_up_s,
         measured_s=max(run.document.measured_s for run in runs),
+        reconnect_s=next((d.reconnect_s for d in _documents(runs) if d.reconnect_s is not None), None),
         timeline=_timeline(_documents(runs)),
         subjects=subjects,
         runs=tuple(_run_row(run, *states[run.document.run_id]) for run in runs),
@@ -96,14 +97,19 @@ def _scenario(runs: Sequence[RunData]) -> tuple[ScenarioComparison, tuple[contes
         sends=each(gather.sends),
         ledger=each(gather.ledger),
         curves=each(gather.curves),
-        series=each(gather.series),
+        series=each(over_time.series),
         uncounted=tuple(
             row
             for b in bindings
-            for row in gather.series(origins[b], [run for run in of[b] if _is_left_out(states[run.document.run_id][0])])
+            for row in over_time.series(
+                origins[b], [run for run in of[b] if _is_left_out(states[run.document.run_id][0])]
+            )
         ),
-        faults=each(gather.faults),
-        fault_summaries=each(gather.fault_summaries),
+        faults=each(disturbance.faults),
+        fault_summaries=each(disturbance.fault_summaries),
+        fault_groups=each(disturbance.fault_groups),
+        beside_faults=each(disturbance.beside_faults),
+        whereabouts=each(disturbance.whereabouts),
         throughput=each(gather.throughput),
         usage=each(usage.usage),
         contests=(),

@@ -15,18 +15,15 @@ from crep.reports.blocks import (
     Paragraph,
     Picture,
     Table,
-    Tone,
     count,
-    declared,
     listed,
     plural,
     quantity,
     significant,
-    spread,
 )
-from crep.reports.comparison import Curve, Quantity, ScenarioComparison, Subject
-from crep.reports.figures import has_latency_curve, latency_name, timeline_name
-from crep.reports.wording import column_of, counted_in, faults_declared, recovery, tone_of
+from crep.reports.comparison import Curve, ScenarioComparison, Subject
+from crep.reports.figures import has_latency_curve, latency_name
+from crep.reports.wording import column_of, counted_in, grey, tone_of
 
 METRIC_NAMES = {
     "latency": "Latency (received − intended)",
@@ -34,6 +31,13 @@ METRIC_NAMES = {
     "service": "Service time (received − sent)",
     "lateness": "Lateness of the load generator",
 }
+_NEVER_EARLY = ("latency", "acknowledge")
+"""Metrics whose samples of 0 or below mean a wrong clock (METHOD rule 3)."""
+_EARLY = (
+    "Service time and lateness of 0 or below are counted and mean no wrong clock: a message that is sent at its very "
+    "instant has lateness 0, and the hand-over is timed when the client library's call returns, by which time the "
+    "message may have arrived already."
+)
 _Lines = tuple[tuple[str, str, bool], ...]
 """(title, counter, always shown); other counters are named in one line where they are 0 on every target."""
 _READER_LINES: _Lines = (
@@ -41,6 +45,8 @@ _READER_LINES: _Lines = (
     ("Received", "received", True),
     ("Lost", "lost", True),
     ("Pending when the drain ended", "pending", False),
+    ("Dead-lettered", "dead_lettered", False),
+    ("Expired", "expired", False),
     ("Missing, allowed by the guarantee", "missing_allowed", False),
     ("Missing, outcome of the send unknown", "missing_unknown", False),
     ("Received, outcome of the send unknown", "unknown_received", False),
@@ -50,6 +56,8 @@ _READER_LINES: _Lines = (
     ("Duplicates, the broker offers no flag", "duplicates_flag_not_offered", False),
     ("Reordered within a key", "reordered", False),
     ("Reordered, allowed by the guarantee", "reordered_allowed", False),
+    ("Could not be processed (poison), receipts", "failed", False),
+    ("In the dead letter place without cause", "misplaced", False),
     ("Corrupt", "corrupt", False),
     ("Of another run", "foreign", False),
     ("Never sent or not selected", "unexpected", False),
@@ -61,12 +69,25 @@ _SEND_LINES: _Lines = (
     ("Outcome unknown", "unknown", False),
     ("Sent without acknowledgement", "sent", False),
     ("Intended, never handed over", "unscheduled", False),
+    ("Larger than the channel takes", "oversize", False),
+    ("Larger than the channel takes, and accepted", "oversize_accepted", False),
     ("Contradicting outcomes", "contradictions", False),
 )
 OFFENDERS_SHOWN = 2
 """Of each kind; report.json holds more."""
 _BROKEN = frozenset(
-    ("lost", "pending", "duplicates_unflagged", "reordered", "corrupt", "foreign", "unexpected", "contradictions")
+    (
+        "lost",
+        "pending",
+        "duplicates_unflagged",
+        "reordered",
+        "misplaced",
+        "corrupt",
+        "foreign",
+        "unexpected",
+        "oversize_accepted",
+        "contradictions",
+    )
 )
 """Counters that are marked when they are not 0."""
 
@@ -147,134 +168,6 @@ def _offender(place: str, subject: Subject, offender: Offender) -> tuple[Cell, .
     return tuple(Cell(text, tone) for text in texts)
 
 
-def faults(scenario: ScenarioComparison) -> list[Block]:
-    """Rates over time with the faults drawn in, then outage, recovery and mean rates as tables."""
-    if not scenario.series:
-        return []
-    blocks: list[Block] = [Heading(1, "Throughput, fault and recovery" if scenario.faults else "Throughput")]
-    blocks += [_timeline(scenario, channel) for channel in dict.fromkeys(s.channel for s in scenario.series)]
-    if scenario.fault_summaries:
-        blocks += [_recovery_table(scenario), *_not_recovered(scenario), _fault_runs(scenario)]
-    if scenario.throughput:
-        blocks.append(_throughput(scenario))
-    return blocks
-
-
-def _timeline(scenario: ScenarioComparison, channel: str) -> Picture:
-    below = " Below each panel, one line per run: what the fault cost." if scenario.faults else ""
-    drawn = f", with {faults_declared(scenario)} drawn in" if scenario.faults else ""
-    names = listed([s.title for s in scenario.subjects])
-    return Picture(
-        timeline_name(scenario, channel),
-        f"Channel {channel}: messages per second, one line per run. {scenario.durability}.{below}{_grey(scenario)}",
-        f"Intended, acknowledged and received messages per second over time for {names}{drawn}",
-    )
-
-
-def _grey(scenario: ScenarioComparison) -> str:
-    """What grey means, where there is some."""
-    whys = dict.fromkeys(s.standing.why for s in scenario.subjects if s.kind != "measured")
-    return f" Grey: {'; '.join(whys)}." if whys else ""
-
-
-def _with_spread(value: Quantity, tone: Tone) -> Cell:
-    below = spread(value) if value.value is not None else value.note
-    return Cell(quantity(value, unit=False), tone, below)
-
-
-def _not_recovered(scenario: ScenarioComparison) -> list[Block]:
-    """Why, in the words of the checks; once per target and fault."""
-    return [
-        Paragraph(f"{scenario.subject(f.subject).title}, {f.action}: not recovered {f.time_to_recover.note}.", "note")
-        for f in scenario.fault_summaries
-        if f.time_to_recover.value is None
-    ]
-
-
-def _recovery_table(scenario: ScenarioComparison) -> Table:
-    places = list(dict.fromkeys(where for f in scenario.fault_summaries for where in f.receive_outages))
-    rows = []
-    for f in scenario.fault_summaries:
-        subject = scenario.subject(f.subject)
-        tone = tone_of(subject)
-        received = [
-            _with_spread(f.receive_outages[w], tone) if w in f.receive_outages else Cell(NOTHING) for w in places
-        ]
-        cost = ", ".join(f"{name} {number:,}" for name, number in f.cost.items() if number) or "none"
-        rows.append(
-            (
-                Cell(
-                    subject.title,
-                    tone,
-                    f"{f.action}{f' of {f.node}' if f.node else ''} at {declared(f.declared_s)}",
-                ),
-                _with_spread(f.detected, tone),
-                _with_spread(f.publish_outage, tone),
-                *received,
-                Cell(recovery(f.time_to_recover).removesuffix(" s"), tone, spread(f.time_to_recover)),
-                Cell(cost, tone),
-            )
-        )
-    columns = (
-        Column("Target and fault", "left", 3),
-        Column("Detected after (s)", "right", 2),
-        Column("Publish outage (s)", "right", 2),
-        *(Column(f"Receive outage {w.rpartition('.')[2]} (s)", "right", 2) for w in places),
-        Column("Recovered after (s)", "right", 2),
-        Column("Cost (messages, all runs)", "left", 2),
-    )
-    baselines = listed([b for b in dict.fromkeys(f.baseline for f in scenario.fault_summaries) if b])
-    return Table(
-        f"Outage and recovery, median over the runs, range below. {scenario.durability}. Outage: longest time in which "
-        "a key had intended sends and no acknowledgement (receipt), less the longest of the no-fault control run. "
-        "Cost: added up over the runs." + (f" Baseline: {baselines}." if baselines else ""),
-        columns,
-        tuple(rows),
-    )
-
-
-def _fault_runs(scenario: ScenarioComparison) -> Table:
-    def s(value: float | None) -> str:
-        return NOTHING if value is None else f"{value:.2f}"
-
-    rows = []
-    for row in scenario.faults:
-        f, subject = row.result, scenario.subject(row.subject)
-        tone = tone_of(subject)
-        window = f"{s(f.publish.from_s)} to {s(f.publish.to_s)}" if f.publish else NOTHING
-        control = s(f.publish.control_s) if f.publish else NOTHING
-        share = f"{f.publish.keys_hit:.0%}" if f.publish else NOTHING
-        texts = (s(f.injected_s), s(f.confirmed_s), s(f.healed_s), window, control, share, s(f.recovered_s))
-        first = Cell(subject.title, tone, f"repetition {row.repetition}, {f.action}")
-        rows.append((first, *(Cell(text, tone) for text in texts)))
-    columns = (
-        Column("Run", "left", 3),
-        Column("Injected", "right", 1),
-        Column("Confirmed", "right", 1),
-        Column("Healed", "right", 1),
-        Column("No acknowledgement", "right", 2),
-        Column("Control", "right", 1),
-        Column("Keys hit", "right", 1),
-        Column("Recovered", "right", 1),
-    )
-    return Table("Each fault of each run, seconds from the first measured message.", columns, tuple(rows))
-
-
-def _throughput(scenario: ScenarioComparison) -> Table:
-    names = list(dict.fromkeys(n for row in scenario.throughput for n in row.rates))
-    rows = []
-    for row in scenario.throughput:
-        subject = scenario.subject(row.subject)
-        cells = [_with_spread(row.rates[n], tone_of(subject)) if n in row.rates else Cell(NOTHING) for n in names]
-        rows.append((Cell(subject.title, tone_of(subject), row.channel), *cells))
-    columns = (
-        Column("Target and channel", "left", 3),
-        *(Column(f"{n} (msg/s)".capitalize(), "right", 2) for n in names),
-    )
-    caption = f"Mean rates over the measured phase, median over the runs, range below. {scenario.durability}."
-    return Table(caption, columns, tuple(rows))
-
-
 def latency(scenario: ScenarioComparison) -> list[Block]:
     """The distributions as a figure and as percentiles."""
     shown = [c for c in scenario.curves if c.metric in METRIC_NAMES]
@@ -284,7 +177,7 @@ def latency(scenario: ScenarioComparison) -> list[Block]:
     picture = Picture(
         latency_name(scenario),
         f"Latency by percentile, whole measured phase, faults included. {scenario.durability}. Curves end where fewer "
-        f"than 10 samples lie beyond.{_grey(scenario)}",
+        f"than 10 samples lie beyond.{grey(scenario)}",
         f"Latency against percentile on logarithmic axes for {places}",
     )
     rows: list[tuple[Cell, ...] | Group] = []
@@ -303,11 +196,13 @@ def latency(scenario: ScenarioComparison) -> list[Block]:
     )
     table = Table(
         f"Percentiles in milliseconds, histograms of all counted runs merged. {scenario.durability}. {NOTHING}: fewer "
-        "than 10 samples beyond. > 1 s: share of the messages. Samples ≤ 0 would be an error of the measurement.",
+        "than 10 samples beyond. > 1 s: share of the messages. Samples ≤ 0 of latency and acknowledge latency would be "
+        "an error of the measurement.",
         columns,
         tuple(rows),
     )
-    return [Heading(1, "Latency"), *([picture] if has_latency_curve(scenario) else []), table]
+    notes = [Paragraph(_EARLY, "note")] if any(c.non_positive and c.metric not in _NEVER_EARLY for c in shown) else []
+    return [Heading(1, "Latency"), *([picture] if has_latency_curve(scenario) else []), table, *notes]
 
 
 def _curve_row(scenario: ScenarioComparison, curve: Curve) -> tuple[Cell, ...]:
@@ -319,7 +214,7 @@ def _curve_row(scenario: ScenarioComparison, curve: Curve) -> tuple[Cell, ...]:
         *(Cell(v, tone) for v in values),
         Cell(NOTHING if curve.later_than_1_s is None else f"{curve.later_than_1_s:.2%}", tone),
         Cell(count(curve.maximum.samples), tone),
-        Cell(count(curve.non_positive), "bad" if curve.non_positive else tone),
+        Cell(count(curve.non_positive), "bad" if curve.non_positive and curve.metric in _NEVER_EARLY else tone),
     )
 
 

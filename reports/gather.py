@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from crep.harness.checks.results import ChannelLedger, FaultResult, Offender, ReaderLedger, RunResults
+from crep.harness.checks.results import ChannelLedger, Offender, ReaderLedger, RunResults
+from crep.harness.checks.steady import Second
 from crep.harness.metrics.histogram import SAMPLES_BEYOND, Histogram, upper_bound
 from crep.harness.runs.document import RunDocument
 from crep.harness.runs.read import State
-from crep.reports.blocks import plural
 from crep.reports.comparison import (
     Curve,
-    FaultRow,
-    FaultSummary,
     Kind,
     LedgerRow,
     Quantity,
     SendRow,
-    Series,
     ThroughputRow,
 )
 
@@ -54,6 +51,9 @@ class RunData(Protocol):
         self, metric: str, channel: str, reader: str | None = None, seconds: Collection[int] | None = None
     ) -> Histogram:
         """Samples of messages that were intended in ``seconds``, merged over clients."""
+
+    def by_second(self, channel: str, reader: str) -> Mapping[int, Second]:
+        """What a reader received, and the latencies of what was intended, by second relative to t0."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def sends(origin: Origin, runs: Sequence[RunData]) -> tuple[SendRow, ...]:
             durability=origin.durability,
             runs=run_ids(runs),
             counts=_added(ledgers),
-            rejection_reasons=_added_up(ledger.rejection_reasons for ledger in ledgers),
+            rejection_reasons=added_up(ledger.rejection_reasons for ledger in ledgers),
         )
         for channel, ledgers in rows.items()
     )
@@ -237,99 +237,18 @@ def _points(histogram: Histogram, per_decade: int = 24) -> tuple[tuple[float, fl
     return tuple((round(float(p), 6), round(float(v), 6)) for p, v in zip(wanted, values_ms, strict=True))
 
 
-def series(origin: Origin, runs: Sequence[RunData]) -> tuple[Series, ...]:
-    """Messages per second of warm-up, measured phase and drain, per run and channel."""
-    rows = []
-    for run in runs:
-        frame = run.counters
-        if frame.empty:
-            continue
-        first, last = int(frame["second"].min()), int(frame["second"].max())
-        for channel, of_channel in frame.groupby("channel", sort=True):
-            publishing = of_channel[of_channel["role"] == "publisher"]
-            rates = {counter: _per_second(publishing, counter, first, last) for counter in ("intended", "acknowledged")}
-            for reader, of_reader in of_channel[of_channel["role"] == "subscriber"].groupby("reader", sort=True):
-                rates[f"received by {reader}"] = _per_second(of_reader, "received", first, last)
-            rows.append(
-                Series(
-                    subject=origin.subject,
-                    run_id=run.document.run_id,
-                    repetition=run.document.repetition,
-                    channel=str(channel),
-                    kind=origin.kind,
-                    durability=origin.durability,
-                    first_second=first,
-                    rates=rates,
-                )
-            )
-    return tuple(rows)
-
-
-def faults(origin: Origin, runs: Sequence[RunData]) -> tuple[FaultRow, ...]:
-    """Every injected fault of every run."""
-    return tuple(
-        FaultRow(
-            subject=origin.subject,
-            run_id=run.document.run_id,
-            repetition=run.document.repetition,
-            kind=origin.kind,
-            durability=origin.durability,
-            result=result,
-        )
-        for run in runs
-        for result in results_of(run).faults
-    )
-
-
-def fault_summaries(origin: Origin, runs: Sequence[RunData]) -> tuple[FaultSummary, ...]:
-    """Median and range over the runs, per fault of the timeline."""
-    indices = sorted({fault.index for run in runs for fault in results_of(run).faults})
-    return tuple(_fault_summary(origin, runs, index) for index in indices)
-
-
-def _fault_summary(origin: Origin, runs: Sequence[RunData], index: int) -> FaultSummary:
-    found = [next((f for f in results_of(run).faults if f.index == index), None) for run in runs]
-    first = next(f for f in found if f is not None)
-
-    def quantity(value: Callable[[FaultResult], float | None], note: str = "") -> Quantity:
-        return over_runs([None if f is None else value(f) for f in found], "s", origin, runs, note)
-
-    def received(where: str) -> Quantity:
-        return quantity(lambda f: next((o.outage_s for o in f.receive if o.where == where), None))
-
-    readers = dict.fromkeys(o.where for f in found if f for o in f.receive)
-    because = [f.not_recovered_because for f in found if f and f.not_recovered_because]
-    why = f"in {len(because)} of {plural(len(runs), 'run')}: {because[0]}" if because else ""
-    return FaultSummary(
-        subject=origin.subject,
-        index=index,
-        action=first.action,
-        node=first.node,
-        declared_s=first.declared_s,
-        runs=run_ids(runs),
-        detected=quantity(lambda f: f.detected_s),
-        publish_outage=quantity(lambda f: f.publish.outage_s if f.publish else None),
-        receive_outages={where: received(where) for where in readers},
-        time_to_recover=quantity(lambda f: f.time_to_recover_s, why),
-        cost=_added_up(f.cost for f in found if f),
-        baseline=first.baseline,
-    )
-
-
 def _added(ledgers: Sequence[ChannelLedger] | Sequence[ReaderLedger]) -> dict[str, int]:
-    return _added_up(one.model_dump(exclude=_IDENTITY) for one in ledgers)
+    return added_up(one.model_dump(exclude=_IDENTITY) for one in ledgers)
 
 
-def _added_up(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+def added_up(parts: Iterable[Mapping[str, int | None]]) -> dict[str, int]:
+    """Counts by name; one that is not known in some part is left out: a sum of the others would be too small."""
     total: dict[str, int] = {}
+    unknown: set[str] = set()
     for part in parts:
         for name, count in part.items():
-            total[name] = total.get(name, 0) + count
-    return total
-
-
-def _per_second(frame: pd.DataFrame, counter: str, first: int, last: int) -> tuple[float, ...]:
-    if counter not in frame:
-        return (0.0,) * (last - first + 1)
-    summed = frame.groupby("second")[counter].sum().reindex(range(first, last + 1), fill_value=0)
-    return tuple(float(value) for value in summed)
+            if count is None:
+                unknown.add(name)
+            else:
+                total[name] = total.get(name, 0) + count
+    return {name: count for name, count in total.items() if name not in unknown}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crep.reports import appendix, evidence, imported, sweep, usage
+from crep.reports import appendix, evidence, imported, recovery, sweep, usage
 from crep.reports.blocks import (
     NOTHING,
     Block,
@@ -31,9 +31,11 @@ from crep.reports.wording import (
     faults_declared,
     left_out,
     performance_failed,
-    recovery,
     steady,
     tone_of,
+)
+from crep.reports.wording import (
+    recovery as recovered,
 )
 
 VERDICT_WORDS: dict[str | None, tuple[str, Tone]] = {
@@ -64,7 +66,7 @@ def story(comparison: Comparison) -> tuple[Block, ...]:
         blocks += _result(scenario)
         blocks += _what_was_run(scenario)
         blocks += evidence.ledger(scenario)
-        blocks += evidence.faults(scenario)
+        blocks += recovery.faults(scenario)
         blocks += usage.blocks(scenario)
         blocks += evidence.latency(scenario)
         blocks += evidence.contests(scenario)
@@ -121,7 +123,7 @@ def _key_numbers(scenario: ScenarioComparison) -> Table:
         found = [_fault_of(scenario, s, fault) for s in subjects]
         name = f"{fault[1]} at {declared(fault[2])}"
         rows.append((f"Publish outage, {name}", [quantity(f.publish_outage) if f else NOTHING for f in found]))
-        rows.append((f"Time to recover, {name}", [recovery(f.time_to_recover) if f else NOTHING for f in found]))
+        rows.append((f"Time to recover, {name}", [recovered(f.time_to_recover) if f else NOTHING for f in found]))
     for where in dict.fromkeys(c.where for c in scenario.curves if c.metric == "latency"):
         curves = [_curve_of(scenario, s, "latency", where) for s in subjects]
         for p in ("50", "99"):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crep.reports.blocks import (
+    Cell,
     Column,
     Tone,
     declared,
     listed,
     plural,
     quantity,
+    spread,
 )
-from crep.reports.comparison import Comparison, Quantity, RunState, ScenarioComparison, Subject
+from crep.reports.comparison import Comparison, FaultSummary, Quantity, RunState, ScenarioComparison, Subject
 
 STATE_WORDS: dict[RunState, tuple[str, Tone]] = {
     "counted": ("counted", "good"),
@@ -107,6 +111,29 @@ def faults_declared(scenario: ScenarioComparison) -> str:
     declared_ones = listed([f"{planned.action} at {declared(planned.declared_s)}" for planned in scenario.timeline])
     measured = any(subject.counted for subject in scenario.subjects)
     return declared_ones or ("none" if measured else "no run came so far; see the timeline of the scenario below")
+
+
+def fault_name(fault: FaultSummary) -> str:
+    """``#1 kill-broker (kafka-1) at 8 s``: its own action, and what it acted on where that is known."""
+    on = f" ({' or '.join(fault.acted_on)})" if fault.acted_on else ""
+    return f"#{fault.index + 1} {fault.action}{on} at {declared(fault.declared_s)}"
+
+
+def faults_named(indices: Sequence[int]) -> str:
+    """``#1 and #2``."""
+    return listed([f"#{index + 1}" for index in indices])
+
+
+def grey(scenario: ScenarioComparison) -> str:
+    """What grey means, where there is some."""
+    whys = dict.fromkeys(s.standing.why for s in scenario.subjects if s.kind != "measured")
+    return f" Grey: {'; '.join(whys)}." if whys else ""
+
+
+def with_spread(value: Quantity, tone: Tone, below: str = "") -> Cell:
+    """A number with its range over the runs below it, or with why there is none."""
+    more = spread(value) if value.value is not None else value.note
+    return Cell(quantity(value, unit=False), tone, "; ".join(part for part in (more, below) if part))
 
 
 def fault_keys(scenario: ScenarioComparison) -> list[tuple[int, str, float]]:

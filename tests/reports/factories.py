@@ -21,6 +21,7 @@ from crep.harness.checks.results import (
     RunResults,
     Throughput,
 )
+from crep.harness.checks.steady import Second
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.runs.document import (
     ClientPart,
@@ -75,6 +76,12 @@ class FakeRun:
             if seconds is None or second in seconds:
                 merged.merge(part)
         return merged
+
+    def by_second(self, channel: str, reader: str) -> dict[int, Second]:
+        return {
+            second: Second(part.count, part)
+            for second, part in self.samples.get(("latency", channel, reader), {}).items()
+        }
 
 
 def site(system: str = "kafka", genuineness: str = "genuine", profile: str = "quick", sync: str = "disk") -> SitePart:
