@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from crep.harness.brokers.locating import Location, Sought
 from crep.harness.brokers.operator import Operator
 from crep.harness.config.errors import EnvironmentFailure
 
@@ -524,6 +525,14 @@ class Inspect(Protocol):
 
     def find(self, channel: str, reader: str, identity: bytes, limit: int = 100_000) -> Message | None:
         """The reader's stored, unsettled message whose stamp contains ``identity``; looks at ``limit`` at most."""
+
+    def locate(self, channel: str, reader: str, sought: Sequence[Sought], within_s: float) -> dict[bytes, Location]:
+        """Where each of the reader's lost messages is in the broker's own storage, by identity; nothing is taken out.
+
+        Raises:
+            NotSupported: nothing is stored for such a reader.
+            BrokerError: the broker does not answer, refuses, or did not do it in time.
+        """
 
 
 class Adapter(Protocol):
