@@ -251,7 +251,7 @@ def test_rule_18_profile_quick_is_labelled_and_the_mapping_is_printed(made: Made
     run = made.run("kept")
     assert "quick-profile" in {label["code"] for label in run["labels"]}
     mapping = run["sites"]["bus"]["mapping"]
-    assert (mapping["name"], mapping["version"]) == ("solace/queue-per-reader", 1)
+    assert (mapping["name"], mapping["version"]) == ("solace/queue-per-reader", 2)
     page = (made.results / "method" / "report.html").read_text()
     assert "solace/queue-per-reader" in page
     assert "profile quick" in page

@@ -6,9 +6,9 @@
                   │                                                                                          │
                   └─ its offset, and those behind it in the partition, are not committed ◄── until then ─────┘
 
-Meanwhile the partition's other messages go on: a failed message is handed to the reader again at once, by itself. A
-client that crashes has committed nothing of it: whoever reads the partition next counts its deliveries anew, and may
-write it into the dead letter topic a second time.
+Meanwhile the partition's other messages go on, in turns with those that failed, which are handed to the reader again
+at once. A client that crashes has committed nothing of it: whoever reads the partition next counts its deliveries
+anew, and may write it into the dead letter topic a second time.
 """
 
 from __future__ import annotations
@@ -89,12 +89,16 @@ class DeadLettering:
             del self._kept[one.token]
             self._settled(one.token)
 
-    def again(self, most: int) -> list[Failed]:
-        """What is to be handed over again; and let the dead letter topic's acknowledgements come in."""
+    def waiting(self) -> bool:
+        """Let the dead letter topic's acknowledgements come in; whether anything is to be handed over again."""
         if self._producer is not None:
             self._producer.poll(0)
         if self._refused and time.monotonic() >= self._refused_s:
             self._bury(self._refused.popleft())
+        return bool(self._waiting)
+
+    def again(self, most: int) -> list[Failed]:
+        """What is to be handed over again."""
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
     def forget(self, partitions: Collection[int]) -> None:

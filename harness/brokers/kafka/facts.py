@@ -78,10 +78,12 @@ CAPABILITIES_OF_KAFKA: dict[str, Capability] = {
         "none", "one offset per group and partition; share groups (KIP-932) are not in the client library"
     ),
     "negative-acknowledge": Capability(
-        "workaround", "seek back: the later messages of the partition are delivered again as well"
+        "workaround", "the client hands the message to its reader again, from memory or by seeking back to it"
     ),
     "redelivered-flag": Capability("none", "a consumer group has no delivery count"),
-    "dead-letter-queue": Capability("workaround", "dead letter topic, written by the consuming client"),
+    "dead-letter-queue": Capability(
+        "workaround", "dead letter topic: the consuming client counts the deliveries, writes there, then commits"
+    ),
     "time-to-live": Capability("none", "retention by topic only"),
     "priority": Capability("none", "a partition is a log: read in order"),
     "selectors": Capability("none", "a consumer reads whole partitions"),

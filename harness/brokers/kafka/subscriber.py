@@ -35,6 +35,7 @@ class KafkaSubscriber(KafkaReading[Consumer]):
         self._early_ns = 0
         self._library_name = "api"
         self._handed_over: list[Message] = []  # by the last `receive`
+        self._is_turn_of_fresh = False
         gives_up = spec.reader.dead_letters_after is not None
         self._failures = DeadLettering(spec, self._settled, self._watch) if gives_up else None
 
@@ -73,12 +74,21 @@ class KafkaSubscriber(KafkaReading[Consumer]):
             self._failures.forget(partitions)
 
     def receive(self, max_messages: int, timeout_s: float) -> Deliveries:
-        """Wait for a first message, then take what else has come; before, what the reader has failed to process."""
+        """Wait for a first message, then take what else has come; in turns with what the reader failed to process."""
+        if self._failures is None or not self._failures.waiting():
+            return self._fresh(max_messages, timeout_s)
+        if self._is_turn_of_fresh:
+            self._is_turn_of_fresh = False
+            if len(fresh := self._fresh(max_messages, 0.0)):
+                return fresh
+        self._is_turn_of_fresh = True
+        again = self._failures.again(max_messages)
+        came_ns = np.full(len(again), time.monotonic_ns(), np.int64)
+        return self._as_deliveries([one.message for one in again], came_ns, again)
+
+    def _fresh(self, max_messages: int, timeout_s: float) -> Deliveries:
         consumer = self._open_consumer()
         self._commit_what_is_late()
-        if self._failures is not None and (again := self._failures.again(max_messages)):
-            came_ns = np.full(len(again), time.monotonic_ns(), np.int64)
-            return self._as_deliveries([one.message for one in again], came_ns, again)
         messages, first_ns = self._early[:max_messages], self._early_ns
         if messages:
             self._early = self._early[max_messages:]
@@ -130,6 +140,8 @@ class KafkaSubscriber(KafkaReading[Consumer]):
         failures, token, places = self._failures, deliveries.token, failed.tolist()
         if failures is None:
             super().settle(deliveries, failed)
+        elif not places:
+            self.acknowledge(deliveries)
         elif isinstance(token, list):
             for place, one in enumerate(token):
                 (failures.failed_again if place in set(places) else failures.processed)(one)

@@ -95,6 +95,7 @@ class Member:
 
     subscriber: BulkSubscriber
     acknowledging: bool = True
+    poison: frozenset[int] = frozenset()  # numbers that it cannot process
     received: list[bytes] = field(default_factory=list)
     stamps: list[bytes] = field(default_factory=list)
     redelivered: list[int] = field(default_factory=list)
@@ -121,7 +122,12 @@ class Member:
 
     def _take(self, deliveries: Deliveries) -> None:
         assert len(deliveries) == len(deliveries.received_ns) == len(deliveries.redelivered)
-        if self.acknowledging:
+        if self.poison:
+            failed = [place for place, number in enumerate(numbers(deliveries.bodies)) if number in self.poison]
+            if failed:
+                time.sleep(0.02)  # as it takes to try
+            self.subscriber.settle(deliveries, np.array(failed, np.intp))
+        elif self.acknowledging:
             self.subscriber.acknowledge(deliveries)
         self.stamps += deliveries.stamps or []
         self.redelivered += deliveries.redelivered.tolist()
@@ -187,7 +193,13 @@ class Bench:
         return self.provisioned.objects[CHANNEL]
 
     def publisher(
-        self, guaranteed: bool = True, stamp_property: str | None = None, **settings: object
+        self,
+        guaranteed: bool = True,
+        stamp_property: str | None = None,
+        *,
+        ttl_ms: int | None = None,
+        properties: dict[str, str | int | float | bool] | None = None,
+        **settings: object,
     ) -> BulkPublisher:
         publisher = self.broker.publisher(
             PublisherSpec(
@@ -200,6 +212,8 @@ class Bench:
                 {**self.mapping.publisher, **settings},
                 RECONNECT_S,
                 stamp_property,
+                ttl_ms,
+                properties or {},
             )
         )
         self._publishers.append(publisher)
@@ -224,9 +238,15 @@ class Bench:
         )
 
     def member(
-        self, name: str, member: int = 0, *, acknowledging: bool = True, stamp_property: str | None = None
+        self,
+        name: str,
+        member: int = 0,
+        *,
+        acknowledging: bool = True,
+        stamp_property: str | None = None,
+        poison: frozenset[int] = frozenset(),
     ) -> Member:
-        running = Member(self.subscriber(name, member, stamp_property), acknowledging)
+        running = Member(self.subscriber(name, member, stamp_property), acknowledging, poison)
         self._members.append(running)
         return running
 

@@ -7,6 +7,7 @@ own run, so tests do not see each other's messages.
 from __future__ import annotations
 
 from tests.brokers.contract.administration import Administration
+from tests.brokers.contract.burying import Burying
 from tests.brokers.contract.faults import Faults
 from tests.brokers.contract.one_by_one import OneByOne
 from tests.brokers.contract.publishing import Publishing
@@ -14,7 +15,7 @@ from tests.brokers.contract.receiving import Receiving
 from tests.brokers.contract.streaming import Streaming
 
 
-class BulkContract(Publishing, Receiving, Faults):
+class BulkContract(Publishing, Receiving, Burying, Faults):
     """The promises of the engines' clients: for a system that has them on more than one library."""
 
 
