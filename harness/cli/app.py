@@ -29,6 +29,7 @@ COMMANDS = {
     "schema": "schema",
     "list": "listing",
     "broker": "broker",
+    "doctor": "doctor",
     "bridge": "bridge",
 }
 """Command → module of this package; the module offers ``command``."""

@@ -31,10 +31,9 @@ def new_work_folder(target: str) -> Path:
     Not under ``/tmp``, which is memory on many systems: a broker that is asked for durability class ``disk`` would
     "sync" to RAM there. ``/var/tmp`` is on a disk (Filesystem Hierarchy Standard 3.0, 5.15).
     """
-    parent = Path("/var/tmp")  # noqa: S108 - mkdtemp makes the name unguessable and the folder private
-    if not os.access(parent, os.W_OK):
-        parent = Path(tempfile.gettempdir())
-    _remove_abandoned(parent)
+    parent = _work_parent()
+    for abandoned in abandoned_work_folders():
+        shutil.rmtree(abandoned, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="crep-", suffix=f"-{target}", dir=parent))
     identity = ProcessIdentity.of(os.getpid())
     if identity is not None:
@@ -42,13 +41,21 @@ def new_work_folder(target: str) -> Path:
     return folder
 
 
-def _remove_abandoned(parent: Path) -> None:
-    for mark in parent.glob(f"crep-*/{_OWNER}"):
+def abandoned_work_folders() -> list[Path]:
+    """Data folders of local brokers whose crep is gone: it was killed before it could remove them."""
+    found = []
+    for mark in sorted(_work_parent().glob(f"crep-*/{_OWNER}")):
         if mark.parent.lstat().st_uid != os.getuid():
             continue
         owner = ProcessIdentity(**json.loads(mark.read_text(encoding="ascii")))
         if ProcessIdentity.of(owner.pid) != owner:
-            shutil.rmtree(mark.parent, ignore_errors=True)
+            found.append(mark.parent)
+    return found
+
+
+def _work_parent() -> Path:
+    parent = Path("/var/tmp")  # noqa: S108 - mkdtemp makes the names in it unguessable and the folders private
+    return parent if os.access(parent, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def filesystem_of(folder: Path) -> str:

@@ -66,13 +66,20 @@ class Journal:
         """Undo all of it; yields each fault with what was done. What could not be undone stays in the file."""
         for number, fault in list(self.faults.items()):
             try:
-                done = [words for undo in fault.undo if (words := carry_out(undo))]
+                yield fault, self.heal_one(number) or "was over already"
             except EnvironmentFailure as error:
                 yield fault, f"not healed: {error.message}"
-                continue
-            del self.faults[number]
-            self.write()
-            yield fault, ", ".join(done) or "was over already"
+
+    def heal_one(self, number: int) -> str:
+        """Undo one, and strike it off; what was done, empty where nothing was left to do.
+
+        Raises:
+            EnvironmentFailure: it cannot be undone, with the reason. It stays in the file.
+        """
+        done = [words for undo in self.faults[number].undo if (words := carry_out(undo))]
+        del self.faults[number]
+        self.write()
+        return ", ".join(done)
 
     @property
     def healed(self) -> bool:
@@ -116,10 +123,9 @@ def read_journal(path: Path) -> Journal | None:
         raise EnvironmentFailure(f"{path} cannot be understood: {error}") from error
 
 
-def journals() -> Sequence[Journal]:
+def journal_files() -> Sequence[Path]:
     """All that there are, those of running creps too."""
-    found = (read_journal(path) for path in sorted(_folder().glob("*.json")))
-    return [journal for journal in found if journal is not None]
+    return sorted(_folder().glob("*.json"))
 
 
 def _folder() -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crep.harness.config.errors import EnvironmentFailure
-from crep.harness.faults.journal import Journal, OpenFault, journals, own_journal, read_journal
+from crep.harness.faults.journal import Journal, OpenFault, journal_files, own_journal, read_journal
 from crep.harness.faults.undo import Undo, resume_process, run_command
 from crep.harness.faults.watchdog import Watchdog
 from crep.harness.processes import ProcessIdentity, stands_still
@@ -77,7 +77,8 @@ def test_a_watchdog_ends_with_an_orderly_crep_and_touches_nothing(
 ) -> None:
     watchdog = Watchdog()
     watchdog.hold(3, "pause-broker", "kafka-1", resume_process(sleeper.pid))
-    [journal] = journals()
+    [journal] = [read_journal(path) for path in journal_files()]
+    assert journal is not None
     assert not journal.abandoned
     assert str(journal.faults[3]).startswith("pause-broker of kafka-1, injected at 20")
     watchdog.release(3)
