@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crep.harness.brokers.contract import PublisherSpec, SubscriberSpec
@@ -14,11 +15,15 @@ from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import Drain, ReaderLedger, RunResults
 from crep.harness.load.contract import EngineGroup, MakeEngines, WorkerLost
 from crep.harness.load.engines import EngineFailed, Engines, PublisherDone, PublisherTask, SubscriberTask, Window
+from crep.harness.runner.dead_letters import identified
 from crep.harness.runner.keeper import LedgerKeeper
+from crep.harness.runs.dead_letters import write_dead_letters
+from crep.harness.runs.document import DeadLetterPart
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.runs.read import read_run
 from crep.harness.scenario.assignment import Assignment
+from crep.harness.scenario.defects import Defects, Poison
 from crep.harness.scenario.plan import Plan
 from tests.checks.simulated import a_plan
 from tests.checks.test_ledger import accused
@@ -50,6 +55,8 @@ def measured(
 ) -> RunResults:
     """A whole run, judged from its folder alone, before and after the ledger is made whole."""
     (spec,) = plan.channels["bus"]
+    poison = Poison(plan.seed, {each.publisher: each.defects.poison for each in plan.publishers})
+    parts: list[DeadLetterPart] = []
     with LyingBroker(lies) as broker:
         common = {"endpoint": broker.endpoint, "channel": "orders", "objects": {"topics": spec.topics}, "settings": {}}
         engines = make(
@@ -74,7 +81,8 @@ def measured(
                         member=member,
                         reconnect_for_s=2.0,
                         **common,  # type: ignore[arg-type]
-                    )
+                    ),
+                    poison=None if reader.dead_letters_after is None else poison,
                 )
                 for reader in spec.readers
                 for member in range(reader.members)
@@ -92,16 +100,25 @@ def measured(
             _pump(engines, folder, len(plan.publishers))
             engines.finish(10)
             _keep(engines, folder)
+            parts += [_buried(broker, folder, reader.name) for reader in spec.readers if reader.dead_letters_after]
         finally:
             engines.kill()
     folder.merge_windows()
-    folder.write_document(document("complete").model_copy(update={"t0_ns": t0_ns}))
+    about = {"t0_ns": t0_ns, "dead_letters": tuple(parts)}
+    folder.write_document(document("complete").model_copy(update=about))
     results = judged(folder, plan)
     keeper.finish()
     assert judged(folder, plan) == results
     folder.compact_ledger()
     assert judged(folder, plan) == results
     return results
+
+
+def _buried(broker: LyingBroker, folder: RunFolder, reader: str) -> DeadLetterPart:
+    """What a run keeps of a dead letter place."""
+    letters = broker.letters("orders", reader)
+    write_dead_letters(folder.ledger, "orders", reader, identified(letters, "payload", 0x7F3A), [""] * len(letters))
+    return DeadLetterPart(channel="orders", reader=reader, place="here", read=len(letters), complete=True)
 
 
 def judged(folder: RunFolder, plan: Plan, *, drain_clean: bool = True) -> RunResults:
@@ -177,3 +194,35 @@ def test_every_lie_is_caught_and_named(folder: RunFolder, keep_records: bool) ->
     assert accused(billing(unclean)) == outcomes | delivery | {"pending": missing}
     records = {path.name for path in folder.ledger.iterdir() if path.name.startswith(("publisher-", "reader-"))}
     assert (len(records) > 3) if keep_records else (records == set())
+
+
+def with_poison(plan: Plan) -> tuple[Plan, list[int]]:
+    """One publisher some of whose messages are poison to billing, which gives up after three deliveries; and which."""
+    (spec,) = plan.channels["bus"]
+    readers = tuple(replace(one, dead_letters_after=3) if one.name == "billing" else one for one in spec.readers)
+    publishers = tuple(replace(one, defects=Defects(poison=0.05)) for one in plan.publishers)
+    poisonous = np.flatnonzero(publishers[0].poisonous(np.arange(PER_RUN))).tolist()
+    return replace(plan, channels={"bus": (replace(spec, readers=readers),)}, publishers=publishers), poisonous
+
+
+def test_a_broker_that_drops_poison_or_dead_letters_good_messages_is_caught(folder: RunFolder) -> None:
+    plan, poisonous = with_poison(ONE_PUBLISHER)
+    good = [number for number in range(PER_RUN) if number not in poisonous]
+    lies = Lies(
+        drop_poison=set(poisonous[3:5]), bury=set(good[10:13]), bury_a_copy=set(good[20:24]), readers={"billing"}
+    )
+    results = measured(folder, lies, plan)
+    found, count = billing(results), len(poisonous)
+    assert accused(found) == {
+        "failed": 3 * count,
+        "dead_lettered": count - 2 + 3,
+        "misplaced": 3 + 4,
+        "lost": 2,
+    }
+    assert found.letters == count - 2 + 3 + 4
+    named = {(one.kind, one.sequence, one.detail) for one in found.offenders}
+    assert {("lost", number, "outcome acknowledged") for number in poisonous[3:5]} <= named
+    assert {("misplaced", number, "neither poison nor expired") for number in good[10:13]} <= named
+    assert ("misplaced", good[20], "the reader has processed it as well") in named
+    screen = next(reader for reader in results.readers if reader.reader == "screen")
+    assert (accused(screen), screen.received) == ({}, PER_RUN)

@@ -20,13 +20,14 @@ import itertools
 import queue
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import (
     CAPABILITIES,
@@ -37,6 +38,7 @@ from crep.harness.brokers.contract import (
     Capability,
     ChannelSpec,
     ClientEvent,
+    DeadLetter,
     Deliveries,
     Endpoint,
     Facts,
@@ -77,6 +79,9 @@ class Lies:
     swallow: Set[int] = NO_NUMBERS  # neither delivered nor an outcome
     stall: tuple[int, float] | None = None  # from this sequence number on: nothing is read for so many seconds, once
     hang_up: int | None = None  # the publisher's connection is closed when it sends this one
+    bury: Set[int] = NO_NUMBERS  # * dead-lettered at once instead of delivered
+    bury_a_copy: Set[int] = NO_NUMBERS  # * delivered, and dead-lettered as well
+    drop_poison: Set[int] = NO_NUMBERS  # * dropped instead of dead-lettered when it has failed often enough
     readers: Set[str] | None = None
 
 
@@ -99,6 +104,8 @@ class _Reader:
         self._members: dict[int, _Peer] = {}
         self._unacknowledged: dict[int, tuple[int, _Stored]] = {}  # delivery → (member, message)
         self._waiting: list[_Stored] = []
+        self._failures: Counter[tuple[int, bytes]] = Counter()  # of a message
+        self.letters: list[_Stored] = []
         self._held: dict[int, list[_Stored]] = defaultdict(list)  # key → until the next one has gone
         self._delivery = 0
         self._lock = threading.RLock()
@@ -112,6 +119,10 @@ class _Reader:
         with self._lock:
             if sequence in lies.drop:
                 return
+            if sequence in lies.bury or sequence in lies.bury_a_copy:
+                self.letters.append(message)
+                if sequence in lies.bury:
+                    return
             if sequence in lies.reorder:
                 self._held[message.key].append(message)
                 return
@@ -152,6 +163,16 @@ class _Reader:
         with self._lock:
             for delivery in deliveries:
                 self._unacknowledged.pop(delivery, None)
+
+    def fail(self, deliveries: Sequence[int], lies: Lies) -> None:
+        with self._lock:
+            for delivery in deliveries:
+                _, message = self._unacknowledged.pop(delivery)
+                self._failures[message.sequence, message.body] += 1
+                if self._failures[message.sequence, message.body] < (self.spec.dead_letters_after or 0):
+                    self._deliver(replace(message, redelivered=REDELIVERED_YES))
+                elif message.sequence not in lies.drop_poison:
+                    self.letters.append(message)
 
     def backlog(self) -> int:
         with self._lock:
@@ -235,6 +256,10 @@ class LyingBroker:
             if reader.spec.delivery == "at-least-once"
         }
 
+    def letters(self, channel: str, reader: str) -> tuple[DeadLetter, ...]:
+        """What lies in a reader's dead letter place."""
+        return tuple(DeadLetter(one.body, one.stamp) for one in self._readers[channel, reader].letters)
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -285,7 +310,9 @@ class LyingBroker:
         reader.join(member, peer)
         try:
             while True:
-                reader.acknowledge(peer.connection.recv())
+                accepted, failed = peer.connection.recv()
+                reader.acknowledge(accepted)
+                reader.fail(failed, self.lies)
         finally:
             reader.leave(member, peer)
 
@@ -439,9 +466,18 @@ class LyingSubscriber:
             token=[delivery for delivery, *_ in found],
         )
 
+    def tend(self) -> None:
+        return
+
     def acknowledge(self, deliveries: Deliveries) -> None:
         if self._acknowledges and self._spec.reader.delivery == "at-least-once":
-            self._link.send(deliveries.token)
+            self._link.send((deliveries.token, []))
+
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
+        assert isinstance(deliveries.token, list)
+        places = set(failed.tolist())
+        accepted = [one for place, one in enumerate(deliveries.token) if place not in places]
+        self._link.send((accepted, [deliveries.token[place] for place in failed.tolist()]))
 
     def events(self) -> list[ClientEvent]:
         return self._link.take_events()
