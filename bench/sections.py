@@ -10,7 +10,18 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import emulator_depth, emulator_speed, kafka_tools, pacing, pair, run_life, session, solace_ceiling, table
+from bench import (
+    emulator_depth,
+    emulator_speed,
+    fault_proxy,
+    kafka_tools,
+    pacing,
+    pair,
+    run_life,
+    session,
+    solace_ceiling,
+    table,
+)
 from bench.brokers import KAFKA, running
 from bench.figure import Figure
 from bench.kafka_tools import Rates
@@ -180,6 +191,13 @@ def solace_client(asked: Session) -> Measured:
     return Measured(tuple(figures), details)
 
 
+def proxy(asked: Session) -> Measured:
+    """The fault proxy: what it costs, and how exact it is."""
+    rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
+    figures, details = fault_proxy.measure(rounds, share, asked.say)
+    return Measured(figures, details)
+
+
 SECTIONS: dict[str, Callable[[Session], Measured]] = {
     "engines": engines,
     "pacing": punctuality,
@@ -189,6 +207,7 @@ SECTIONS: dict[str, Callable[[Session], Measured]] = {
     "solace-ceiling": solace_client,
     "emulator-speed": speed,
     "emulator-depth": depth,
+    "fault-proxy": proxy,
 }
 FAILURES = (EnvironmentFailure, EmulatorError, SmfError, OSError)
 """What may keep a section from being measured; anything else is a defect."""
