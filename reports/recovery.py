@@ -95,13 +95,14 @@ def _pictures(scenario: ScenarioComparison, channel: str) -> list[Block]:
 
 
 def _not_recovered(scenario: ScenarioComparison) -> list[Block]:
-    """Why, in the words of the checks; once per target and fault."""
+    """Why, in the words of the checks; once per target and reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for f in scenario.fault_summaries:
+        if f.time_to_recover.value is None:
+            reasons.setdefault((f.subject, f.time_to_recover.note), []).append(fault_name(f))
     return [
-        Paragraph(
-            f"{scenario.subject(f.subject).title}, {fault_name(f)}: not recovered {f.time_to_recover.note}.", "note"
-        )
-        for f in scenario.fault_summaries
-        if f.time_to_recover.value is None
+        Paragraph(f"{scenario.subject(key).title}, {listed(names)}: not recovered {why}.", "note")
+        for (key, why), names in reasons.items()
     ]
 
 
@@ -165,7 +166,7 @@ def _keys_hit(f: FaultSummary) -> str:
 
 
 def _reconnected(f: FaultSummary) -> str:
-    return ", ".join(f"{quantity(n, unit=False)} {role}" for role, n in f.reconnects.items() if n.value)
+    return ", ".join(f"{n.value:,g} {role}" for role, n in f.reconnects.items() if n.value)
 
 
 def _worst(outages: Mapping[str, Quantity], subject: Subject) -> Cell:
@@ -239,14 +240,12 @@ def _story(f: FaultSummary) -> str:
         parts.append(f"A client could first know after {quantity(f.detected)}{by}.")
     else:
         parts.append("No client noticed it in every run." if f.detected_by else "No client noticed it.")
-    still = [f"publishing for {quantity(f.publish_outage)}"] if f.publish_outage.value else []
+    still = [f"{quantity(f.publish_outage)} in publishing"] if f.publish_outage.value else []
     still += [
-        f"{where.rpartition('.')[2]} receiving for {quantity(value)}"
-        for where, value in f.receive_outages.items()
-        if value.value
+        f"{quantity(value)} at {where.rpartition('.')[2]}" for where, value in f.receive_outages.items() if value.value
     ]
     if still:
-        parts.append(f"At the longest a key was kept from {listed(still)}.")
+        parts.append(f"The longest silence of a key beyond the usual: {listed(still)}.")
     waited = [
         f"{one.peak.value:,.0f} messages waited for {where.rpartition('.')[2]}"
         + (f", gone {quantity(one.drain)} after the peak" if one.drain.value is not None else "")

@@ -42,6 +42,10 @@ LINES_APART = 12
 """So many faults times runs have a line each; where there are more, all faults of a run share one."""
 LABEL = 44
 """Characters of what stands beside a fault's line."""
+CUT = 3.0
+"""The axis of rates ends at so many times the highest intended rate."""
+LABEL_RIGHT = 0.6
+"""A fault that ends behind this part of the time axis has its label before it."""
 _LOG_FROM = 20.0
 _LINE_IN = 0.16
 
@@ -62,15 +66,14 @@ def recovery(scenario: ScenarioComparison, subject: Subject, channel: str) -> Fi
     rates, latency, backlog, strip = figure.subplots(4, 1, sharex=True, height_ratios=heights)
     colour = colours(scenario.subjects)[subject.key]
     draw_rates(rates, rows, colour)
-    # One scale for every target of the scenario: equal heights mean equal rates.
-    dress_panel(rates, max((v for row in of_channel for rate in row.rates.values() for v in rate), default=1.0) or 1.0)
+    _scale(rates, of_channel, rows)
     why = f" — {subject.standing.why}" if subject.standing.why else ""
     rates.set_title(subject.title + why, color=INK if subject.kind == "measured" else MUTED)
     names = _draw_latencies(latency, rows, colour)
     readers = _draw_backlogs(backlog, rows, colour)
     for panel in (rates, latency, backlog):
         _shade(panel, faults)
-    _draw_strip(strip, lines, colour)
+    _draw_strip(strip, lines, colour, _extent(rows))
     strip.set_xlabel("Seconds from the first measured message")
     strip.set_xlim(*_extent(rows))
     lines_of = legend(rows) + _legend_of(names, readers) + _legend_of_faults(faults)
@@ -79,11 +82,30 @@ def recovery(scenario: ScenarioComparison, subject: Subject, channel: str) -> Fi
     return figure
 
 
+def _scale(panel: Any, of_channel: Sequence[Series], rows: Sequence[Series]) -> None:
+    """One scale for every target of the scenario; what is caught up after a fault may leave it, and is told."""
+    intended = max((v for row in of_channel for v in row.rates.get("intended", ())), default=1.0) or 1.0
+    highest = max((v for row in of_channel for rate in row.rates.values() for v in rate), default=1.0) or 1.0
+    dress_panel(panel, min(highest, CUT * intended))
+    panel.set_ylabel("Messages\nper second")
+    own = max((v for row in rows for rate in row.rates.values() for v in rate), default=0.0)
+    if own > CUT * intended * 1.08:
+        panel.annotate(
+            f"highest: {own:,.0f}/s, not drawn to its top",
+            (1.0, 1.0),
+            xycoords="axes fraction",
+            ha="right",
+            va="bottom",
+            fontsize=6,
+            color=MUTED,
+        )
+
+
 def _extent(rows: Sequence[Series]) -> tuple[float, float]:
     """From the first second to the last in which anything happened."""
     last = max((i for row in rows for rate in row.rates.values() for i, v in enumerate(rate) if v), default=0)
     first = min((row.first_second for row in rows), default=0)
-    return first, first + last + 1.5
+    return float(first), first + last + 1.5
 
 
 def _draw_latencies(panel: Any, rows: Sequence[Series], colour: str) -> list[str]:
@@ -101,7 +123,7 @@ def _draw_latencies(panel: Any, rows: Sequence[Series], colour: str) -> list[str
         panel.set_yscale("log")
     panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.6g}"))
     statistics = dict.fromkeys(name.partition(",")[0] for name in names)
-    panel.set_ylabel(f"Latency ({' or '.join(statistics) or 'none'})\nmilliseconds")
+    panel.set_ylabel(f"{' or '.join(statistics)} latency\nms".lstrip())
     return names
 
 
@@ -145,31 +167,37 @@ def _label(row: FaultRow, *, several: bool) -> str:
     return f"{text}, run {row.repetition}" if several else text
 
 
-def _draw_strip(strip: Any, lines: Sequence[tuple[str, list[FaultRow]]], colour: str) -> None:
+def _draw_strip(
+    strip: Any, lines: Sequence[tuple[str, list[FaultRow]]], colour: str, extent: tuple[float, float]
+) -> None:
     for side in ("left", "top", "right"):
         strip.spines[side].set_visible(False)
     strip.grid(visible=False, axis="y")
     strip.tick_params(left=False)
     strip.set_yticks([])
     strip.set_ylim(-len(lines) + 0.4, 0.6)
+    first, last = extent
     for place, (label, rows) in enumerate(lines):
-        ends = [_draw_fault(strip, row, -place, colour) for row in rows]
+        drawn = [_draw_fault(strip, row, -place, colour) for row in rows]
+        start, end = min((one[0] for one in drawn), default=0.0), max((one[1] for one in drawn), default=0.0)
+        before = end > first + LABEL_RIGHT * (last - first)
         strip.annotate(
             label,
-            (max(ends, default=0.0), -place),
-            (5, 0),
+            (start if before else end, -place),
+            (-5 if before else 5, 0),
             textcoords="offset points",
+            ha="right" if before else "left",
             va="center",
             fontsize=6,
             color=INK,
         )
 
 
-def _draw_fault(strip: Any, row: FaultRow, y: float, colour: str) -> float:
-    """Bands from injection to recovery, the longest silence, and the moment of recovery; returns where it ends."""
+def _draw_fault(strip: Any, row: FaultRow, y: float, colour: str) -> tuple[float, float]:
+    """Bands from injection to recovery, the longest silence, the moment of recovery; returns where all that lies."""
     f = row.result
     if f.injected_s is None:
-        return 0.0
+        return 0.0, 0.0
     healing = f.heal_started_s if f.heal_started_s is not None else f.healed_s
     marks = [f.injected_s, healing, f.healed_s, f.recovered_s]
     edges = [f.injected_s]
@@ -181,12 +209,14 @@ def _draw_fault(strip: Any, row: FaultRow, y: float, colour: str) -> float:
     if f.confirmed_s is not None:
         strip.plot([f.confirmed_s] * 2, [y - 0.4, y + 0.4], color=INK, linewidth=0.7, linestyle=(0, (1, 1)))
     ends = [edges[-1]]
-    if f.publish is not None and f.publish.outage_s != 0:
+    starts = [f.injected_s]
+    if f.publish is not None and f.publish.keys_hit > 0:
         strip.plot([f.publish.from_s, f.publish.to_s], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
         ends.append(f.publish.to_s)
+        starts.append(f.publish.from_s)
     if f.recovered_s is not None:
         strip.plot(f.recovered_s, y, marker="D", markersize=3.2, color=colour, linestyle="none")
-    return max(ends)
+    return min(starts), max(ends)
 
 
 def _legend_of(names: Sequence[str], readers: Sequence[str]) -> list[Any]:
@@ -213,6 +243,6 @@ def _legend_of_faults(faults: Sequence[FaultRow]) -> list[Any]:
         Patch(color=BROKEN, linewidth=0, label="in effect"),
         Patch(color=HEALING, linewidth=0, label="healing, until a probe was answered"),
         Patch(facecolor=AFTER, edgecolor=RULE, linewidth=0.4, label="healed, not yet as before"),
-        Line2D([], [], color=INK, linewidth=1.6, label="longest time without acknowledgement"),
+        Line2D([], [], color=INK, linewidth=1.6, label="longest without acknowledgement"),
         Line2D([], [], color=INK, marker="D", markersize=3.2, linestyle="none", label="recovered"),
     ]

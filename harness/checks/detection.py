@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from crep.harness.brokers.contract import Outcome
 from crep.harness.checks.channel import ChannelRun
 from crep.harness.checks.outage import Silences
@@ -102,10 +100,8 @@ def _outcomes(channels: Sequence[ChannelRun], start_s: float, until_s: float) ->
 
 def _silence(of: Silences, longest_ns: int, what: str, start_s: float, until_s: float) -> Iterator[Detection]:
     start, until = round(start_s * SECOND), round(until_s * SECOND)
-    noticed = of.from_ns + longest_ns
+    noticed = of.began_ns + longest_ns
     # One that was unusual before this fault came is no sign of it, and every later send falls into the same one.
-    first = np.ones(len(of.key), np.bool_)
-    first[1:] = (of.key[1:] != of.key[:-1]) | (of.to_ns[1:] != of.to_ns[:-1])
-    these = first & (of.to_ns - of.from_ns > longest_ns) & (noticed >= start) & (noticed < until)
+    these = (of.to_ns - of.began_ns > longest_ns) & (noticed >= start) & (noticed < until)
     if these.any():
         yield Detection(int(noticed[these].min()) / SECOND, f"{what} for {longest_ns / SECOND:.2g} s")

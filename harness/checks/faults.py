@@ -23,7 +23,7 @@ import numpy as np
 from crep.harness.checks.attribution import SECOND, added, costs
 from crep.harness.checks.backlog import backlog
 from crep.harness.checks.channel import ChannelRun
-from crep.harness.checks.detection import RECONNECTED, Detection, Sign, detect
+from crep.harness.checks.detection import RECONNECTED, Detection, Sign, detect, unusual_ns
 from crep.harness.checks.history import NEVER
 from crep.harness.checks.outage import Silences, outage
 from crep.harness.checks.recovery import BASELINE_S, Baseline, Recovery, Seconds, baseline
@@ -152,10 +152,13 @@ class _Felt:
 
     def _outages(self, injected_s: float, until_s: float) -> dict[str, Outage]:
         """The outage of the publishing side and of each reader, by name."""
+        start, until = round(injected_s * SECOND), round(until_s * SECOND)
+        if until_s >= self.channel.measured_s:
+            until = NEVER  # what falls silent at the end becomes unusual after it
         outages = {
             where: outage(
                 where,
-                silences.within(round(injected_s * SECOND), round(until_s * SECOND)),
+                silences.of_stretch(start, until, unusual_ns(self.usual_ns[where])),
                 keys=len(np.unique(silences.key)),
                 t0_ns=0,
                 usual_ns=self.usual_ns[where],
@@ -186,13 +189,14 @@ class _Felt:
         return peaks
 
     def series(self) -> list[BacklogSeries]:
-        """The backlog of each reader at the end of every second of warm-up and measured phase."""
-        first, last = -int(np.ceil(self.channel.warm_up_s)), int(np.ceil(self.channel.measured_s))
-        ends = np.arange(first + 1, last + 1, dtype=np.int64) * SECOND
-        return [
-            BacklogSeries(where=name, first_second=first, depth=tuple(of.depth(ends).tolist()))
-            for name, of in self.backlogs.items()
-        ]
+        """The backlog of each reader at the end of every second, from the warm-up to the last receipt."""
+        first = -int(np.ceil(self.channel.warm_up_s))
+        found = []
+        for name, of in self.backlogs.items():
+            last_ns = max(round(self.channel.measured_s * SECOND), int(of.left.max(initial=0)))
+            ends = np.arange(first + 1, -(-last_ns // SECOND) + 1, dtype=np.int64) * SECOND
+            found.append(BacklogSeries(where=name, first_second=first, depth=tuple(of.depth(ends).tolist())))
+        return found
 
 
 def study(

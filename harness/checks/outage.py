@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,23 @@ class Silences:
         """0 without any send."""
         return int((self.to_ns - self.from_ns).max(initial=0))
 
-    def within(self, start_ns: int, end_ns: int) -> Silences:
-        """Those that overlap ``start_ns`` to ``end_ns``."""
-        these = (self.to_ns > start_ns) & (self.from_ns < end_ns)
+    @cached_property
+    def began_ns(self) -> Times:
+        """When the key fell silent: the beginning of the first silence that ended with the same sign of life."""
+        first = np.ones(len(self.key), np.bool_)
+        first[1:] = (self.key[1:] != self.key[:-1]) | (self.to_ns[1:] != self.to_ns[:-1])
+        return np.asarray(self.from_ns[np.flatnonzero(first)[np.cumsum(first) - 1]], np.int64)
+
+    def of_stretch(self, start_ns: int, end_ns: int, unusual_ns: int) -> Silences:
+        """Those of a stretch of the run: of the unusual ones those that became it then, of all others what overlaps.
+
+        So each unusual silence is that of one fault: not of one that came when a key had been silent for long, and not
+        of one that was the last before the key fell silent.
+        """
+        noticed = self.began_ns + unusual_ns
+        became = (noticed >= start_ns) & (noticed < end_ns)
+        overlaps = (self.to_ns > start_ns) & (self.from_ns < end_ns)
+        these = np.where(self.to_ns - self.began_ns > unusual_ns, became, overlaps)
         return Silences(self.key[these], self.from_ns[these], self.to_ns[these])
 
     def ended_by(self, end_ns: int) -> Silences:

@@ -63,3 +63,17 @@ def test_silences_are_those_that_a_naive_search_finds(
         (key, at, min((t for k, t in alive if k == key and t >= at), default=max(100, at))) for key, at in sends
     )
     assert sorted(zip(result.key.tolist(), result.from_ns.tolist(), result.to_ns.tolist(), strict=True)) == naive
+
+
+def test_an_unusual_silence_is_that_of_the_stretch_in_which_it_became_one() -> None:
+    #      time: 0         10        20        30
+    # key 0:       s s s s s s s s a                 silent from 2 to 18
+    # key 1:               s  a                      silent from 10 to 13: usual
+    result = found([(0, t) for t in range(2, 18, 2)] + [(1, 10)], [(0, 18), (1, 13)])
+
+    def longest(start: int, end: int) -> int:
+        return result.of_stretch(start, end, unusual_ns=5).longest_ns
+
+    assert longest(0, 7) == 0  # it became unusual at 7
+    assert longest(7, 8) == 16
+    assert longest(8, 40) == 3
