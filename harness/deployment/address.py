@@ -86,6 +86,12 @@ class AddressDeployment:
         """Never possible."""
         raise self._no_hand(f"limit the files of {node}")
 
+    certificates: tuple[str, ...] = ()
+
+    def show_certificate(self, node: str, name: str | None) -> None:
+        """Never possible."""
+        raise self._no_hand(f"exchange the certificate of {node}")
+
     def start_node(self, node: str) -> None:
         """Never possible."""
         raise self._no_hand(f"start {node}")

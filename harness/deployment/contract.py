@@ -182,6 +182,19 @@ class Deployment(Protocol):
         """Process id of the running node, None while it is down or where crep has no hand on it."""
         ...
 
+    @property
+    def certificates(self) -> tuple[str, ...]:
+        """Bad certificates that `show_certificate` can make a node show; empty without TLS or without a hand on it."""
+        ...
+
+    def show_certificate(self, node: str, name: str | None) -> None:
+        """Let the node show its clients that one of `certificates` from its next start on; None: its own again.
+
+        Raises:
+            NotSupported: there is none of that name.
+        """
+        ...
+
     def describe(self) -> dict[str, Json]:
         """Provenance: versions, Java, effective settings, digest of the jar lock, data folder, logs, who started it."""
         ...

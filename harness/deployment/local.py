@@ -24,7 +24,7 @@ from typing import Protocol
 
 from crep.harness.brokers.contract import Endpoint, NotSupported
 from crep.harness.config.targets import Target
-from crep.harness.deployment import ports
+from crep.harness.deployment import certificates, ports
 from crep.harness.deployment.contract import DeploymentError, Json, Progress, Role, UnknownNode
 from crep.harness.deployment.folders import filesystem_of, new_work_folder
 from crep.harness.deployment.log import last_words
@@ -230,6 +230,20 @@ class LocalDeployment:
         if hard != resource.RLIM_INFINITY and soft > hard:
             raise DeploymentError(f"{self.target}: files of node {node} are limited to {hard} bytes as it is")
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+    @property
+    def certificates(self) -> tuple[str, ...]:
+        """See `contract.Deployment`."""
+        source = self._target.settings.get("tls")
+        return () if source is None else certificates.available(Path(str(source)))
+
+    def show_certificate(self, node: str, name: str | None) -> None:
+        """See `contract.Deployment`."""
+        plan = self._plan(node)
+        if not plan.certificate or (name is not None and name not in self.certificates):
+            raise NotSupported(f"{self.target}: there is no certificate {name!r} that node {node} could show")
+        source = Path(str(self._target.settings["tls"]))
+        certificates.show(source, name or certificates.OWN, Path(plan.certificate))
 
     def start_node(self, node: str) -> None:
         """See `contract.Deployment`."""

@@ -24,6 +24,7 @@ class NodePlan:
     ports: dict[str, int]
     roles: tuple[Role, ...] = ("broker",)
     identity: str = ""
+    certificate: str = ""  # the folder of the one that it shows its clients (`certificates`); empty: no TLS
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crep.harness.brokers.contract import NotSupported
+from crep.harness.faults.bad_certificate import BadCertificate
 from crep.harness.faults.bandwidth import LimitBandwidth
 from crep.harness.faults.connection_storm import ConnectionStorm
 from crep.harness.faults.contract import Fault, Stage
@@ -164,6 +165,13 @@ FAULTS: dict[str, FaultKind] = {
             DisconnectClients,
         ),
         FaultKind("disconnect-reader", "end a reader's connections at the broker", "reader", SOLACE, DisconnectClients),
+        FaultKind(
+            "bad-certificate",
+            "restart a broker with a certificate that clients must not trust",
+            "node, kind, for",
+            "embedded Solace with certificates",
+            BadCertificate,
+        ),
         FaultKind("fill-disk", "let no file of a broker grow", "node, room, for", PROCESSES, FillDisk),
         FaultKind(
             "latency",

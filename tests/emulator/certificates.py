@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+DAY = datetime.timedelta(days=1)
+
 
 class Authority:
     """A certificate authority; its own certificate is ``certificate`` (PEM), alone in the folder ``trust_store``."""
@@ -29,18 +31,20 @@ class Authority:
         signed = own.add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def server(self) -> tuple[Path, Path]:
-        """Certificate and key of a server at 127.0.0.1."""
+    def server(self, *, ends_in: datetime.timedelta = DAY) -> tuple[Path, Path]:
+        """Certificate and key of a server at 127.0.0.1; ``ends_in`` may have passed."""
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        return self._issue("127.0.0.1", ExtendedKeyUsageOID.SERVER_AUTH, address)
+        return self._issue("127.0.0.1", ExtendedKeyUsageOID.SERVER_AUTH, address, ends_in=ends_in)
 
     def client(self, common_name: str) -> tuple[Path, Path]:
         """Certificate and key of a client."""
         return self._issue(common_name, ExtendedKeyUsageOID.CLIENT_AUTH)
 
-    def _issue(self, name: str, usage: x509.ObjectIdentifier, *more: x509.ExtensionType) -> tuple[Path, Path]:
+    def _issue(
+        self, name: str, usage: x509.ObjectIdentifier, *more: x509.ExtensionType, ends_in: datetime.timedelta = DAY
+    ) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(name, self._name, key.public_key())
+        builder = _builder(name, self._name, key.public_key(), ends_in)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         for extension in (x509.ExtendedKeyUsage([usage]), issuer, *more):
             builder = builder.add_extension(extension, critical=False)
@@ -52,7 +56,9 @@ class Authority:
         return certificate_path, key_path
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: str, issuer: str, key: ec.EllipticCurvePublicKey, ends_in: datetime.timedelta = DAY
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -60,7 +66,7 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - 2 * DAY)
+        .not_valid_after(now + ends_in)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

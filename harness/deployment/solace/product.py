@@ -12,13 +12,15 @@ from pathlib import Path
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
-from crep.harness.config.targets import Setting, Target
-from crep.harness.deployment import ports
+from crep.harness.config.targets import Setting, Target, Tls
+from crep.harness.deployment import certificates, ports
 from crep.harness.deployment.contract import Json, Progress
 from crep.harness.deployment.product import NodePlan, Prepared
 from crep.harness.proxy.links import LinkSpec
 
 LISTENERS = ("smf", "semp", "health")
+SECURED = "smf_tls"  # a further listener, the one that clients take, where the target has a folder of certificates
+SETTINGS = ("sync", "tls")
 SYNC = ("always", "batch", "never")
 PROGRAM = (sys.executable, "-m", "crep.solace_emulator")
 _ADMIN = "admin"  # the name and the password that the vendor's container is usually started with
@@ -80,14 +82,21 @@ def planned(
         proxied: whether a proxy is to stand before the SMF listener.
         more: further options.
     """
+    secured = data.with_name(f"{node}-tls") if _folder_of_certificates(target) else None
+    names, entrance = (LISTENERS, "smf") if secured is None else ((*LISTENERS, SECURED), SECURED)
     told = ports.claim(target.name, target.port + offset if target.port else 0)
-    free = ports.free_ports(len(LISTENERS), but=(told,))
-    chosen = dict(zip(LISTENERS, free, strict=True)) | ({} if proxied else {"smf": told})
-    listeners = [part for name in LISTENERS for part in (f"--{name}-port", str(chosen[name]))]
+    free = ports.free_ports(len(names), but=(told,))
+    chosen = dict(zip(names, free, strict=True)) | ({} if proxied else {entrance: told})
+    listeners = [part for name in names for part in (f"--{name.replace('_', '-')}-port", str(chosen[name]))]
     options = ["--data-dir", str(data), "--sync", _sync(target), "--admin-user", _ADMIN, "--admin-password", _ADMIN]
+    if secured is not None:
+        certificates.show(Path(_folder_of_certificates(target)), certificates.OWN, secured)
+        options += ["--tls-certificate", str(secured / certificates.CERTIFICATE)]
+        options += ["--tls-key", str(secured / certificates.KEY)]
     command = (*program, "--host", ports.LOOPBACK, *listeners, *options, *more)
-    links = (LinkSpec(node, "client", told, (ports.LOOPBACK, chosen["smf"])),) if proxied else ()
-    return NodePlan(node, command, chosen, ("broker",), identity=semp_address(chosen["semp"])), links
+    links = (LinkSpec(node, "client", told, (ports.LOOPBACK, chosen[entrance])),) if proxied else ()
+    identity, shown = semp_address(chosen["semp"]), "" if secured is None else str(secured)
+    return NodePlan(node, command, chosen, ("broker",), identity=identity, certificate=shown), links
 
 
 def semp_address(port: int) -> str:
@@ -112,14 +121,18 @@ def provenance_of(target: Target, topology: str) -> dict[str, Json]:
 
 def endpoint_of(target: Target, prepared: Prepared) -> Endpoint:
     """Where clients and administrators reach the nodes; message VPN and users as on a fresh broker."""
+    folder = _folder_of_certificates(target)
+    scheme, entrance = ("tcps", SECURED) if folder else ("tcp", "smf")
+    hosts = [f"{scheme}://{ports.LOOPBACK}:{prepared.clients_reach(node, entrance)}" for node in prepared.nodes]
     return Endpoint(
         system="solace",
         target=target.name,
-        smf=",".join(f"tcp://{ports.LOOPBACK}:{prepared.clients_reach(node, 'smf')}" for node in prepared.nodes),
+        smf=",".join(hosts),
         semp=",".join(semp_address(node.ports["semp"]) for node in prepared.nodes),
         username="default",
         admin_username=_ADMIN,
         admin_password=_ADMIN,
+        tls=Tls(ca_file=str(Path(folder, certificates.AUTHORITY).resolve())) if folder else None,
     )
 
 
@@ -145,12 +158,17 @@ def health(node: NodePlan, timeout_s: float) -> int | None:
 
 def _sync(target: Target) -> str:
     for key in target.settings:
-        if key != "sync":
+        if key not in SETTINGS:
             raise UsageError(
-                f"target {target.name!r}: the emulator has no setting {key!r}{nearest(key, ['sync'])}",
-                hint=f"it knows: sync ({', '.join(SYNC)})",
+                f"target {target.name!r}: the emulator has no setting {key!r}{nearest(key, SETTINGS)}",
+                hint=f"it knows: sync ({', '.join(SYNC)}), tls (a folder of certificates)",
             )
     sync: Setting = target.settings.get("sync", "always")
     if sync not in SYNC:
         raise UsageError(f"target {target.name!r}: sync is one of {', '.join(SYNC)}, not {sync!r}")
     return str(sync)
+
+
+def _folder_of_certificates(target: Target) -> str:
+    """Empty: without TLS."""
+    return str(target.settings.get("tls", ""))

@@ -32,6 +32,7 @@ from crep.harness.scenario.actions.network import (
     StallLinks,
 )
 from crep.harness.scenario.actions.operator import (
+    BadCertificate,
     DisconnectPublishers,
     DisconnectReader,
     FillDisk,
@@ -70,6 +71,7 @@ TimelineAction = Annotated[
     | DisconnectPublishers
     | DisconnectReader
     | FillDisk
+    | BadCertificate
     | AddLatency  # network
     | LimitBandwidth
     | StallLinks

@@ -127,3 +127,18 @@ class FillDisk(OnNodes, _Lasting):
     def parameters(self) -> dict[str, Json]:
         """The room that is left."""
         return {"room_bytes": self.room}
+
+
+class BadCertificate(OnNodes, _Lasting):
+    """Restart a broker with a certificate that its clients must not trust, and once more with the good one."""
+
+    do: Literal["bad-certificate"]
+    kind: Literal["expired", "unknown"] = Field(description="out of date, or of an authority that nobody trusts")
+
+    ENDS = "the good certificate would be back"
+    STILL = "the certificate that was exchanged at {at} is not back then"
+    EXCLUSIVE = "process"
+
+    def parameters(self) -> dict[str, Json]:
+        """Which certificate."""
+        return {"kind": self.kind}
