@@ -10,6 +10,7 @@ from pydantic import Field
 from crep.harness.brokers.operator import Discard, Gate
 from crep.harness.config.units import PositiveDuration, Size
 from crep.harness.scenario.actions.base import Action, Json, OnChannel, OnNodes, OnPublishers, OnReader
+from crep.harness.scenario.actions.process import UP_AGAIN_S
 
 if TYPE_CHECKING:
     from crep.harness.scenario.model import Definition
@@ -121,8 +122,9 @@ class FillDisk(OnNodes, _Lasting):
 
     ENDS = "there would be room again"
     STILL = "the disk that was filled at {at} is still full then"
-    EXCLUSIVE = "disk"
+    EXCLUSIVE = "process"  # a node that is started anew meanwhile has no limit
     AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "for": "2 s"}
+    SETTLES_S = UP_AGAIN_S  # one that ended of it is started again
 
     def parameters(self) -> dict[str, Json]:
         """The room that is left."""
