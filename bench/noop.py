@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crep.harness.brokers.contract import (
     CAPABILITIES,
@@ -115,7 +116,13 @@ class NoOpSubscriber:
             token=None,
         )
 
+    def tend(self) -> None:
+        """Nothing."""
+
     def acknowledge(self, deliveries: Deliveries) -> None:
+        """Nobody waits for it."""
+
+    def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
         """Nobody waits for it."""
 
     def events(self) -> list[ClientEvent]:

@@ -418,6 +418,12 @@ class BulkSubscriber(Protocol):
     def receive(self, max_messages: int, timeout_s: float) -> Deliveries:
         """What has come, at once when something has; empty after ``timeout_s``."""
 
+    def tend(self) -> None:
+        """Let the library do what it does beside: keep-alives, and acknowledgements on their way. Never waits.
+
+        Called several times a second while its owner is busy or stands still: only ``receive`` is a sign of progress.
+        """
+
     def acknowledge(self, deliveries: Deliveries) -> None:
         """Settle as accepted (commits by time where the broker has offsets). No-op for at-most-once."""
 

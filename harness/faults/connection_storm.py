@@ -15,10 +15,9 @@ class ConnectionStorm(Fault):
     The record counts those that connected and those that failed. With crep they end anyway.
     """
 
-    heal_within_s = _OVER_WITHIN_S
-
     def __init__(self, stage: Stage) -> None:
-        self.heal_after_s = stage.event.heal_after_s
+        self.heal_after_s = 0.0  # it goes on, and ends, by itself
+        self.heal_within_s = (stage.event.heal_after_s or 0.0) + _OVER_WITHIN_S
         self._clients, self._channel = stage.clients, stage.event.channel or ""
         self._connections = int(str(stage.event.parameters["connections"]))
         self._over_s = float(str(stage.event.parameters["over_s"]))

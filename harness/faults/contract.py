@@ -13,6 +13,7 @@ from crep.harness.faults.nodes import choose
 from crep.harness.faults.undo import Undo
 from crep.harness.scenario.plan import TimelineEvent
 
+CONFIRM_WITHIN_S = 10.0
 HEAL_WITHIN_S = 120.0
 """A broker that was killed needs seconds, on a machine that swaps a minute."""
 
@@ -21,11 +22,13 @@ class Fault(Protocol):
     """One fault of a timeline. Used by one thread. Classes inherit from this one, which gives them the defaults.
 
     ``heal_after_s`` is the declared time between injection and the start of healing; 0: healing follows at once; None:
-    it is healed when the run ends. ``heal_within_s``: how long `healed` is asked for after that.
+    it is healed when the run ends. ``confirm_within_s``: how long `confirmed` is asked for, where it lasts that long;
+    ``heal_within_s``: how long `healed` is asked for, after `heal`.
     """
 
     heal_after_s: float | None
     heal_within_s: float = HEAL_WITHIN_S
+    confirm_within_s: float = CONFIRM_WITHIN_S
 
     @property
     def subject(self) -> str:

@@ -10,7 +10,12 @@ from crep.harness.faults.on_clients import OnClients
 
 
 class Scale(OnClients):
-    """Confirmed when the right members run, are ready, and the broker itself counts as many connections."""
+    """Confirmed when the right members run, are ready, and the broker itself counts as many connections.
+
+    That takes a start of a client, and with Kafka until the other members hear that their group has changed.
+    """
+
+    confirm_within_s = 60.0
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)

@@ -19,7 +19,6 @@ from crep.harness.faults.undo import Undo
 from crep.harness.scenario.actions.base import Json
 from crep.harness.scenario.plan import TimelineEvent
 
-CONFIRM_WITHIN_S = 10.0
 PROBE_EVERY_S = 0.05
 
 Announce = Callable[["Injection"], None]
@@ -145,7 +144,7 @@ class Timeline:
         try:
             self._hold(event)
             self._note(event, step="injected", injected_ns=injected, subject=fault.subject)
-            within_s = min(CONFIRM_WITHIN_S, max(0.5, lasts_s)) if lasts_s else CONFIRM_WITHIN_S
+            within_s = min(fault.confirm_within_s, max(0.5, lasts_s)) if lasts_s else fault.confirm_within_s
             if self._probe(fault.confirmed, within_s):
                 self._note(event, step="confirmed", confirmed_ns=time.monotonic_ns())
             if lasts_s is None:

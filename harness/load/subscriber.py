@@ -101,6 +101,7 @@ class SubscriberEngine:
         """Receive nothing while paused; connected, and heard of."""
         self._tell({"paused": True})
         while orders.paused.is_set() and not orders.finish.wait(_PAUSED_NAP_S):
+            self._client.tend()
             pulse.beat(time.monotonic_ns())
         self._tell({"paused": False})
 
@@ -144,8 +145,10 @@ class SubscriberEngine:
         """Be busy with so many messages, to the end of the last one; returns when each was begun with, which is now."""
         began_ns = self._heard_ns = time.monotonic_ns()
         ends_ns = self._processing.ends_ns(began_ns, messages)
+        self._client.tend()
         while (left_ns := ends_ns - time.monotonic_ns()) > 0:
             time.sleep(min(left_ns, _BUSY_NAP_NS) / 1e9)
+            self._client.tend()
             if pulse is not None:
                 pulse.beat(time.monotonic_ns())
         return np.full(messages, began_ns, np.int64)

@@ -285,6 +285,9 @@ class KafkaReading(ABC, Generic[Client]):
             self._store(self._settlement.acknowledge(token))
         return token
 
+    def tend(self) -> None:
+        """Nothing: the library has threads of its own, and a poll would tell the group that this member gets on."""
+
     def acknowledge(self, deliveries: Deliveries) -> None:
         """Store offsets for the next commit. Of a partition that moved to another member they are dropped, noted."""
         if isinstance(deliveries.token, int):

@@ -128,6 +128,9 @@ class SolaceSubscriber(ApiClient):
             messages if self._queue is not None else None,
         )
 
+    def tend(self) -> None:
+        """Nothing: the library has threads of its own."""
+
     def acknowledge(self, deliveries: Deliveries) -> None:
         """Settle each message. One that cannot be settled (the connection is down) stays stored and comes again."""
         if deliveries.token is None:

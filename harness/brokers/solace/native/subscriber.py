@@ -105,6 +105,10 @@ class NativeSubscriber(SolaceClient):
                 return inbox.take(0, session.binding)
             session.process(wait=True)
 
+    def tend(self) -> None:
+        """Read and write in this thread: the library has none. What comes, a window at most, waits in the inbox."""
+        self._open_session().process(wait=False)
+
     def acknowledge(self, deliveries: Deliveries) -> None:
         """Settle each message. One that cannot be settled (the connection is down) stays stored and comes again."""
         if deliveries.token is None:
