@@ -18,6 +18,17 @@ from crep.harness.scenario.expectation import METRICS, Metric
 from crep.harness.scenario.load import load_scenario
 
 
+_FAULTY_MESSAGES = (
+    ("defects: {poison: SHARE}", "readers with dead_letters fail to process it, each time", "all; Kafka: workaround"),
+    (
+        "defects: {oversize: SHARE}",
+        "twice as large as the channel's max_size",
+        "all; Solace: where a reader has a queue",
+    ),
+    ("message: {ttl: TIME}", "outlives its time while no reader comes for it", "Solace"),
+)
+
+
 @click.group("list", cls=CommandGroup)
 def command() -> None:
     """Print scenarios, targets, mappings, faults, metrics or requirements."""
@@ -68,6 +79,8 @@ def faults() -> int:
     """What a timeline can do."""
     rows = [(kind.action, kind.summary, kind.parameters, kind.targets) for kind in FAULTS.values()]
     _print(("action", "what", "parameters", "targets that can"), rows)
+    click.echo("\nMessages that are meant to go wrong are asked for where the load is:\n")
+    _print(("key of a load entry", "what", "targets that can"), _FAULTY_MESSAGES)
     return 0
 
 

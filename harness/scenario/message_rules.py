@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from crep.harness.config.units import format_size
 from crep.harness.config.yaml import Loc, Problem
-from crep.harness.scenario.model import Channel, Definition, Load
+from crep.harness.scenario.model import Channel, Definition, Load, can_fail
 
 SMALLEST_MAX_SIZE = 8 << 10
 """Bytes. Brokers measure a message with its headers, so the limit that is set has a few KiB more than the payload."""
@@ -24,16 +24,12 @@ def message_problems(definition: Definition) -> list[Problem]:
 
 def _channel(name: str, channel: Channel) -> Iterator[Problem]:
     loc: Loc = ("channels", name)
-    if channel.dead_letters is not None and not _can_fail(channel):
-        text = "no reader of the channel is at-least-once, so none can fail to process a message"
+    if channel.dead_letters is not None and not any(map(can_fail, channel.readers.values())):
+        text = "no reader of the channel is at-least-once and acknowledges after processing, so none can fail a message"
         yield Problem((*loc, "dead_letters"), text, at_key=True)
     if channel.max_size is not None and channel.max_size < SMALLEST_MAX_SIZE:
         text = f"{format_size(channel.max_size)} is too near to the size of headers for a broker's limit to be exact"
         yield Problem((*loc, "max_size"), f"{text}; write at least {format_size(SMALLEST_MAX_SIZE)}")
-
-
-def _can_fail(channel: Channel) -> bool:
-    return any(reader.delivery == "at-least-once" for reader in channel.readers.values())
 
 
 def _load(load: Load, channel: Channel, loc: Loc) -> Iterator[Problem]:

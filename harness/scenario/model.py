@@ -75,6 +75,11 @@ class Reader(Part):
     filter: Filter | None = Field(None, description="which messages; default all")
 
 
+def can_fail(reader: Reader) -> bool:
+    """Whether a reader can say that it failed to process a message: one that has acknowledged it before cannot."""
+    return reader.delivery == "at-least-once" and reader.acknowledge == "after-processing"
+
+
 class DeadLetters(Part):
     """When an at-least-once reader gives a message up, which then is set aside in a place of the reader's own."""
 

@@ -22,7 +22,7 @@ from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.defects import Defects
 from crep.harness.scenario.expectation import Expectation
 from crep.harness.scenario.load_rules import measured_s, profile_of
-from crep.harness.scenario.model import Definition, Load, Scenario, logical_readers
+from crep.harness.scenario.model import Definition, Load, Scenario, can_fail, logical_readers
 from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
@@ -152,7 +152,7 @@ def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
             processing_s=reader.processing,
             topic_filter=None if reader.filter is None else reader.filter.topic,
             order="per-key" if reader.order == "per-key" else "none",
-            dead_letters_after=None if reader.delivery == "at-most-once" else given_up_after,
+            dead_letters_after=given_up_after if can_fail(reader) else None,
         )
         for written, reader in channel.readers.items()
         for logical in logical_readers(definition)[name][written]

@@ -13,7 +13,7 @@ from crep.harness.scenario.assignment import cycle_counts
 from crep.harness.scenario.expectation import Expectation, parse_expectation
 from crep.harness.scenario.load_rules import load_problems
 from crep.harness.scenario.message_rules import message_problems
-from crep.harness.scenario.model import Channel, Definition, ExpectEntry, Reader, logical_readers
+from crep.harness.scenario.model import Channel, Definition, ExpectEntry, Reader, can_fail, logical_readers
 from crep.harness.scenario.timeline_rules import timeline_problems
 from crep.harness.scenario.topics import selection
 
@@ -159,14 +159,18 @@ def _nothing_goes_wrong(metric: str, name: str, channel: Channel, definition: De
 def _always_zero(metric: str, name: str, reader: Reader, modes: Set[str]) -> str | None:
     """Why a count of this reader is 0 whatever the broker does."""
     at_most_once = reader.delivery == "at-most-once"
-    if at_most_once and metric in ("dead_lettered", "expired", "misplaced"):
-        return f"is always 0, because reader {name!r} is at-most-once: nothing is kept for it"
-    if at_most_once and metric in ("lost", "pending"):
-        return f"is always 0, because reader {name!r} is at-most-once: what is missing counts as missing"
-    if at_most_once and metric == "reordered":
-        return f"is always 0, because reader {name!r} is at-most-once: disorder is allowed there"
-    if reader.order == "none" and metric == "reordered":
-        return f"is always 0, because reader {name!r} asks for no order; give it 'order: per-key'"
-    if not at_most_once and modes == {"guaranteed"} and metric == "missing":
-        return f"is always 0, because reader {name!r} may miss nothing: what it misses is lost; write 'lost'"
-    return None
+    cases = (
+        (
+            not can_fail(reader) and metric in ("dead_lettered", "misplaced"),
+            "is at-most-once or acknowledges on receipt: it cannot fail a message",
+        ),
+        (at_most_once and metric == "expired", "is at-most-once: nothing is kept for it"),
+        (at_most_once and metric in ("lost", "pending"), "is at-most-once: what is missing counts as missing"),
+        (at_most_once and metric == "reordered", "is at-most-once: disorder is allowed there"),
+        (reader.order == "none" and metric == "reordered", "asks for no order; give it 'order: per-key'"),
+        (
+            not at_most_once and modes == {"guaranteed"} and metric == "missing",
+            "may miss nothing: what it misses is lost; write 'lost'",
+        ),
+    )
+    return next((f"is always 0, because reader {name!r} {why}" for holds, why in cases if holds), None)
