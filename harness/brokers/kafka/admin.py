@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -44,6 +45,7 @@ _OFFSETS_TOPIC = "__consumer_offsets"
 _AGAIN_AFTER_S = 0.1
 _REQUEST_S = 5.0
 _LEADERS_WITHIN_S = 15.0
+_ANSWERED_WITHIN_S = 30.0  # longer than the session of a broker that was killed
 _TOPIC_SETTINGS_SHOWN = (
     "min.insync.replicas",
     "flush.messages",
@@ -55,6 +57,10 @@ _SETTINGS_REFUSED = frozenset(
     {KafkaError.INVALID_CONFIG, KafkaError.POLICY_VIOLATION, KafkaError.INVALID_REPLICATION_FACTOR}
 )
 _T = TypeVar("_T")
+
+
+class _Unanswered(BrokerError):
+    """The broker that a request was sent to did not answer it."""
 
 
 class KafkaAdmin:
@@ -95,11 +101,30 @@ class KafkaAdmin:
         try:
             return future.result(timeout=_REQUEST_S * 2)
         except TimeoutError as error:
-            raise unreachable(self._endpoint, "no answer to an administrative request", self._watch) from error
+            raise self._unanswered("no answer to an administrative request") from error
         except KafkaException as error:
             if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-                raise unreachable(self._endpoint, error, self._watch) from error
+                raise self._unanswered(error) from error
             raise
+
+    def _unanswered(self, cause: object) -> _Unanswered:
+        said = unreachable(self._endpoint, cause, self._watch)
+        return _Unanswered(said.message, hint=said.hint)
+
+    def _until_answered(self, request: Callable[[], None]) -> None:
+        """Carry out a request that may be repeated, on a new connection each time, until some broker answers it.
+
+        librdkafka sends it to the one that its metadata call the controller (in KRaft mode any broker, picked at
+        random), and waits for that one where it has just died.
+        """
+        deadline = time.monotonic() + _ANSWERED_WITHIN_S
+        while True:
+            try:
+                return request()
+            except _Unanswered:
+                self._client = None
+                if time.monotonic() > deadline:
+                    raise
 
     def provision(self, run_id: str, channels: Sequence[ChannelSpec], mapping: MappingFile) -> Provisioned:
         """One topic per channel (and per exclusive or dead-lettering reader one more).
@@ -133,7 +158,7 @@ class KafkaAdmin:
         provisioned = Provisioned(run_id, mapping.name, layouts, durability)
         try:
             for layout in layouts.values():
-                self._create(layout)
+                self._until_answered(partial(self._create, layout))
                 self._wait_for_leaders(layout)
                 layout["configuration"] = self._topic_configuration(layout["topic"])
         except BaseException as failure:
@@ -178,14 +203,22 @@ class KafkaAdmin:
                 time.sleep(0.05)
 
     def _topic_configuration(self, topic: str) -> dict[str, str]:
-        try:
-            settings = self._settings(ConfigResource(ResourceType.TOPIC, topic))
-        except KafkaException as error:
-            raise BrokerError(
-                f"the settings of topic {topic!r} cannot be read at {self._endpoint.bootstrap}: {error.args[0].str()}",
-                hint="the user needs the permission DescribeConfigs, since the report shows what was in force",
-            ) from error
-        return {name: settings[name] for name in _TOPIC_SETTINGS_SHOWN if name in settings}
+        """As the cluster has it; a broker that has not heard yet of the topic that another one made is asked again."""
+        deadline = time.monotonic() + _LEADERS_WITHIN_S
+        while True:
+            try:
+                settings = self._settings(ConfigResource(ResourceType.TOPIC, topic))
+                return {name: settings[name] for name in _TOPIC_SETTINGS_SHOWN if name in settings}
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                    raise self._unreadable(topic, error) from error
+            time.sleep(_AGAIN_AFTER_S)
+
+    def _unreadable(self, topic: str, error: KafkaException) -> BrokerError:
+        return BrokerError(
+            f"the settings of topic {topic!r} cannot be read at {self._endpoint.bootstrap}: {error.args[0].str()}",
+            hint="the user needs the permission DescribeConfigs, since the report shows what was in force",
+        )
 
     def _settings(self, resource: ConfigResource) -> dict[str, str]:
         (future,) = self._connected().describe_configs([resource], request_timeout=_REQUEST_S).values()
@@ -200,6 +233,12 @@ class KafkaAdmin:
         topics = [name for layout in provisioned.objects.values() for name in topics_of(layout)]
         if not topics:
             return
+        self._until_answered(partial(self._delete, topics))
+        deadline = time.monotonic() + _LEADERS_WITHIN_S  # the deletion is answered before every broker has seen it
+        while set(topics) & set(self._metadata(_REQUEST_S).topics) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _delete(self, topics: list[str]) -> None:
         for name, future in self._connected().delete_topics(topics, request_timeout=_REQUEST_S).items():
             try:
                 self._result(future)
@@ -207,9 +246,6 @@ class KafkaAdmin:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     text = error.args[0].str()
                     raise BrokerError(f"{name!r} cannot be deleted at {self._endpoint.bootstrap}: {text}") from error
-        deadline = time.monotonic() + _LEADERS_WITHIN_S  # the deletion is answered before every broker has seen it
-        while set(topics) & set(self._metadata(_REQUEST_S).topics) and time.monotonic() < deadline:
-            time.sleep(0.05)
 
     def observe(self, provisioned: Provisioned) -> Observation:
         """Lag of each group: end offsets minus committed ones.

@@ -38,10 +38,10 @@ _LISTENERS: Mapping[Role, Mapping[Plane, str]] = {
 
 
 class KafkaClusterProduct:
-    """`product.Product` of three brokers and three controllers. Controllers come first: brokers wait for them."""
+    """`product.Product` of three brokers and three controllers. They start together: brokers wait for the quorum."""
 
     system = "kafka"
-    nodes: tuple[str, ...] = (*CONTROLLERS, *BROKERS)
+    nodes: tuple[str, ...] = (*BROKERS, *CONTROLLERS)
     in_turn = False
 
     def prepare(self, target: Target, folder: Path, progress: Progress) -> Prepared:
