@@ -15,10 +15,7 @@ from crep.harness.checks.results import Drain, RunResults
 from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
 from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
-from crep.harness.faults.contract import Stage
-from crep.harness.faults.registry import make_fault
-from crep.harness.faults.timeline import Injection, Scheduled, Timeline
-from crep.harness.faults.watchdog import Watchdog
+from crep.harness.faults.timeline import Injection, Scheduled
 from crep.harness.load.contract import EngineGroup, MakeEngines, WorkerLost
 from crep.harness.load.engines import ClientNote, EngineFailed, Engines, PublisherDone, Window
 from crep.harness.metrics.histogram import Histogram
@@ -28,6 +25,7 @@ from crep.harness.monitor.system import SystemWatch
 from crep.harness.runner.ceiling import judge_ceiling
 from crep.harness.runner.dead_letters import read_places
 from crep.harness.runner.drain import DrainWatch
+from crep.harness.runner.injector import Injector, schedule
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
 from crep.harness.runner.members import RunningClients
 from crep.harness.runner.pinning import Cores, available_cores
@@ -157,8 +155,7 @@ class _Run:
         self._plan = request.plan
         self._sites: list[Site] = []
         self._engines: EngineGroup | None = None
-        self._timeline: Timeline | None = None
-        self._watchdog: Watchdog | None = None
+        self._injector: Injector | None = None
         self._keeper: LedgerKeeper | None = None
         self._watch: DrainWatch | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
@@ -177,9 +174,7 @@ class _Run:
         self._provision()
         scheduled = self._schedule()
         engines = self._start_engines()
-        if any(event.fault.undo() for event in scheduled):
-            self._watchdog = Watchdog()
-        self._timeline = Timeline(scheduled, self._announce, self._watchdog)
+        self._injector = Injector(scheduled, self._announce, self._record.faults)
         self._measure(engines)
         self._drain(engines, limit_s=self._plan.drain_s)
         engines.finish(FINISH_WITHIN_S)
@@ -192,11 +187,8 @@ class _Run:
         """Heal, end the engines, remove the native objects; each bounded, none hidden."""
         self._system.stop()
         self._cores.release()
-        if self._timeline is not None:
-            self._timeline.cancel()
-            self._record.faults(self._timeline.injections())
-        if self._watchdog is not None:
-            self._watchdog.close()
+        if self._injector is not None:
+            self._injector.stop()
         if self._engines is not None:
             if self._stop.requested.is_set() and not self._stop.at_once.is_set() and self.measured_anything:
                 self._wind_down(self._engines)
@@ -288,13 +280,8 @@ class _Run:
 
     def _schedule(self) -> list[Scheduled]:
         """What the timeline will do; before any load, so that a target that cannot is found by its control run."""
-        scheduled = []
-        sites = {site.name: site for site in self._sites}
         clients = RunningClients(self._running_engines, self._publisher_of, self._record.folder.path / "logs")
-        for event in self._request.timeline:
-            site = sites[event.site]
-            stage = Stage(event, site.target, site.deployment, site.admin, site.provisioned, clients, self._plan.seed)
-            scheduled.append(Scheduled.of(event, make_fault(stage)))
+        scheduled = schedule(self._request.timeline, self._sites, clients, self._plan.seed)
         return [] if self._request.kind == "control" else scheduled
 
     def _publisher_of(self, channel: str) -> PublisherSpec:
@@ -307,8 +294,8 @@ class _Run:
         return self._engines
 
     def _measure(self, engines: EngineGroup) -> None:
-        plan, timeline = self._plan, self._timeline
-        assert timeline is not None  # noqa: S101  # set by carry_out
+        plan, injector = self._plan, self._injector
+        assert injector is not None  # noqa: S101  # set by carry_out
         lead_s = LEAD_S + LEAD_PER_CLIENT_S * len(engines.clients)
         self._t0_ns = time.monotonic_ns() + round((lead_s + plan.warm_up_s) * 1e9)
         self._record.start_clock(self._t0_ns)
@@ -320,7 +307,7 @@ class _Run:
         )
         engines.go(self._t0_ns)
         self._system.start()
-        timeline.start(self._t0_ns)
+        injector.start(self._t0_ns)
         self._pump_until(engines, lambda: time.monotonic_ns() >= self._t0_ns)
         self._phase("measure", total_s=plan.measured_s)
         processors = ProcessorWatch()
@@ -332,9 +319,9 @@ class _Run:
         self._pump_until(engines, lambda: self._publishing == 0 or time.monotonic() > limit)
         if self._publishing:
             raise EnvironmentFailure(f"{self._publishing} publishers did not end within {plan.reconnect_s:.0f} s")
-        limit = time.monotonic() + timeline.heal_within_s
-        self._pump_until(engines, lambda: timeline.finished or time.monotonic() > limit)
-        self._record.faults(timeline.injections())
+        limit = time.monotonic() + injector.heal_within_s
+        self._pump_until(engines, lambda: injector.finished or time.monotonic() > limit)
+        injector.note()
         self._judge_workers()
 
     def _judge_workers(self) -> None:
