@@ -17,7 +17,6 @@ from crep.harness.scenario import library
 from crep.harness.scenario.expectation import METRICS, Metric
 from crep.harness.scenario.load import load_scenario
 
-
 _FAULTY_MESSAGES = (
     ("defects: {poison: SHARE}", "readers with dead_letters fail to process it, each time", "all; Kafka: workaround"),
     (

@@ -39,3 +39,13 @@ def test_nothing_is_settled_beyond_the_first_open_delivery(order: list[int], ack
         settled = settlement.acknowledge(tokens[position]).get(P0, settled)
     done = set(order[:acknowledged])
     assert settled == next((number for number in range(8) if number not in done), 8)
+
+
+def test_a_partition_that_moved_is_settled_by_nothing_that_was_delivered_before() -> None:
+    settlement = Settlement()
+    first, second = settlement.received({P0: 5, P1: 3}), settlement.received({P0: 9})
+    settlement.forget({P0})
+    third = settlement.received({P0: 2})
+    assert settlement.acknowledge(second) == {}
+    assert settlement.acknowledge(first) == {P1: 3}
+    assert settlement.acknowledge(third) == {P0: 2}
