@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.figure import Figure, show
-from bench.sections import FAILURES, SECTIONS, Measured, Session
+from bench.sections import FAILURES, SECTIONS, Measured, Session, share_of_time, too_late
 from bench.session import ROUNDS
 from crep.harness.runs.provenance import harness, host
 
@@ -40,9 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     started_utc = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     session = Session(chosen.rounds, chosen.quick, console, host(), harness(), started_utc)
     figures: list[Figure] = []
+    begin_s = time.monotonic()
     try:
         for name in [chosen.only] if chosen.only else SECTIONS:
-            measured = _section(name, session)
+            if chosen.only:
+                measured = _section(name, session)
+            elif too_late(name, time.monotonic() - begin_s):
+                measured = _not_measured(name, "the machine is too busy: no time is left for it", session)
+            else:
+                measured = _section(name, replace(session, until_s=begin_s + share_of_time(name)))
             figures += measured.figures
             _write(FOLDER / f"{name}.json", dict(measured.details))
             _write(FOLDER / "bench.json", [one.to_json() for one in figures])  # an interrupted session keeps these
@@ -59,13 +66,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _section(name: str, session: Session) -> Measured:
     before_s = time.monotonic()
     try:
-        measured = SECTIONS[name](session)
+        measured = SECTIONS[name].measure(session)
     except FAILURES as error:
-        text = str(error)
-        session.console.print(f"not measured: {name}: {text}", style="red", highlight=False, markup=False)
-        return Measured((Figure(name, None, "", detail=f"not measured: {text.splitlines()[0]}"),), {"failure": text})
-    session.say(f"{name}: {time.monotonic() - before_s:.0f} s")
+        measured = _not_measured(name, str(error), session)
+    took_s = time.monotonic() - before_s
+    session.say(f"{name}: {took_s:.0f} s; {SECTIONS[name].takes_s:.0f} s on a machine that does nothing else")
     return measured
+
+
+def _not_measured(name: str, why: str, session: Session) -> Measured:
+    session.console.print(f"not measured: {name}: {why}", style="red", highlight=False, markup=False)
+    return Measured((Figure(name, None, "", detail=f"not measured: {why.splitlines()[0]}"),), {"failure": why})
 
 
 def _write(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import resource
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +95,13 @@ class Speed:
     idle_mb: float
 
 
-def measure(rounds: int, say: Callable[[str], None], share: int = 1) -> Speed:
-    """Measure everything, with 1/``share`` of the messages.
+def measure(numbers: Iterable[int], rounds: int, say: Callable[[str], None], share: int = 1) -> Speed:
+    """Measure everything in each round (``numbers``, of so many ``rounds``), with 1/``share`` of the messages.
 
     Raises :class:`.BrokerError`, :class:`EmulatorError`, :class:`.smf.SmfError` and ``OSError``.
     """
     passages: dict[Traffic, list[Passage]] = {traffic: [] for traffic in TRAFFIC}
-    for number in range(rounds):
+    for number in numbers:
         for traffic in TRAFFIC:
             say(f"emulator, round {number + 1} of {rounds}: {traffic.name}, {traffic.size:,} B")
             with _emulator() as emulator:

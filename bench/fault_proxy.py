@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -222,11 +222,13 @@ def _figure(
     return Figure(name, spread.median, unit, floor, at_most, detail="; ".join(filter(None, (span, detail))))
 
 
-def measure(rounds: int, share: int, say: Callable[[str], None]) -> tuple[tuple[Figure, ...], dict[str, Any]]:
-    """All rounds; ``share``: this part of the trips and bytes of an idle one."""
+def measure(
+    numbers: Iterable[int], rounds: int, share: int, say: Callable[[str], None]
+) -> tuple[tuple[Figure, ...], dict[str, Any]]:
+    """Each round (``numbers``, of so many ``rounds``); ``share``: this part of the trips and bytes of an idle one."""
     idles, tolds = [], []
     with proxied(say) as (direct, proxy, links):
-        for number in range(rounds):
+        for number in numbers:
             say(f"fault proxy, round {number + 1} of {rounds}")
             idles.append(idle(direct, proxy, share))
             tolds.append(told(proxy, links))

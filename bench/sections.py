@@ -1,8 +1,13 @@
-"""The parts of the benchmark, by name: each measures, prints its own tables, and ends in figures and details."""
+"""The parts of the benchmark, by name: each measures, prints its own tables, and ends in figures and details.
+
+All together are to end within `MOST_S`. Each section is known to take so long with all its rounds on a machine that
+does nothing else; on a busy one it leaves out rounds, but for the first, once its share of the time is over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +57,15 @@ class Session:
     host: Host
     harness: Harness
     started_utc: str
+    until_s: float | None = None  # ``time.monotonic``: no further round begins after it
+
+    def in_time(self, rounds: int) -> Iterator[int]:
+        """The numbers of the rounds from 0 on, as far as there is time: always the first."""
+        for number in range(rounds):
+            if number and self.until_s is not None and time.monotonic() >= self.until_s:
+                self.say(f"the machine is busy: {number} of {rounds} rounds")
+                return
+            yield number
 
     def say(self, text: str) -> None:
         """Tell what is done now."""
@@ -68,7 +82,8 @@ class Measured:
 
 def engines(asked: Session) -> Measured:
     """The engines against bare loops and a no-op broker, publishing and receiving apart, and their punctuality."""
-    bench = session.measure(1 if asked.quick else asked.rounds, asked.say)
+    rounds = 1 if asked.quick else asked.rounds
+    bench = session.measure(asked.in_time(rounds), rounds, asked.say)
     table.show(bench, asked.host, asked.harness, asked.started_utc, asked.console)
     figures = [figure for one in bench.comparisons for figure in _compared(one)]
     for schedule in bench.schedules:
@@ -97,7 +112,7 @@ def punctuality(asked: Session) -> Measured:
     """A publisher's lateness at three rates, apart from any broker."""
     rounds = 1 if asked.quick else asked.rounds
     paces = []
-    for number in range(rounds):
+    for number in asked.in_time(rounds):
         for rate in turns(list(pacing.MOST_LATE_MS), number):
             asked.say(f"pacing, round {number + 1} of {rounds}: {rate:,} messages/s")
             paces.append(pacing.measure(rate))
@@ -111,7 +126,7 @@ def life(asked: Session) -> Measured:
         folder = Path(name)
         run_life.measure(broker, folder, 1.0)
         short = []
-        for number in range(rounds):
+        for number in asked.in_time(rounds):
             asked.say(f"run {number + 1} of {rounds}: {run_life.SHORT_S:.0f} s at {run_life.RATE:,} messages/s")
             short.append(run_life.measure(broker, folder, run_life.SHORT_S))
         asked.say(f"a run of {long_s:.0f} s")
@@ -125,7 +140,7 @@ def kafka_pair(asked: Session) -> Measured:
     rounds, share = (1, _QUICK_SHARE) if asked.quick else (PAIRS, 1)
     done: dict[int, list[tuple[Moved, Moved]]] = {size: [] for size, _ in _PAIR_LOADS}
     with running(KAFKA, asked.say) as broker:
-        for number in range(rounds):
+        for number in asked.in_time(rounds):
             for size, count in _PAIR_LOADS:
                 asked.say(f"pair {number + 1} of {rounds}: {count // share:,} messages of {size} B")
                 done[size].append(pair.measure(broker, count // share, size, number))
@@ -140,7 +155,7 @@ def kafka_pair(asked: Session) -> Measured:
 def speed(asked: Session) -> Measured:
     """The emulator's ceiling between official clients, and its idle connections."""
     rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
-    found = emulator_speed.measure(rounds, asked.say, share)
+    found = emulator_speed.measure(asked.in_time(rounds), rounds, asked.say, share)
     return Measured(emulator_speed.figures(found), asdict(found))
 
 
@@ -182,32 +197,59 @@ def depth(asked: Session) -> Measured:
 def solace_client(asked: Session) -> Measured:
     """Both Solace client libraries against a server that does nothing."""
     rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
-    figures, details = [], {}
-    for path in solace_ceiling.PATHS:
-        asked.say(f"Solace client ceiling: {path.work} {path.mode}, {rounds} rounds")
-        pairs = solace_ceiling.measure(path, rounds, share)
-        figures.append(solace_ceiling.figure(path, pairs))
-        details[f"{path.work} {path.mode}"] = [asdict(one) for one in pairs]
-    return Measured(tuple(figures), details)
+    pairs: dict[solace_ceiling.Path, list[solace_ceiling.Pair]] = {path: [] for path in solace_ceiling.PATHS}
+    for number in asked.in_time(rounds):
+        for path, done in pairs.items():
+            asked.say(f"Solace client ceiling, round {number + 1} of {rounds}: {path.work} {path.mode}")
+            done.append(solace_ceiling.measure(path, share))
+    figures = tuple(solace_ceiling.figure(path, done) for path, done in pairs.items())
+    return Measured(
+        figures, {f"{path.work} {path.mode}": [asdict(one) for one in done] for path, done in pairs.items()}
+    )
 
 
 def proxy(asked: Session) -> Measured:
     """The fault proxy: what it costs, and how exact it is."""
     rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
-    figures, details = fault_proxy.measure(rounds, share, asked.say)
+    figures, details = fault_proxy.measure(asked.in_time(rounds), rounds, share, asked.say)
     return Measured(figures, details)
 
 
-SECTIONS: dict[str, Callable[[Session], Measured]] = {
-    "engines": engines,
-    "pacing": punctuality,
-    "run-life": life,
-    "kafka-pair": kafka_pair,
-    "kafka-tools": kafka_own_tools,
-    "solace-ceiling": solace_client,
-    "emulator-speed": speed,
-    "emulator-depth": depth,
-    "fault-proxy": proxy,
+@dataclass(frozen=True)
+class Section:
+    """A part, and how many seconds it takes with all its rounds on a machine of two cores that does nothing else."""
+
+    measure: Callable[[Session], Measured]
+    takes_s: float
+
+
+SECTIONS: dict[str, Section] = {
+    "engines": Section(engines, 250),
+    "pacing": Section(punctuality, 90),
+    "run-life": Section(life, 130),
+    "kafka-pair": Section(kafka_pair, 170),
+    "kafka-tools": Section(kafka_own_tools, 175),
+    "solace-ceiling": Section(solace_client, 120),
+    "emulator-speed": Section(speed, 95),
+    "emulator-depth": Section(depth, 75),
+    "fault-proxy": Section(proxy, 30),
 }
+MOST_S = 1200.0
+"""All sections together."""
+_ONE_ROUND = 0.4  # of a section's time, its preparations included
+
+
+def share_of_time(name: str) -> float:
+    """The seconds from the start of all by which a section begins no further round."""
+    lengths = [section.takes_s for section in SECTIONS.values()]
+    place = list(SECTIONS).index(name)
+    return MOST_S * sum(lengths[: place + 1]) / sum(lengths)
+
+
+def too_late(name: str, elapsed_s: float) -> bool:
+    """Whether not even one round of a section can be expected to end in time, so long after the start of all."""
+    return elapsed_s + _ONE_ROUND * SECTIONS[name].takes_s > MOST_S
+
+
 FAILURES = (EnvironmentFailure, EmulatorError, SmfError, OSError)
 """What may keep a section from being measured; anything else is a defect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -37,13 +37,14 @@ SUBJECTS = (
     Subject(EMULATOR, (Load(100, 10_000), Load(1024, 10_000)), rate=2000),
 )
 NO_OP_AT_LEAST = 300_000  # messages: fewer are over before the engine is warm
-SCHEDULE_FOR_S = 8.0
+SCHEDULE_FOR_S = 5.0
 SCHEDULE_SIZE = 1024
 ROUNDS = 3
 
 
-def measure(rounds: int, say: Say) -> Bench:
-    """Every subject in every round; brokers run side by side and idle while it is another's turn."""
+def measure(numbers: Iterable[int], rounds: int, say: Say) -> Bench:
+    """Every subject in every round (``numbers``, of so many ``rounds``); brokers run side by side and idle while it is
+    another's turn."""
     failures: list[str] = []
     publishing: dict[tuple[str, int], list[Round]] = {}
     receiving: dict[tuple[str, int], list[Round]] = {}
@@ -55,7 +56,7 @@ def measure(rounds: int, say: Say) -> Bench:
                 brokers.append((subject, stack.enter_context(running(subject.target, say))))
             except EnvironmentFailure as error:
                 failures.append(f"{subject.target.name}: {error}")
-        for number in range(rounds):
+        for number in numbers:
             for subject, broker in turns(brokers, number) if brokers else []:
                 for load in subject.loads:
                     say(f"round {number + 1} of {rounds}: {broker.name}, {load.count:,} messages of {load.size} B")

@@ -30,7 +30,6 @@ from crep.harness.load.stamp import Renderer, parse
 from crep.harness.metrics.history import INTACT
 
 SIZE = 100  # bytes of payload
-ROUNDS = 3
 RUN = 7
 _BATCH = 512
 _WITHIN_S = 120.0
@@ -56,7 +55,7 @@ class Path:
 
 PATHS = (
     Path("publish", "direct", 1_000_000, 3_000_000, 30_000),
-    Path("publish", "guaranteed", 100_000, 400_000, 20_000),
+    Path("publish", "guaranteed", 100_000, 400_000, 10_000),
     Path("receive", "direct", 400_000, 1_500_000, 30_000),
     Path("receive", "queue", 200_000, 700_000, 20_000),
 )
@@ -78,16 +77,13 @@ class Pair:
     api: Rate
 
 
-def measure(path: Path, rounds: int, share: int = 1) -> list[Pair]:
-    """One path on both libraries in turn, ``rounds`` times, with the ``share``-th part of its messages.
+def measure(path: Path, share: int = 1) -> Pair:
+    """One path on both libraries in turn, with the ``share``-th part of its messages.
 
     Raises:
         EnvironmentFailure: a message is missing somewhere.
     """
-    return [
-        Pair(_run(path, "native", path.count // share), _run(path, "api", path.count_api // share))
-        for _ in range(rounds)
-    ]
+    return Pair(_run(path, "native", path.count // share), _run(path, "api", path.count_api // share))
 
 
 def figure(path: Path, pairs: list[Pair]) -> Figure:

@@ -23,6 +23,6 @@ def test_the_figure_is_the_median_of_the_native_client_and_the_ratio_is_taken_wi
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.work}-{path.mode}")
 def test_every_path_can_be_measured_and_the_c_library_is_ahead(path: Path) -> None:
-    [pair] = measure(path, 1, share=20)
+    pair = measure(path, share=20)
     assert pair.native.per_s > 2 * pair.api.per_s
     assert 0 < pair.native.processor <= 2
