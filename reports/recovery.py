@@ -19,6 +19,7 @@ from crep.reports.blocks import (
     count,
     declared,
     listed,
+    plural,
     quantity,
     significant,
 )
@@ -220,10 +221,10 @@ def _costs(scenario: ScenarioComparison) -> list[Block]:
                 blocks.append(Paragraph(f"{subject.title}, {fault_name(f)}: {_story(f)}", style))
         for group in scenario.fault_groups:
             if group.subject == subject.key:
+                often = f"{len(group.runs)} of {plural(len(subject.counted), 'run')}"
                 text = (
-                    f"{subject.title}, {faults_named(group.faults)} together: their effects overlapped in "
-                    f"{len(group.runs)} of {len(subject.counted)} runs, so messages are attributed to all of them "
-                    f"together: {_messages(group.cost)}."
+                    f"{subject.title}, {faults_named(group.faults)} together: their effects overlapped in {often}, so "
+                    f"messages are attributed to all of them together: {_messages(group.cost)}."
                 )
                 blocks.append(Paragraph(text, style))
         for beside in scenario.beside_faults:

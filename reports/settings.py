@@ -74,19 +74,19 @@ def _budget(scenario: ScenarioComparison) -> str:
 
 
 def _settings(subject: Subject, names: Sequence[str]) -> str:
-    """Each setting once; where publishers and subscribers differ, both."""
+    """Each setting once; where clients differ, each value with the readers (or publishers) that have it."""
     found: dict[str, dict[str, list[str]]] = {}
     for group in subject.clients:
         for name in names:
             if name in group.settings:
-                roles = found.setdefault(name, {}).setdefault(group.settings[name], [])
-                if group.role not in roles:
-                    roles.append(group.role)
+                who = found.setdefault(name, {}).setdefault(group.settings[name], [])
+                if (group.reader or "publishers") not in who:
+                    who.append(group.reader or "publishers")
     parts = []
     for name, values in found.items():
         short = name.removeprefix("solace.messaging.")
         if len(values) == 1:
             parts.append(f"{short} = {next(iter(values))}")
         else:
-            parts += [f"{short} = {value} ({', '.join(roles)})" for value, roles in values.items()]
+            parts += [f"{short} = {value} ({', '.join(who)})" for value, who in values.items()]
     return "; ".join(parts)

@@ -92,10 +92,10 @@ def _scale(panel: Any, of_channel: Sequence[Series], rows: Sequence[Series]) -> 
     if own > CUT * intended * 1.08:
         panel.annotate(
             f"highest: {own:,.0f}/s, not drawn to its top",
-            (1.0, 1.0),
+            (0.995, 0.97),
             xycoords="axes fraction",
             ha="right",
-            va="bottom",
+            va="top",
             fontsize=6,
             color=MUTED,
         )

@@ -161,6 +161,7 @@ class _Felt:
                 silences.of_stretch(start, until, unusual_ns(self.usual_ns[where])),
                 keys=len(np.unique(silences.key)),
                 t0_ns=0,
+                at_ns=start,
                 usual_ns=self.usual_ns[where],
                 control_ns=self.usual_ns[where] if self.controlled else None,
             )

@@ -84,23 +84,34 @@ def silences(
 
 
 def outage(
-    where: str, found: Silences, *, keys: int, t0_ns: int, usual_ns: int, control_ns: int | None
+    where: str, found: Silences, *, keys: int, t0_ns: int, usual_ns: int, control_ns: int | None, at_ns: int = 0
 ) -> Outage | None:
     """The longest silence of a fault's share of the run, less what is usual.
 
     Args:
         where: channel, or channel.reader.
-        found: the silences that overlap the fault.
+        found: the silences that are the fault's.
         keys: how many keys had sends intended.
         t0_ns: what seconds are relative to.
         usual_ns: a key is hit when its own longest silence exceeds this.
         control_ns: the control run's longest silence; None without a control run.
+        at_ns: the injection.
 
     Returns:
-        None where no send was intended.
+        None where no send was intended at all.
     """
-    if not len(found.key):
+    if not keys:
         return None
+    if not len(found.key):  # every key was silent before, and the silence is that of another fault
+        return Outage(
+            where=where,
+            longest_s=0.0,
+            control_s=None if control_ns is None else control_ns / 1e9,
+            outage_s=None if control_ns is None else 0.0,
+            keys_hit=0.0,
+            from_s=(at_ns - t0_ns) / 1e9,
+            to_s=(at_ns - t0_ns) / 1e9,
+        )
     lengths = found.to_ns - found.from_ns
     worst = int(lengths.argmax())
     hit = len(np.unique(found.key[lengths > usual_ns]))
