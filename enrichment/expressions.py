@@ -67,7 +67,7 @@ class Expression:
             if "Undefined variable or function" in str(error):
                 known = ", ".join(_NAMES)
                 raise ValueError(f"{self.text!r}: {_first_line(error)} The variables are {known}") from None
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, ArithmeticError):
             return  # it asks for a field, which messages will have
 
     def value(self, record: Record) -> Any:
@@ -84,7 +84,7 @@ class Expression:
             return self._program.execute(variables)
         except KeyError as error:
             raise StepFailed(f"{self.text!r}: there is no field {error}") from None
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError) as error:
             raise StepFailed(f"{self.text!r}: {_first_line(error)}") from None
 
     def holds(self, record: Record) -> bool:

@@ -49,9 +49,7 @@ class BridgeCollector(Collector):
             )
         }
         filtered = CounterMetricFamily("crep_bridge_filtered", "Parts filtered, by step", labels=["route", "step"])
-        dead = CounterMetricFamily(
-            "crep_bridge_dead_lettered", "Dead letters, by step", labels=["route", "step"]
-        )
+        dead = CounterMetricFamily("crep_bridge_dead_lettered", "Dead letters, by step", labels=["route", "step"])
         for route, flow in self._flows.items():
             ledger = flow.state.ledger
             for name, family in families.items():

@@ -25,10 +25,10 @@ class Avro:
     content_type = "avro/binary"
 
     def __init__(self, schema: Path, schema_id: int | None) -> None:
+        if not schema.exists():
+            raise ValueError(f"there is no Avro schema {schema}")
         try:
             self._schema = fastavro.schema.load_schema(str(schema))
-        except FileNotFoundError as error:
-            raise ValueError(f"there is no Avro schema {error.filename or schema}") from None
         except (SchemaParseException, UnknownType, SchemaRepositoryError, ValueError, OSError) as error:
             raise ValueError(f"{schema.name} is no Avro schema: {error}") from None
         self._schema_id = schema_id
