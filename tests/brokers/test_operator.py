@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
@@ -148,7 +149,9 @@ def test_a_queue_that_is_shut_takes_nothing_and_its_publisher_hears_of_it_as_the
 
 
 @pytest.mark.emulator
-def test_a_queue_whose_egress_is_shut_keeps_what_comes_and_gives_it_when_it_is_open(solace: Bench) -> None:
+@pytest.mark.parametrize("client", ["native", "api"])
+def test_a_queue_whose_egress_is_shut_keeps_what_comes_and_gives_it_when_it_is_open(solace: Bench, client: str) -> None:
+    solace.mapping = replace(solace.mapping, subscriber=solace.mapping.subscriber | {"client": client})
     provisioned = solace.provision(reader(READER))
     operator, member = solace.admin.operator(provisioned), solace.member(READER).ready()
     operator.shut(CHANNEL, READER, "out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crep.harness.brokers.solace.native.binding import EVERY_S, BindAgain
+from crep.harness.brokers.solace.binding import EVERY_S, BindAgain
 
 
 def test_nothing_is_asked_for_while_there_is_a_flow() -> None:

@@ -1,4 +1,8 @@
-"""The bulk subscriber on the vendor's public API: one flow on a reader's queue, or one direct subscription."""
+"""The bulk subscriber on the vendor's public API: one flow on a reader's queue, or one direct subscription.
+
+A flow that the broker ends (its queue's egress was shut, the permission was taken) ends the library's receiver: another
+one is made, as an application would, until the budget for reconnecting is spent.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ from crep.harness.brokers.contract import (
     Json,
     SubscriberSpec,
 )
+from crep.harness.brokers.solace.binding import BindAgain
 from crep.harness.brokers.solace.client import ApiClient
 from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog
@@ -54,6 +59,7 @@ class SolaceSubscriber(ApiClient):
         self._queue: Json | None = spec.objects["queues"].get(spec.reader.name)
         self._direct: Json | None = spec.objects["direct"].get(spec.reader.name)
         self._receiver: PersistentMessageReceiver | DirectMessageReceiver | None = None
+        self._bind_again = BindAgain(spec.reconnect_for_s)
 
     def open(self) -> None:
         """Connect, then bind to the queue or subscribe. Returns when the broker has confirmed.
@@ -64,13 +70,46 @@ class SolaceSubscriber(ApiClient):
         spec = self._spec
         self._service = connect(spec.endpoint, spec.name, self._properties, self._log)
         try:
-            self._worker = self._receiver = self._build(self._service)
-            self._receiver.start()
-            self._receiver.set_termination_notification_listener(FlowLoss(self._log))
+            self._start(self._service)
         except PubSubPlusClientError as error:
             self.close()
             what = f"queue {self._queue['name']!r}" if self._queue else f"subscription of reader {spec.reader.name!r}"
             raise BrokerError(f"Solace at {spec.endpoint.smf} refuses {what}: {reason_of(error)}") from error
+
+    def _start(self, service: MessagingService) -> None:
+        self._worker = self._receiver = self._build(service)
+        self._receiver.start()
+        self._receiver.set_termination_notification_listener(FlowLoss(self._log))
+
+    def _ended(self, error: PubSubPlusClientError) -> None:
+        """Bind again later where the broker has ended the flow.
+
+        Raises:
+            BrokerError: that has been tried for long enough, or it is the connection that is lost.
+        """
+        now, reason = time.monotonic(), reason_of(error)
+        self._bind_again.failed(reason, now)
+        connected = self._service is not None and self._service.is_connected
+        if self._queue is None or not connected or self._bind_again.over(now):
+            self._log.gave_up(reason)
+            raise BrokerError(f"reader {self._spec.reader.name!r} cannot receive: {reason}") from error
+        self._log.reconnecting(f"the broker has ended the flow, binding again: {reason}")
+
+    def _flow_is_there(self, timeout_s: float) -> bool:
+        """Whether there is a receiver to ask; without one, try to have another when it is time to."""
+        if not self._bind_again.going_on:
+            return True
+        if self._service is None or not self._bind_again.due(time.monotonic()):
+            time.sleep(timeout_s)
+            return False
+        try:
+            self._start(self._service)
+        except PubSubPlusClientError as error:
+            self._ended(error)
+            return False
+        self._bind_again.succeeded()
+        self._log.reconnected("the flow is bound again")
+        return True
 
     def _build(self, service: MessagingService) -> PersistentMessageReceiver | DirectMessageReceiver:
         if self._queue is not None:
@@ -93,11 +132,14 @@ class SolaceSubscriber(ApiClient):
         """Wait for a first message, then take what else is in the library's buffer.
 
         Raises:
-            BrokerError: the receiver was ended (its flow is lost for good).
+            BrokerError: the connection is lost for good, or there was no flow for as long as it is tried for.
         """
-        receiver = self._open_receiver()
+        self._open_receiver()
         messages: list[InboundMessage] = []
         received: list[int] = []
+        if not self._flow_is_there(timeout_s):
+            return self._deliveries(messages, received)
+        receiver = self._open_receiver()
         wait_ms = max(0, int(timeout_s * _MS))
         try:
             while len(messages) < max_messages:
@@ -109,7 +151,7 @@ class SolaceSubscriber(ApiClient):
                 wait_ms = 0
         except PubSubPlusClientError as error:
             if not messages:
-                raise BrokerError(f"reader {self._spec.reader.name!r} cannot receive: {reason_of(error)}") from error
+                self._ended(error)
         return self._deliveries(messages, received)
 
     def _deliveries(self, messages: list[InboundMessage], received: list[int]) -> Deliveries:
@@ -125,7 +167,7 @@ class SolaceSubscriber(ApiClient):
             else [bytes(message.get_property(stamp_property) or b"") for message in messages],
             np.array(received, dtype=np.int64),
             np.array(redelivered, dtype=np.uint8),
-            messages if self._queue is not None else None,
+            _Taken(messages, self._open_receiver()) if self._queue is not None else None,
         )
 
     def tend(self) -> None:
@@ -135,8 +177,8 @@ class SolaceSubscriber(ApiClient):
         """Settle each message. One that cannot be settled (the connection is down) stays stored and comes again."""
         if deliveries.token is None:
             return
-        receiver = self._open_receiver()
-        assert isinstance(deliveries.token, list)  # noqa: S101 - made in _deliveries
+        assert isinstance(deliveries.token, _Taken)  # noqa: S101 - made in _deliveries
+        receiver = deliveries.token.receiver
         for message in deliveries.token:
             try:
                 receiver.ack(message)
@@ -145,8 +187,8 @@ class SolaceSubscriber(ApiClient):
 
     def settle(self, deliveries: Deliveries, failed: NDArray[np.intp]) -> None:
         """As ``acknowledge``, but those at the places ``failed`` the broker delivers again, or dead-letters."""
-        receiver = self._open_receiver()
-        assert isinstance(deliveries.token, list)  # noqa: S101 - made in _deliveries
+        assert isinstance(deliveries.token, _Taken)  # noqa: S101 - made in _deliveries
+        receiver = deliveries.token.receiver
         refused = set(failed.tolist())
         for place, message in enumerate(deliveries.token):
             try:
@@ -158,3 +200,11 @@ class SolaceSubscriber(ApiClient):
         if self._receiver is None:
             raise BrokerError(f"subscriber {self._spec.name!r} is not open")
         return self._receiver
+
+
+class _Taken(list[InboundMessage]):
+    """Messages, and the receiver that they came by: on another one's flow they cannot be settled."""
+
+    def __init__(self, messages: list[InboundMessage], receiver: PersistentMessageReceiver) -> None:
+        super().__init__(messages)
+        self.receiver = receiver

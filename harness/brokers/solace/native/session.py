@@ -25,8 +25,8 @@ from ctypes import byref, c_char_p, c_void_p, cast, sizeof
 from typing import Any
 
 from crep.harness.brokers.contract import BrokerError, Endpoint
+from crep.harness.brokers.solace.binding import BindAgain
 from crep.harness.brokers.solace.events import EventLog
-from crep.harness.brokers.solace.native.binding import BindAgain
 from crep.harness.brokers.solace.native.library import (
     EVENT_CALLBACK,
     MESSAGE_CALLBACK,
