@@ -13,7 +13,7 @@ from crep.harness.deployment.local import LocalDeployment
 from crep.harness.deployment.ports import LOOPBACK
 from soak.claim import Verdict
 from soak.crep_outside import crep_in
-from soak.delay import Delay
+from soak.delay import delayed
 from soak.two_doors import TwoDoors
 
 NEAR, OTHER = "near", "other"
@@ -73,7 +73,7 @@ class ComparedWithItself:
             stack.callback(broker.stop)
             broker.start(lambda _line: None)
             if self.delay_ms:
-                stack.enter_context(Delay(doors.told, doors.far, self.delay_ms / 1000))
+                stack.enter_context(delayed(doors.told, doors.far, self.delay_ms / 1000))
             near = broker.endpoint().bootstrap
             far = f"{LOOPBACK}:{doors.told}" if self.delay_ms else near
             crep = stack.enter_context(crep_in(folder))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -19,6 +17,7 @@ from crep.harness.brokers.solace.facts import PLATFORMS, recognise
 from crep.harness.brokers.solace.semp import Semp
 from crep.harness.config.targets import SolaceAddress, Target
 from crep.harness.deployment import deploy
+from crep.harness.proxy import LinkSpec, ProxyProcess
 
 
 @pytest.mark.parametrize(
@@ -89,22 +88,9 @@ def test_a_management_address_that_claims_the_product_is_not_believed_about_anot
 def proxy(url: str) -> Iterator[str]:
     """Forwards one loopback port to where ``url`` points; yields ``host:port``."""
     there = urlsplit(url)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, (there.hostname, there.port)), daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-
-
-def _accept(listener: socket.socket, there: tuple[str | None, int | None]) -> None:
-    with suppress(OSError):  # closed at the end of the test
-        while True:
-            near, _ = listener.accept()
-            far = socket.create_connection((there[0] or "", there[1] or 0))
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+    forwarding = ProxyProcess()
+    try:
+        [link] = forwarding.start([LinkSpec("broker", "client", 0, (there.hostname or "", there.port or 0))])
+        yield f"127.0.0.1:{link.listen}"
+    finally:
+        forwarding.stop()

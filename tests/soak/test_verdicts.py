@@ -20,7 +20,7 @@ from crep.harness.deployment.product import NodePlan, Prepared
 from crep.harness.metrics.histogram import Histogram
 from crep.reports import compile_comparison
 from soak import two_doors
-from soak.delay import Delay
+from soak.delay import delayed
 from soak.verdicts import judged
 from tests.reports.factories import FakeRun
 from tests.reports.test_judge import measured
@@ -105,7 +105,7 @@ def test_the_proxy_delays_every_answer_and_changes_nothing() -> None:
         server = threading.Thread(target=echo, args=(listener,), daemon=True)
         server.start()
         port = free_port()
-        with Delay(port, listener.getsockname()[1], 0.05):
+        with delayed(port, listener.getsockname()[1], 0.05):
             took, came = round_trips_ms(port, bursts)
         server.join(5)
     assert came == b"".join(bursts)
