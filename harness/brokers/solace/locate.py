@@ -26,7 +26,6 @@ from crep.harness.brokers.solace.semp import NOT_FOUND, NOT_SUPPORTED, Semp, Sem
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
 _QUIET_MS = 1000  # a browser has no end: a second without a message is taken for it
-_POLL_S = 0.1
 _DISCARDS = {
     "maxMsgSpoolUsageExceededDiscardedMsgCount": "its quota was full",
     "maxTtlExpiredDiscardedMsgCount": "their time to live was over",
@@ -105,9 +104,7 @@ class _Search:
             browser.start()
             try:
                 while (raw := browser.receive_message(_QUIET_MS)) is not None:
-                    identity = identity_of(self._owners, raw.get_payload_as_bytes() or b"", _values(raw))
-                    if identity is not None:
-                        found.setdefault(identity, str(raw.get_replication_group_message_id()))
+                    self._note(raw, found)
                     if time.monotonic() > self._deadline:
                         raise BrokerError(f"queue {queue.get_name()!r} could not be browsed to its end in time")
             finally:
@@ -134,20 +131,35 @@ class _Search:
             subscription = {"subscriptionTopic": queue["subscription"]}
             self._semp.post(f"config/{self._vpn}/{at}/subscriptions", subscription)
             self._semp.act(f"action/{self._vpn}/{at}/startReplay", {"replayLogName": logs[0]["replayLogName"]})
-            self._until_replayed(at)
-            return self.browse(service, _queue(scratch))
+            return self._consume(service, scratch)
         finally:
             self._semp.delete(f"config/{self._vpn}/{path_of('queues', scratch)}")
 
-    def _until_replayed(self, queue: str) -> None:
-        while time.monotonic() < self._deadline:
-            state = self._semp.get(f"monitor/{self._vpn}/{queue}")["data"].get("replayState")
-            if state in ("complete", "pending-complete"):  # all is in the queue; live messages join behind
-                return
-            if state == "failed":
-                raise BrokerError("the broker could not replay its log for the search")
-            time.sleep(_POLL_S)
-        raise BrokerError("the replay log could not be read in time")
+    def _consume(self, service: MessagingService, scratch: str) -> Places:
+        """Take all that is replayed into a queue of our own: it counts as replayed only once it was sent."""
+        receiver = service.create_persistent_message_receiver_builder().build(_queue(scratch))
+        receiver.start()
+        found: Places = {}
+        try:
+            while time.monotonic() < self._deadline:
+                raw = receiver.receive_message(_QUIET_MS)
+                if raw is not None:
+                    self._note(raw, found)
+                    receiver.ack(raw)
+                    continue
+                state = self._semp.get(f"monitor/{self._vpn}/{path_of('queues', scratch)}")["data"].get("replayState")
+                if state == "failed":
+                    raise BrokerError("the broker could not replay its log for the search")
+                if state in ("complete", "pending-complete"):
+                    return found
+            raise BrokerError("the replay log could not be read in time")
+        finally:
+            bounded(lambda: receiver.terminate(TERMINATE_MS))
+
+    def _note(self, raw: InboundMessage, found: Places) -> None:
+        identity = identity_of(self._owners, raw.get_payload_as_bytes() or b"", _values(raw))
+        if identity is not None:
+            found.setdefault(identity, str(raw.get_replication_group_message_id()))
 
     def discards(self, queue: str) -> str:
         """What the broker itself counts as discarded from the queue; empty where nothing was."""

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from crep.harness.brokers.contract import REDELIVERED_YES, Admin, Endpoint, Json, MappingFile, Outcome
+from crep.harness.brokers.contract import REDELIVERED_YES, Admin, Endpoint, Json, MappingFile, Message, Outcome
+from crep.harness.brokers.locating import Sought
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.brokers.registry import DEFAULT_MAPPINGS
+from crep.harness.brokers.solace.semp import Semp
 from crep.harness.brokers.streams import SinkSpec, SourceSpec
 from crep.harness.deployment import Deployment
-from tests.brokers.contract.bench import CHANNEL, Bench, batch, eventually, reader, send_all
+from tests.brokers.contract.bench import CHANNEL, TOPICS, Bench, batch, eventually, reader, send_all
 from tests.brokers.contract.streaming import NOWHERE
 from tests.brokers.contract.suite import BrokerContract, BulkContract
 from tests.brokers.contract.system import SystemUnderTest
@@ -68,6 +70,31 @@ class Solace(SystemUnderTest):
 @pytest.mark.emulator
 class TestNativeClient(Solace, BrokerContract):
     client = "native"
+
+    def test_a_replay_log_tells_what_a_queue_has_forgotten(
+        self, bench: Bench, admin: Admin, endpoint: Endpoint
+    ) -> None:
+        semp, logs = Semp(endpoint), f"config/msgVpns/{endpoint.vpn}/replayLogs"
+        log = {"replayLogName": "crep-log", "ingressEnabled": True, "egressEnabled": True, "maxSpoolUsage": 100}
+        semp.post(logs, log)
+        try:
+            provisioned = bench.provision(reader("billing"))
+            messages, owner = bench.messages(provisioned), b"run+publ"
+            for number in (0, 1):
+                message = Message(TOPICS[0], owner + number.to_bytes(8, "little") + b" and more", key="7")
+                assert messages.publish(CHANNEL, message).outcome is Outcome.ACKNOWLEDGED
+                taken = messages.receive(CHANNEL, "billing", 15.0)
+                assert taken is not None
+                messages.settle(taken, "accept")
+            eventually(lambda: admin.observe(provisioned).readers[f"{CHANNEL}.billing"].backlog == 0)
+            sought = [Sought(owner + n.to_bytes(8, "little"), key=7) for n in (1, 2)]
+            found = bench.broker.inspect(endpoint, provisioned).locate(CHANNEL, "billing", sought, 30.0)
+            assert found[sought[0].identity].state == "stored"
+            assert found[sought[0].identity].where.startswith("replay log, rmid")
+            assert found[sought[1].identity].state == "never-stored"
+        finally:
+            semp.delete(f"{logs}/crep-log")
+            semp.close()
 
 
 @pytest.mark.emulator
