@@ -38,7 +38,8 @@ class LinkSpec:
 
 @dataclass(frozen=True)
 class LinkState:
-    """The connections of one link: how many are open, how many there were, and the bytes that were passed on.
+    """The connections of one link: how many are open, how many of these have lost their other end (half-open), how many
+    there ever were, and the bytes that were passed on.
 
     ``oldest``: the serial number of the oldest connection that is open, None without one. Numbers rise over all links
     of a proxy, in the order in which connections came.
@@ -46,6 +47,7 @@ class LinkState:
 
     link: Link
     open: int
+    ghosts: int
     total: int
     to_node_bytes: int
     from_node_bytes: int

@@ -216,6 +216,7 @@ class Server:
         return LinkState(
             link=link,
             open=len(connections),
+            ghosts=sum(one.haunted_by is not None for one in connections),
             total=tally.total,
             to_node_bytes=tally.to_node_bytes + sum(one.bytes("to-node") for one in connections),
             from_node_bytes=tally.from_node_bytes + sum(one.bytes("from-node") for one in connections),
