@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from soak.administered import (
+    DISK_FULL,
+    EGRESS_SHUT,
+    FULL_AND_SILENT,
+    FULL_AND_TOLD,
+    REVOKED,
+    SHUT_AND_SILENT,
+    Administered,
+)
+from soak.chaos import Chaos
 from soak.churn import Churn
 from soak.claim import Claim
 from soak.ended import Ended
@@ -14,6 +24,8 @@ from soak.verdicts import ComparedWithItself
 CLAIMS: tuple[Claim, ...] = (
     Kill("kill-kafka", "kafka-local", measured_s=25),
     Kill("kill-solace-emulator", "solace-emulator", measured_s=18),
+    Chaos("chaos-kafka", "kafka-local"),
+    Chaos("chaos-solace-emulator", "solace-emulator"),
     Ended("sigkill-parent", "SIGKILL"),
     Ended("interrupt", "SIGINT"),
     LiesCaught("lies"),
@@ -22,4 +34,12 @@ CLAIMS: tuple[Claim, ...] = (
     PlantedRate("find-rate"),
     ComparedWithItself("kafka-against-itself", delay_ms=0, allowed=1),
     ComparedWithItself("kafka-behind-5-ms", delay_ms=5),
+    Administered("queue-full-and-told", "solace-emulator", FULL_AND_TOLD, rejected=True),
+    Administered("queue-full-and-silent", "solace-emulator", FULL_AND_SILENT, lost=True),
+    Administered("ingress-shut-and-silent", "solace-emulator", SHUT_AND_SILENT, lost=True),
+    Administered("egress-shut", "solace-emulator", EGRESS_SHUT),
+    Administered("permission-revoked-solace", "solace-emulator", REVOKED, rejected=True),
+    Administered("permission-revoked-kafka", "kafka-local", REVOKED, rejected=True),
+    Administered("disk-full-solace", "solace-emulator", DISK_FULL, rejected=True),
+    Administered("disk-full-kafka", "kafka-local", DISK_FULL, rejected=None),
 )
