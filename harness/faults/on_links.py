@@ -10,7 +10,7 @@ from typing import Any, cast
 from crep.harness.brokers.contract import NotSupported
 from crep.harness.faults.contract import Fault, Stage
 from crep.harness.faults.sides import Side, links_of, two_sides
-from crep.harness.proxy import Applied, Direction, Effect, Link, LinkState, ProxyFailed, Rule
+from crep.harness.proxy import OTHERS, Applied, Direction, Effect, Link, LinkState, ProxyFailed, Rule
 
 PROBE_WITHIN_S = 0.25
 """A probe that is not held comes back within a millisecond; on a busy machine it may take a while."""
@@ -45,7 +45,7 @@ class OnLinks(Fault):
     @property
     def subject(self) -> str:
         """Both sides."""
-        return f"{_named(self.of)} to {_named(self.to)}"
+        return f"{named(self.of)} to {named(self.to)}"
 
     def aim(self) -> None:
         """Decide who is meant."""
@@ -64,7 +64,14 @@ class OnLinks(Fault):
         event, direction = self.stage.event, cast(Direction, self.parameters.get("direction", "both"))
         proxied = frozenset(spec.node for spec in self.links.specs)
         return tuple(
-            Rule(f"{os.getpid()}-{event.index}-{number}", parties, nodes & proxied, None, direction, effect)
+            Rule(
+                id=f"{os.getpid()}-{event.index}-{number}",
+                parties=None if OTHERS in parties else parties,
+                nodes=nodes & proxied,
+                planes=None,
+                direction=direction,
+                effect=effect,
+            )
             for number, (parties, nodes, effect) in enumerate(cuts)
             if nodes & proxied
         )
@@ -119,7 +126,7 @@ class OnLinks(Fault):
             first = {
                 spec.node: Link(party, spec.node, spec.plane)
                 for rule in self.rules()
-                for party in sorted(rule.parties or ())
+                for party in sorted(rule.parties or (OTHERS,))
                 for spec in self.links.specs
                 if spec.node in rule.nodes
             }
@@ -127,5 +134,6 @@ class OnLinks(Fault):
         return used[:_MOST_PROBES]
 
 
-def _named(side: Side) -> str:
-    return " and ".join(sorted(side))
+def named(side: Side) -> str:
+    """A side, as the record calls it."""
+    return "everybody" if OTHERS in side else " and ".join(sorted(side))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crep.harness.faults.on_links import OnLinks
+from crep.harness.faults.on_links import OnLinks, named
 from crep.harness.faults.sides import Side, two_sides
 from crep.harness.proxy import Effect, Refuse, Reset, Rule, Stall
 
@@ -18,7 +18,7 @@ class Partition(OnLinks):
     @property
     def subject(self) -> str:
         """Both parties."""
-        return " | ".join(" and ".join(sorted(side)) for side in (self.of, self.to))
+        return f"{named(self.of)} | {named(self.to)}"
 
     def effects(self) -> tuple[Effect, ...]:
         """Packets vanish; or connections end and no new one comes about."""

@@ -9,14 +9,14 @@ from crep.harness.brokers.contract import NotSupported
 from crep.harness.deployment.contract import Deployment
 from crep.harness.faults.contract import Stage
 from crep.harness.faults.nodes import choose
-from crep.harness.proxy import Links
+from crep.harness.proxy import OTHERS, Links
 from crep.harness.scenario.side_words import SideWord, parse_side
 
 PUBLISHERS, SUBSCRIBERS = "publishers", "subscribers"
 CLIENTS = frozenset({PUBLISHERS, SUBSCRIBERS})
 
 Side = frozenset[str]
-"""Parties: names of nodes, and of the two kinds of clients."""
+"""Parties: names of nodes, and of the two kinds of clients; with `OTHERS` among them, whoever connects."""
 
 
 def links_of(stage: Stage) -> Links:
@@ -59,7 +59,7 @@ def two_sides(stage: Stage, one: str, other: str) -> tuple[Side, Side]:
 
 
 def _wide(word: SideWord) -> int:
-    return {"rest": 2, "brokers": 1, "quorum": 1}.get(word.kind, 0)
+    return {"everybody": 3, "rest": 2, "brokers": 1, "quorum": 1}.get(word.kind, 0)
 
 
 def _meaning(stage: Stage, word: SideWord) -> Side:
@@ -71,6 +71,7 @@ def _meaning(stage: Stage, word: SideWord) -> Side:
         "brokers": lambda: _with_role(deployment, "broker"),
         "quorum": lambda: _with_role(deployment, "controller"),
         "rest": lambda: CLIENTS.union(deployment.nodes),
+        "everybody": lambda: CLIENTS.union(deployment.nodes, {OTHERS}),
         "followers-of": lambda: _followers(stage, word.text),
         "node": lambda: choose(
             replace(stage.event, node=word.text), deployment, stage.admin, stage.provisioned, stage.seed

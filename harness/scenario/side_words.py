@@ -8,12 +8,13 @@ from typing import Literal
 from crep.harness.scenario.node_words import FORMS as NODE_FORMS
 from crep.harness.scenario.node_words import parse_node
 
-Kind = Literal["publishers", "subscribers", "clients", "brokers", "quorum", "followers-of", "rest", "node"]
+Kind = Literal["publishers", "subscribers", "clients", "brokers", "quorum", "followers-of", "rest", "everybody", "node"]
 
 OF_CLIENTS: tuple[Kind, ...] = ("publishers", "subscribers", "clients")
 """Clients of the scenario; ``clients`` are both."""
-ALONE: tuple[Kind, ...] = (*OF_CLIENTS, "brokers", "quorum", "rest")
-"""Words that stand by themselves. ``rest``: every node and client but the other side; ``quorum``: all controllers."""
+ALONE: tuple[Kind, ...] = (*OF_CLIENTS, "brokers", "quorum", "rest", "everybody")
+"""Words that stand by themselves. ``quorum``: all controllers; ``rest``: every node and client but the other side;
+``everybody``: the rest, and crep's own look at the broker."""
 FORMS = ", ".join(f"'{word}'" for word in ALONE) + f", 'followers-of CHANNEL', {NODE_FORMS}"
 
 

@@ -189,6 +189,7 @@ def fine(asker: Asker, for_s: float = 0.3) -> bool:
         ("stall", {**BOTH, "of": "one", "to": "followers-of orders"}, None),
         ("reset", CLIENTS_TO_BROKERS, "publishers and subscribers to one and two"),
         ("refuse", {**CLIENTS_TO_BROKERS, "of": "subscribers"}, "subscribers to one and two"),
+        ("refuse", {"of": "everybody", "to": "one"}, "everybody to one"),
         ("half-open", BOTH, "publishers and subscribers to one and two"),
         ("half-open", {**BOTH, "direction": "to-node"}, "publishers and subscribers to one and two"),
         ("half-open", {**BOTH, "direction": "from-node"}, "publishers and subscribers to one and two"),
@@ -257,6 +258,15 @@ def test_a_cut_party_sees_errors_and_comes_back_by_itself(cluster: Cluster) -> N
     running.over()
     cluster.publisher.answered()
     assert fine(cluster.publisher)
+
+
+def test_whoever_comes_is_refused_by_the_system_itself_when_everybody_is_meant(cluster: Cluster) -> None:
+    running = Running(cluster.stage("refuse", 0.6, {"of": "everybody", "to": "two"}))
+    running.until("confirmed")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port_of(cluster.links.specs, "two", "client")))
+    assert fine(cluster.peer)
+    running.over()
 
 
 def test_overlapping_faults_are_each_confirmed_and_healed(cluster: Cluster) -> None:

@@ -28,7 +28,7 @@ EVENT = "{at: 8 s, do: kill-broker, node: leader-of orders, restart_after: 1 s}"
         ),
         ("{at: 1 s, do: stall}", None, {"of": "clients", "to": "brokers", "direction": "both"}),
         ("{at: 1 s, do: reset, of: kafka-2, to: kafka-1}", 0.0, {"of": "kafka-2", "to": "kafka-1"}),
-        ("{at: 1 s, do: refuse, for: 2 s}", 2.0, {"of": "clients", "to": "brokers"}),
+        ("{at: 1 s, do: refuse, of: everybody, for: 2 s}", 2.0, {"of": "everybody", "to": "brokers"}),
         (
             "{at: 1 s, do: half-open, of: subscribers, direction: from-node, for: 2 s}",
             2.0,
