@@ -28,6 +28,7 @@ from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.locate import locate
 from crep.harness.brokers.solace.messages import from_inbound, queue_of
+from crep.harness.brokers.solace.native.byte_property import byte_property_of
 from crep.harness.brokers.solace.semp import Semp, path_of
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
@@ -134,7 +135,7 @@ def _browsed(browser: MessageQueueBrowser, limit: int) -> Iterator[InboundMessag
 
 
 def _letter(raw: InboundMessage, stamp_property: str | None) -> DeadLetter:
-    stamp = None if stamp_property is None else bytes(raw.get_property(stamp_property) or b"")
+    stamp = None if stamp_property is None else byte_property_of(raw, stamp_property)
     return DeadLetter(bytes(raw.get_payload_as_bytes() or b""), stamp)
 
 

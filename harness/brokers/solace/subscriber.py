@@ -34,6 +34,7 @@ from crep.harness.brokers.solace.client import ApiClient
 from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.messages import queue_of
+from crep.harness.brokers.solace.native.byte_property import byte_property_of
 from crep.harness.brokers.solace.service import connect
 
 _MS = 1000
@@ -162,9 +163,7 @@ class SolaceSubscriber(ApiClient):
             redelivered = [REDELIVERED_YES if message.is_redelivered() else REDELIVERED_NO for message in messages]
         return Deliveries(
             [bytes(message.get_payload_as_bytes() or b"") for message in messages],
-            None
-            if stamp_property is None
-            else [bytes(message.get_property(stamp_property) or b"") for message in messages],
+            None if stamp_property is None else [byte_property_of(message, stamp_property) for message in messages],
             np.array(received, dtype=np.int64),
             np.array(redelivered, dtype=np.uint8),
             _Taken(messages, self._open_receiver()) if self._queue is not None else None,

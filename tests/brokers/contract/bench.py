@@ -61,8 +61,13 @@ def batch(first: int, count: int, size: int = 100, *, stamps: bool = False) -> B
         bodies(sequences, size),
         (keys % len(TOPICS)).astype(np.uint32),
         keys.astype(np.uint32),
-        [f"stamp {number}".encode() for number in sequences] if stamps else None,
+        [stamp(number) for number in sequences] if stamps else None,
     )
+
+
+def stamp(number: int) -> bytes:
+    """As a real one is: with zeros in it."""
+    return b"stamp\0\0\xff" + number.to_bytes(8, "little")
 
 
 def topic_of(number: int) -> str:

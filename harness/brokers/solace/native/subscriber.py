@@ -3,9 +3,8 @@ own thread."""
 
 from __future__ import annotations
 
-import ctypes
 import time
-from ctypes import addressof, byref, c_ssize_t, c_uint32, c_uint64, c_void_p
+from ctypes import addressof, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,12 @@ from crep.harness.brokers.contract import (
     SubscriberSpec,
 )
 from crep.harness.brokers.solace.client import SolaceClient
+from crep.harness.brokers.solace.native.byte_property import byte_property, bytes_at
 from crep.harness.brokers.solace.native.library import RELEASE_MESSAGE, Library, Result, load
 from crep.harness.brokers.solace.native.properties import FLOW_WINDOW, session_properties
 from crep.harness.brokers.solace.native.session import Session
 
 _ACCEPTED, _FAILED = 0, 2  # solClient_msgOutcome_t
-_bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_ssize_t)(("PyBytes_FromStringAndSize", ctypes.pythonapi))
-"""A copy of so many bytes at an address: ``ctypes.string_at`` without its layer of Python."""
 
 
 class NativeSubscriber(SolaceClient):
@@ -193,7 +191,7 @@ class _Inbox:
         )
         address, length, number = self._address, self._length, self._id
         to_address, to_length, to_number = addressof(address), addressof(length), addressof(number)
-        now, body_at, found = time.monotonic_ns, _bytes_at, Result.OK.value
+        now, body_at, found = time.monotonic_ns, bytes_at, Result.OK.value
         stored, stamped, stamp_of = self._stored, self._stamp_property is not None, self._stamp_of
         received, bodies, redelivered = self._received.append, self._bodies.append, self._redelivered.append
         ids, stamps = self._ids.append, self._stamps.append
@@ -213,13 +211,7 @@ class _Inbox:
 
     def _stamp_of(self, message: int) -> bytes:
         """The user property; empty where the message has none."""
-        quick, properties, at, length = self._library.quick, c_void_p(), c_void_p(), c_uint32()
-        if quick.msg_getUserPropertyMap(message, byref(properties)) != Result.OK:
-            return b""
-        got = quick.container_getByteArrayPtr(properties, byref(at), byref(length), self._stamp_property)
-        stamp = bytes(_bytes_at(at, length.value)) if got == Result.OK else b""
-        quick.container_closeMapStream(byref(properties))
-        return stamp
+        return byte_property(self._library, message, self._stamp_property or b"")
 
     def forget(self) -> None:
         """The flow has ended: what nobody has taken comes again on the next."""
