@@ -500,7 +500,7 @@ class Messages(Protocol):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message in a dead letter place. ``reason`` in the broker's words, empty where it tells none with the message."""
+    """A message in a dead letter place. ``reason`` in the broker's words, empty where none comes with it."""
 
     body: bytes
     stamp: bytes | None  # carrier ``property``
