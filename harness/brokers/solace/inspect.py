@@ -28,7 +28,7 @@ from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.locate import locate
 from crep.harness.brokers.solace.messages import from_inbound, queue_of
-from crep.harness.brokers.solace.native.byte_property import byte_property_of
+from crep.harness.brokers.solace.native.byte_property import byte_property_of, user_properties
 from crep.harness.brokers.solace.semp import Semp, path_of
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
@@ -142,5 +142,4 @@ def _letter(raw: InboundMessage, stamp_property: str | None) -> DeadLetter:
 def _contains(raw: InboundMessage, identity: bytes) -> bool:
     if identity in (raw.get_payload_as_bytes() or b""):
         return True
-    values = (raw.get_properties() or {}).values()
-    return any(isinstance(value, bytes | bytearray) and identity in value for value in values)
+    return any(isinstance(value, bytes) and identity in value for value in user_properties(raw).values())

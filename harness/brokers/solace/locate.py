@@ -22,6 +22,7 @@ from crep.harness.brokers.locating import Location, Sought, identity_of
 from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.messages import queue_of
+from crep.harness.brokers.solace.native.byte_property import user_properties
 from crep.harness.brokers.solace.semp import NOT_FOUND, NOT_SUPPORTED, Semp, SempError, path_of
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
@@ -169,4 +170,4 @@ class _Search:
 
 
 def _values(raw: InboundMessage) -> list[object]:
-    return list((raw.get_properties() or {}).values())
+    return list(user_properties(raw).values())

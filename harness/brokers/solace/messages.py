@@ -29,6 +29,7 @@ from crep.harness.brokers.contract import (
 )
 from crep.harness.brokers.solace.errors import given_up, reason_of
 from crep.harness.brokers.solace.events import EventLog
+from crep.harness.brokers.solace.native.byte_property import user_properties
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
 
 _MS = 1000
@@ -57,19 +58,15 @@ def to_properties(message: Message, key_property: str | None) -> dict[str, Any]:
 
 def from_inbound(raw: InboundMessage, layout: Json, token: object = None) -> Message:
     """The neutral message. What is left of its time to live is not shown by the library; ``ttl_ms`` stays None."""
-    properties = dict(raw.get_properties() or {})
+    properties = user_properties(raw)
     key_property = layout["key_property"] or _KEY
     topic, key = str(raw.get_destination_name()), properties.get(key_property)
     stored = raw.get_replication_group_message_id()  # where a replay can begin
     return Message(
         topic=topic.removeprefix(f"{layout['topic_prefix']}/") if layout["topic_prefix"] else topic,
         payload=bytes(raw.get_payload_as_bytes() or b""),
-        key=bytes(key) if isinstance(key, bytearray) else key,
-        properties={
-            name: bytes(value) if isinstance(value, bytearray) else value
-            for name, value in properties.items()
-            if name not in _OWN and name != key_property
-        },
+        key=key,
+        properties={name: value for name, value in properties.items() if name not in _OWN and name != key_property},
         message_id=raw.get_application_message_id(),
         correlation_id=raw.get_correlation_id(),
         reply_to=properties.get(_REPLY_TO),

@@ -21,7 +21,7 @@ class OneByOne(SystemUnderTest):
             "orders/eu/new",
             b"\x00payload\xff",
             key="7",
-            properties={"text": "ä", "count": 3, "ratio": 0.5, "flag": True, "raw": b"\x01\x02"},
+            properties={"text": "ä", "count": 3, "ratio": 0.5, "flag": True, "raw": b"\x01\x00\x02"},
             message_id="m-1",
             correlation_id="c-1",
             reply_to="replies",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref, c_ssize_t, c_uint32, c_void_p
+from typing import Any
 
 from solace.messaging.receiver.inbound_message import InboundMessage
 
@@ -45,3 +46,16 @@ def byte_property_of(raw: InboundMessage, name: str) -> bytes:
             hint="let stamps travel in the payload: measure: {carrier: payload}",
         ) from unavailable
     return byte_property(library, raw.solace_message.msg_p, name.encode())
+
+
+def user_properties(raw: InboundMessage) -> dict[str, Any]:
+    """All user properties of a message of the Python package, those of bytes as they are.
+
+    Raises:
+        BrokerError: one is of bytes, and the C library cannot be used.
+    """
+    found = dict(raw.get_properties() or {})
+    return {
+        name: byte_property_of(raw, name) if isinstance(value, bytes | bytearray) else value
+        for name, value in found.items()
+    }
