@@ -10,9 +10,10 @@ disjoint, so every message is counted once: the sum over the windows and what li
 
 * A receipt belongs to the window in which it came.
 * A send belongs to the first window that it may have met on its way: from its intended time to the next sign that later
-  messages got through (the acknowledgement, or the receipt, of a later message of its key; where there is none, of any
-  later message), and for 1 s at least. So what waited in a backlog or in a window of the client library when the
-  fault came is a cost of the fault, however long ago it was sent.
+  messages got through (the acknowledgement, or the receipt, of a later message of its key), and for 1 s at least. So
+  what waited in a backlog or in a window of the client library when the fault came is a cost of the fault, however long
+  ago it was sent. Where its key has no later message, it may have been on its way until the next message of any key got
+  through, and for as long as any message that was sent before it was: members and partitions are not equally fast.
 """
 
 from __future__ import annotations
@@ -122,9 +123,18 @@ def _on_its_way(channel: ChannelRun, rows: NDArray[np.intp], seen_ns: Times) -> 
     end = _next_sign(np.lexsort((sends.key_sequence, sends.key)), seen_ns, sends.key)[rows]
     alone = end == NEVER
     if alone.any():
-        end = np.where(alone, _next_sign(np.argsort(sends.intended_ns, kind="stable"), seen_ns)[rows], end)
+        by_time = np.argsort(sends.intended_ns, kind="stable")
+        others = np.maximum(_next_sign(by_time, seen_ns), _slowest_before(by_time, seen_ns))
+        end = np.where(alone, others[rows], end)
     end = np.maximum(end, start + ON_ITS_WAY_NS)
     return start - channel.t0_ns, np.where(end == NEVER, NEVER, end - channel.t0_ns)
+
+
+def _slowest_before(order: NDArray[np.intp], seen_ns: Times) -> Times:
+    """Per row the latest sign of all rows up to it in ``order``; 0 where none has any."""
+    result = np.zeros(len(order), np.int64)
+    result[order] = np.maximum.accumulate(np.where(seen_ns == NEVER, 0, seen_ns)[order])
+    return result
 
 
 def _next_sign(order: NDArray[np.intp], seen_ns: Times, group: NDArray[np.uint32] | None = None) -> Times:

@@ -171,6 +171,26 @@ def test_what_waited_in_the_backlog_when_the_fault_came_is_a_cost_of_the_fault()
     assert calm.outside_faults == NOTHING | {"lost": len(lost)}
 
 
+@pytest.mark.parametrize(("late_s", "whose"), [(46.0, 0), (39.6, OUTSIDE)])
+def test_a_message_whose_key_never_came_again_was_on_its_way_for_as_long_as_those_before_it(
+    late_s: float, whose: int
+) -> None:
+    """The last message of a key is lost; one that was sent before it comes at 46 s, and a fault came at 45 s."""
+    late = sequences_at(39.5, 39.6)[0]
+
+    class OneIsLate(Shaken):
+        def receipts(self, channel: str, reader: str, member: int) -> Records:
+            found = super().receipts(channel, reader, member)
+            found["received_ns"][(found["publisher"] == 0) & (found["sequence"] == late)] = T0 + round(late_s * SECOND)
+            return found[np.argsort(found["received_ns"], kind="stable")]
+
+    plan = plan_with(8.0)
+    lost = len(SimulatedRun(plan).sent(0)) - 1
+    (channel,) = channel_runs(OneIsLate(plan, drop={(0, lost)}), plan).values()
+    each, outside = costs([(45 * SECOND, int(NEVER))], [channel], drain_clean=True)
+    assert [cost["lost"] for cost in (*each, outside)] == ([1, 0] if whose == 0 else [0, 1])
+
+
 def test_backlog_peak_and_drain_are_those_of_the_history() -> None:
     """Deliveries wait from 10 s on while the acknowledgements come: 4 s at 200/s wait at the highest."""
 

@@ -68,10 +68,10 @@ def _place(one: Sought, topic: TopicLog, letters: TopicLog | None, committed: di
     passed = committed.get(number)
     if passed is None:
         return Location("stored", where)
+    where = f"{where}; the reader has committed up to {passed}"
     if passed > record.offset:
-        why = f"the reader had committed up to offset {passed}, past it: it was committed before it was processed"
-        return Location("stored", where, why)
-    return Location("stored", where, f"the reader has committed up to offset {passed} only")
+        return Location("stored", where, "the reader committed past it before it was processed")
+    return Location("stored", where, "the reader has not committed so far")
 
 
 def _read(
