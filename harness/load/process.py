@@ -17,9 +17,7 @@ from crep.harness import processes
 from crep.harness.brokers.contract import SubscriberSpec
 from crep.harness.load.contract import ClientState
 from crep.harness.load.protocol import ChildTask, Client, EngineFailed, to_line
-
-PARTY = "CREP_PARTY"
-"""Environment variable of an engine: ``publishers`` or ``subscribers``, by which others tell whose connection it is."""
+from crep.harness.proxy.links import PARTY_VARIABLE
 
 _LAST_LINES = 8
 _EXIT_WAIT_S = 5.0  # from the end of its output to the end of the process
@@ -50,7 +48,7 @@ class EngineProcess:
         with log.open("ab") as stderr:
             self._process = processes.spawn(
                 [sys.executable, "-m", "crep.harness.load.child"],
-                env=os.environ | {PARTY: f"{self.client.role}s"},
+                env=os.environ | {PARTY_VARIABLE: f"{self.client.role}s"},
                 stdin=processes.PIPE,
                 stdout=processes.PIPE,
                 stderr=stderr,

@@ -26,8 +26,8 @@ from crep.harness import processes
 from crep.harness.brokers.contract import PublisherSpec
 from crep.harness.brokers.registry import adapter
 from crep.harness.config.errors import CrepError, EnvironmentFailure
-from crep.harness.load.process import PARTY
 from crep.harness.load.protocol import publisher_spec, spec_to_json, to_line
+from crep.harness.proxy import OTHERS, PARTY_VARIABLE
 
 AT_ONCE = 64
 """Clients that may be under way at a time: a client library has threads, and a process a limit of files."""
@@ -55,7 +55,7 @@ class ConnectionStorm:
             with log.open("ab") as stderr:
                 self._process = processes.spawn(
                     [sys.executable, "-m", "crep.harness.load.storm"],
-                    env=os.environ | {PARTY: "others"},
+                    env=os.environ | {PARTY_VARIABLE: OTHERS},
                     stdin=processes.PIPE,
                     stdout=processes.PIPE,
                     stderr=stderr,

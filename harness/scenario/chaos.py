@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from crep.harness.config.units import PositiveDuration
+from crep.harness.config.units import Duration, PositiveDuration
 from crep.harness.scenario.actions import ACTIONS, TimelineAction
 from crep.harness.scenario.actions.base import Action
 from crep.harness.scenario.parts import Part
@@ -56,6 +56,9 @@ class Chaos(Part):
     mean_gap: PositiveDuration = Field(
         description="mean of the time from one to the next, which is exponential: they come independently of each other"
     )
+    from_: Duration = Field(
+        2.0, alias="from", description="none comes before: there the clients show that they can keep the schedule"
+    )
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] | None = Field(
         None, description="decides all of it; default that of `measure`"
     )
@@ -78,7 +81,7 @@ def draw(chaos: Chaos, end_s: float, seed: int, beside: Iterable[Action] = ()) -
     for one in beside:
         insort(taken.setdefault(one.EXCLUSIVE, []), _taken(one, one.at))
     drawn: list[Action] = []
-    at_s = 0.0
+    at_s = chaos.from_
     while (at_s := at_s + dice.expovariate(1.0 / chaos.mean_gap)) < end_s:
         action = chaos.menu[dice.randrange(len(chaos.menu))]
         others = taken.setdefault(action.EXCLUSIVE, [])

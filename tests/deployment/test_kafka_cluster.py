@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from crep.harness.brokers.contract import ChannelSpec, Durability, NotSupported, Provisioned, ReaderSpec
+from crep.harness.brokers.contract import ChannelSpec, Durability, Endpoint, NotSupported, Provisioned, ReaderSpec
 from crep.harness.brokers.kafka.admin import KafkaAdmin
 from crep.harness.brokers.mapping import load_mapping
 from crep.harness.config.targets import Target
-from crep.harness.deployment import DeploymentError, UnknownNode
+from crep.harness.deployment import Deployment, DeploymentError, UnknownNode
 from crep.harness.deployment.kafka import KafkaClusterProduct
 from crep.harness.deployment.local import LocalDeployment
 from crep.harness.processes import ProcessIdentity
+from tests.brokers.contract.administration import Administration
+from tests.brokers.contract.publishing import Publishing
+from tests.brokers.contract.test_kafka import Kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -114,6 +117,23 @@ def remote_ports(pid: int) -> set[int]:
     return found
 
 
+class TestContract(Kafka, Administration, Publishing):
+    """What every adapter keeps, kept on several brokers too."""
+
+    client = "native"
+
+    @pytest.fixture
+    def endpoint(self, cluster: LocalDeployment) -> Endpoint:  # type: ignore[override]
+        return cluster.endpoint()
+
+    @pytest.fixture
+    def deployment(self, cluster: LocalDeployment) -> Deployment:  # type: ignore[override]
+        return cluster
+
+
+del Kafka, Administration, Publishing  # or pytest would collect them here once more
+
+
 def test_six_nodes_have_one_role_each_and_are_found_by_the_brokers_own_name(cluster: LocalDeployment) -> None:
     assert set(cluster.nodes) == {*BROKERS, *CONTROLLERS}
     assert all(cluster.roles(node) == {"broker"} for node in BROKERS)
@@ -197,8 +217,10 @@ def test_when_the_leader_is_killed_another_one_leads_and_what_is_acknowledged_is
     leader, followers = admin.leader(provisioned, "orders"), admin.followers(provisioned, "orders")
     assert sorted([leader, *followers]) == ["1", "2", "3"]
     node = cluster.node_of(leader)
+    spare = admin.provision("three6", [channel(2)], MAPPING)
     cluster.kill_node(node)
     assert not cluster.probe_node(node)
+    admin.remove(spare)  # whichever broker is asked
     eventually(lambda: admin.leader(provisioned, "orders") != leader)
     assert admin.leader(provisioned, "orders") in followers
     assert publish(cluster, provisioned) == [None] * 60, "two of three in sync are enough"

@@ -32,7 +32,7 @@ def test_what_is_drawn_is_healed_before_the_end_and_never_excludes_what_is_in_ef
     assert drawn == draw(chaos("kill-broker", "pause-broker", "restart-broker", gap=f"{gap_ms} ms"), end_s, seed)
     for one, other in pairwise(drawn):
         assert one.at + (one.heal_after_s or 0.0) + one.SETTLES_S < other.at
-    assert all(one.at >= 0 and one.at + (one.heal_after_s or 0.0) < end_s for one in drawn)
+    assert all(one.at >= 2 and one.at + (one.heal_after_s or 0.0) < end_s for one in drawn)
 
 
 def test_gaps_have_the_mean_that_is_asked_for_and_every_dish_comes() -> None:
@@ -57,7 +57,7 @@ def test_a_drawn_timeline_can_be_written_down_and_is_the_same_again(scenario: Go
 
 
 def test_what_is_drawn_keeps_out_of_the_way_of_what_is_declared(scenario: Good) -> None:
-    both = plan(scenario((WILD[0], WILD[0] + "chaos: {menu: [pause-broker], mean_gap: 1 s}\n"))).timeline
+    both = plan(scenario((WILD[0], WILD[0] + "chaos: {menu: [pause-broker], mean_gap: 1 s, from: 0 s}\n"))).timeline
     [killed] = [event for event in both if event.action == "kill-broker"]
     assert len(both) >= 3
     assert all(event.ends_s < killed.at_s or event.at_s > killed.ends_s for event in both if event != killed)

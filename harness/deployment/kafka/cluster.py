@@ -59,7 +59,7 @@ class KafkaClusterProduct:
             configuration = folder / f"{node}.properties"
             configuration.write_text(settings.properties(merged), encoding="ascii")
             configurations.append(configuration)
-            command = software.broker(settings.SMALL_JVM[role], configuration)
+            command = software.broker(settings.small_jvm(role, target.profile), configuration)
             chosen = {str(link.plane): link.to[1] for link in mine}
             plans.append(NodePlan(node, command, chosen, (role,), identity=str(_node_id(node))))
         progress(f"formatting the storage of {len(plans)} nodes")
@@ -67,7 +67,7 @@ class KafkaClusterProduct:
         return Prepared(
             nodes=tuple(plans),
             provenance={
-                **software.provenance({role: list(jvm) for role, jvm in settings.SMALL_JVM.items()}),
+                **software.provenance({role: list(settings.small_jvm(role, target.profile)) for role in _LISTENERS}),
                 "settings": {
                     "three nodes": dict(settings.THREE_NODES),
                     f"profile {target.profile}": dict(settings.PROFILES[target.profile]),

@@ -1,0 +1,70 @@
+"""Faults at random: the run ends by itself, every fault is confirmed and healed, nothing is left, the ledger holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crep.harness.config.errors import CrepError
+from crep.harness.config.resources import resource
+from soak.claim import Verdict
+from soak.crep_outside import crep_in, left_behind, runs_in
+from tests.end_to_end.outside import Crep
+
+_ENDS_WITHIN_S = 300.0
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """The scenario ``chaos`` with another seed each time."""
+
+    name: str
+    target: str
+    count: int = 100
+    allowed: int = 0
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return (
+            f"The scenario `chaos` on `{self.target}`, faults drawn anew each time: the run ends by itself, each "
+            "fault is confirmed and healed, no process and no open fault is left, and nothing acknowledged is lost."
+        )
+
+    def trial(self, seed: int, folder: Path) -> Verdict:
+        """One run, with its control run."""
+        with crep_in(folder) as crep:
+            return self.judged(crep, seed)
+
+    def judged(self, crep: Crep, seed: int) -> Verdict:
+        """Run it and look at what came of it."""
+        name = crep.scenario(resource("scenarios/chaos.yaml").read_text(encoding="utf-8"), "chaos.yaml")
+        state = crep.folder / "state"
+        words = ("run", name, "--on", self.target, "--profile", "quick", "--repeat", "1", "-p", f"seed={seed}")
+        done = crep(*words, "--no-report", env={"XDG_STATE_HOME": str(state)}, timeout=_ENDS_WITHIN_S)
+        if done.returncode in (2, 3):
+            raise CrepError(f"exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
+        runs = [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in runs_in(crep)]
+        [measured] = [run for run in runs if run["kind"] == "measured"]
+        why = [*self._broken(measured)]
+        if left := left_behind(crep):
+            why.append(left)
+        why += [f"an open fault is left: {path.name}" for path in (state / "crep" / "faults").glob("*.json")]
+        return Verdict(tuple(why), {"faults": len(measured["faults"])})
+
+    @staticmethod
+    def _broken(run: dict[str, Any]) -> list[str]:
+        if run["status"] != "complete":
+            return [f"the run is {run['status']}: {run['failure']}"]
+        why = []
+        for fault in run["faults"]:
+            what = f"{fault['action']} of {fault['subject']} at {fault['declared_s']} s"
+            if fault["error"]:
+                why.append(f"{what}: {fault['error']}")
+            why += [f"{what} was not {step}" for step in ("confirmed", "healed") if fault[f"{step}_s"] is None]
+        for reader in run["results"]["readers"]:
+            why += [f"{count}: {reader[count]}" for count in ("lost", "corrupt", "unexpected") if reader[count]]
+        why += [rule["text"] for rule in run["results"]["rules"] if not rule["holds"] and rule["name"] != "lateness"]
+        return why
