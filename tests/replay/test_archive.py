@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,14 @@ SOURCE = {"target": "t", "place": "orders", "system": "kafka"}
 
 
 def message(n: int, **more: object) -> Message:
-    fields = {"key": b"\xff\x00", "properties": {"raw": b"\x00", "n": n}, "position": f"orders[0]@{n}", "stored_ms": n}
-    return Message("orders/eu", b"%d" % n, **{**fields, **more})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {
+        "payload": b"%d" % n,
+        "key": b"\xff\x00",
+        "properties": {"raw": b"\x00", "n": n},
+        "position": f"orders[0]@{n}",
+        "stored_ms": n,
+    }
+    return Message("orders/eu", **{**fields, **more})
 
 
 def captured(*numbers: int) -> list[tuple[int, Message]]:
