@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from crep.harness.config.errors import EnvironmentFailure, Interrupted, UsageError
 from crep.harness.config.targets import Target
@@ -27,7 +27,6 @@ from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent, plan, without_faults
 
-_PROXIED = "+proxy"  # no target's name has that
 CONTROL = 0
 """Repetition number of the control run."""
 RECORDED_AT_MOST = 10_000_000
@@ -262,6 +261,32 @@ def links_fail(timeline: Sequence[TimelineEvent], site: str) -> bool:
     )
 
 
+class Wanted(NamedTuple):
+    """One deployment of a campaign. ``proxied``: its links fail in some runs, and it has no proxy but for those."""
+
+    target: str
+    proxied: bool
+
+    @classmethod
+    def of(cls, target: Target, *, links_fail: bool) -> Wanted:
+        """The deployment of that target for a run whose links fail, or do not."""
+        return cls(target.name, links_fail and proxy_on_request(target))
+
+    def __str__(self) -> str:
+        return f"{self.target}+proxy" if self.proxied else self.target
+
+
+def deployments_of(campaign: Campaign) -> frozenset[Wanted]:
+    """Every deployment that the campaign's runs need."""
+    return frozenset(
+        Wanted.of(campaign.targets[name], links_fail=links_fail(timeline, site))
+        for part in campaign.parts
+        for timeline in [plan(part.scenario).timeline]
+        for binding in part.bindings
+        for site, name in binding.sites.items()
+    )
+
+
 def tells_what_is_usual(document: RunDocument) -> bool:
     """Whether outages may be compared with this run: a control run that went to its end and broke no rule.
 
@@ -296,21 +321,11 @@ class _Brokers:
 
     def __init__(self, campaign: Campaign, folder: Path, view: LiveView) -> None:
         self._view, self._targets = view, campaign.targets
-        wanted = {
-            self._name(name, links_fail(timeline, site))
-            for part in campaign.parts
-            for timeline in [plan(part.scenario).timeline]
-            for binding in part.bindings
-            for site, name in binding.sites.items()
-        }
-        self._deployments: dict[str, Deployment] = {
-            name: deploy(campaign.targets[name.removesuffix(_PROXIED)], folder / name, proxied=name.endswith(_PROXIED))
-            for name in sorted(wanted)
+        self._deployments: dict[Wanted, Deployment] = {
+            wanted: deploy(campaign.targets[wanted.target], folder / str(wanted), proxied=wanted.proxied)
+            for wanted in sorted(deployments_of(campaign))
         }
         self._exit = ExitStack()
-
-    def _name(self, target: str, links_fail: bool) -> str:
-        return target + _PROXIED if links_fail and proxy_on_request(self._targets[target]) else target
 
     def __enter__(self) -> _Brokers:
         return self
@@ -320,7 +335,8 @@ class _Brokers:
 
     def start(self, stop: Stop) -> None:
         """Start all that are not running."""
-        for name, deployment in self._deployments.items():
+        for wanted, deployment in self._deployments.items():
+            name = str(wanted)
             self._view.status = Status(run=name, phase="start broker")
             self._view.event(f"{name}: starting")
             self._exit.callback(deployment.stop)
@@ -333,7 +349,7 @@ class _Brokers:
         Raises:
             DeploymentError: it cannot be brought back.
         """
-        name = self._name(target, links_fail)
+        name = Wanted.of(self._targets[target], links_fail=links_fail)
         deployment = self._deployments[name]
         if not all(deployment.probe_node(node) for node in deployment.nodes):
             self._view.event(f"{name}: does not answer, starting it anew", style="yellow")

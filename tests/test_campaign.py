@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from crep.harness.campaign import CONTROL, Campaign, Outcome, Part, require_recordable, turns
+from crep.harness.campaign import (
+    CONTROL,
+    Campaign,
+    Outcome,
+    Part,
+    deployments_of,
+    links_fail,
+    require_recordable,
+    turns,
+)
 from crep.harness.checks.results import ExpectationResult, Rule, RunResults, Verdict
 from crep.harness.config.errors import UsageError
+from crep.harness.config.targets import load_targets
 from crep.harness.runs.document import RunDocument
 from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.library import built_in_scenarios
@@ -16,6 +26,7 @@ from crep.harness.scenario.load import load_scenario, load_variants, parse_scena
 from crep.harness.scenario.model import Scenario
 
 DEMO = load_scenario(built_in_scenarios()["demo"])
+CLUSTER = Binding({"bus": "kafka-local-3"})
 KAFKA, SOLACE = Binding({"bus": "kafka-local"}), Binding({"bus": "solace-emulator"})
 
 
@@ -25,6 +36,14 @@ def without_timeline(scenario: Scenario) -> Scenario:
     kept = [*lines[:start], *lines[start + 2 :]]
     text = "\n".join(line for line in kept if "outage" not in line and "recovery" not in line)
     return parse_scenario(text.replace(" outside faults", ""), Path("no-faults.yaml"))
+
+
+def with_link_fault(scenario: Scenario) -> Scenario:
+    lines = scenario.text.splitlines()
+    start = lines.index("timeline:")
+    lines[start + 1] = "  - {at: 6 s, do: latency, of: publishers, add: 20 ms, for: 2 s}"
+    text = "\n".join(line for line in lines if "outage" not in line and "recovery" not in line)
+    return parse_scenario(text, Path("links.yaml"))
 
 
 def order(*parts: Part) -> list[tuple[str, str, int]]:
@@ -120,3 +139,17 @@ def run(*, status: str = "complete", kind: str = "measured", valid: bool = True,
 )
 def test_the_exit_code_is_the_first_that_applies(runs: list[RunDocument], interrupted: bool, code: int) -> None:
     assert Outcome(folder=Path("results"), runs=runs, interrupted=interrupted).exit_code == code
+
+
+def test_links_fail_at_the_site_of_a_network_fault_in_the_control_run_too_and_nowhere_else() -> None:
+    failing = turns(Campaign("c", (Part(with_link_fault(DEMO), (KAFKA,), 1),), {}))
+    assert [turn.repetition for turn in failing] == [CONTROL, 1]
+    assert all(links_fail(turn.timeline, "bus") for turn in failing)
+    assert not any(links_fail(turn.timeline, "external") for turn in failing)
+    assert not any(links_fail(turn.timeline, "bus") for turn in turns(Campaign("c", (Part(DEMO, (KAFKA,), 1),), {})))
+
+
+def test_a_target_is_deployed_with_a_proxy_only_for_the_runs_whose_links_fail() -> None:
+    parts = (Part(DEMO, (KAFKA, CLUSTER), 1), Part(with_link_fault(DEMO), (KAFKA, CLUSTER), 1))
+    wanted = deployments_of(Campaign("c", parts, load_targets()))
+    assert sorted(map(str, wanted)) == ["kafka-local", "kafka-local+proxy", "kafka-local-3"]
