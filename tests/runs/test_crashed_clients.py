@@ -123,9 +123,8 @@ class World:
         self.position[number] += len(records[:taken])
 
     def settle(self, number: int) -> None:
-        """The books are brought up to date, and the library reports the acknowledgements that have come."""
-        for records in self.unsettled.pop(number, []):
-            self.publishers[number].append(sent_file(number), records)
+        """The library reports the acknowledgements that have come."""
+        self._bring_up_to_date(number)
         outcomes = np.zeros(len(self.open[number]), OUTCOME)
         outcomes["sequence"], outcomes["outcome"] = self.open[number], Outcome.ACKNOWLEDGED
         outcomes["at_ns"] = self.tick()
@@ -133,8 +132,15 @@ class World:
         self.untold[number] += self.open[number]
         self.open[number] = []
 
+    def _bring_up_to_date(self, number: int) -> None:
+        for records in self.unsettled.pop(number, []):
+            self.publishers[number].append(sent_file(number), records)
+
     def flush(self, number: int) -> None:
-        self.publishers[number].mark(self.tick())
+        """As the engine's pulse: a mark vouches for what was handed over before the books were brought up to date."""
+        until_ns = self.tick()
+        self._bring_up_to_date(number)
+        self.publishers[number].mark(until_ns)
         self.acknowledged |= {(number, sequence) for sequence in self.untold[number]}
         self.untold[number] = []
 
