@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from crep.harness.deployment import Deployment
@@ -32,6 +34,9 @@ def test_a_paused_broker_stands_still_in_its_process_and_answers_again(kafka_dep
         """A guard that looks at the process when it hears that the fault begins, has begun, and is over."""
 
         def hold(self, *_: object) -> None:
+            deadline = time.monotonic() + 2.0  # the signal is sent: a process of many threads needs a moment to obey
+            while seen and not stands_still(pid) and time.monotonic() < deadline:
+                time.sleep(0.01)
             seen.append(stands_still(pid))
 
         def release(self, _: int) -> None:
