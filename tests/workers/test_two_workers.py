@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import pytest
 
 from crep.harness.checks.results import RunResults
 from crep.harness.load.contract import WorkerFacts, WorkerLost
-from crep.harness.load.engines import Engines
-from crep.harness.metrics.history import INTACT, RECEIVED, SENT, received_file, sent_file
+from crep.harness.load.engines import EngineFailed, Engines
+from crep.harness.metrics.history import INTACT, RECEIVED, SENT, read_records, received_file, sent_file, whole_records
 from crep.harness.runs.records import load_records
 from crep.harness.workers.distributed import WorkerEngines
 from tests.checks.test_lying_broker import PLAN, measured
@@ -124,6 +124,47 @@ def test_no_latency_between_the_two_contains_the_planted_difference(spread: Spre
     latency = records["received_ns"] - records["intended_ns"]
     shortest = {number: int(latency[records["publisher"] == number].min()) for number in spread.sent}
     assert all(abs(value) < PLANTED_NS / 2 for value in shortest.values()), shortest
+
+
+def test_clients_elsewhere_are_killed_and_go_on_with_records_that_arrive_whole(spread: Spread, tmp_path: Path) -> None:
+    with LyingBroker(Lies()) as broker:
+        publishers, subscribers = live_tasks(broker.endpoint)
+        group = spread.machines.fleet.engines(
+            publishers=publishers,
+            subscribers=subscribers,
+            run_number=1,
+            folder=tmp_path,
+            carrier="payload",
+            write_ahead=True,
+        )
+
+        def wait(holds: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 30
+            while not holds():
+                assert time.monotonic() < deadline, group.states()
+                assert not [said for said in group.take(0.05) if isinstance(said, WorkerLost | EngineFailed)]
+
+        def held(name: str, layout: np.dtype[Any]) -> int:
+            return whole_records(tmp_path / "ledger" / name, layout)
+
+        wanted = ("p0", "billing-0")
+        group.start(30)
+        group.go(time.monotonic_ns() + 100_000_000)
+        wait(lambda: held(received_file("orders", "billing", 0), RECEIVED) > 0 and held(sent_file(0), SENT) > 0)
+        group.crash(wanted)
+        wait(lambda: all(group.states()[name].pid is None for name in wanted))
+        before = held(sent_file(0), SENT)
+        group.begin(wanted)
+        wait(lambda: all(group.states()[name].ready and group.states()[name].life == 2 for name in wanted))
+        wait(lambda: held(sent_file(0), SENT) > before + 100)
+        group.finish(20)
+        sent = read_records(tmp_path / "ledger" / sent_file(0), SENT)["sequence"]
+        received = np.concatenate(
+            [read_records(tmp_path / "ledger" / received_file("orders", "billing", m), RECEIVED) for m in (0, 1)]
+        )
+        assert np.array_equal(sent, np.arange(len(sent)))
+        mine = received[(received["publisher"] == 0) & (received["fault"] == INTACT)]["sequence"]
+        assert set(mine.tolist()) <= set(sent.tolist())
 
 
 def test_a_lost_worker_is_said_and_a_worker_without_a_master_ends_its_engines(spread: Spread, tmp_path: Path) -> None:
