@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from crep.harness.config.errors import CrepError
 from crep.harness.config.resources import resource
+from crep.harness.runs.document import RunDocument
 from soak.claim import Verdict
 from soak.crep_outside import crep_in, left_behind, runs_in
 from tests.end_to_end.outside import Crep
@@ -46,25 +45,26 @@ class Chaos:
         done = crep(*words, "--no-report", env={"XDG_STATE_HOME": str(state)}, timeout=_ENDS_WITHIN_S)
         if done.returncode in (2, 3):
             raise CrepError(f"exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
-        runs = [json.loads((run / "run.json").read_text(encoding="utf-8")) for run in runs_in(crep)]
-        [measured] = [run for run in runs if run["kind"] == "measured"]
-        why = [*self._broken(measured)]
+        [measured] = [run.document for run in runs_in(crep.folder / "results") if run.document.kind == "measured"]
+        why = _broken(measured)
         if left := left_behind(crep):
             why.append(left)
         why += [f"an open fault is left: {path.name}" for path in (state / "crep" / "faults").glob("*.json")]
-        return Verdict(tuple(why), {"faults": len(measured["faults"])})
+        return Verdict(tuple(why), {"faults": len(measured.faults)})
 
-    @staticmethod
-    def _broken(run: dict[str, Any]) -> list[str]:
-        if run["status"] != "complete":
-            return [f"the run is {run['status']}: {run['failure']}"]
-        why = []
-        for fault in run["faults"]:
-            what = f"{fault['action']} of {fault['subject']} at {fault['declared_s']} s"
-            if fault["error"]:
-                why.append(f"{what}: {fault['error']}")
-            why += [f"{what} was not {step}" for step in ("confirmed", "healed") if fault[f"{step}_s"] is None]
-        for reader in run["results"]["readers"]:
-            why += [f"{count}: {reader[count]}" for count in ("lost", "corrupt", "unexpected") if reader[count]]
-        why += [rule["text"] for rule in run["results"]["rules"] if not rule["holds"] and rule["name"] != "lateness"]
-        return why
+
+def _broken(run: RunDocument) -> list[str]:
+    """What the run says against the claim. Lateness is not its matter: crashed publishers send late."""
+    if run.status != "complete" or run.results is None:
+        return [f"the run is {run.status}: {run.failure}"]
+    why = []
+    for fault in run.faults:
+        what = f"{fault.action} of {fault.subject} at {fault.declared_s} s"
+        if fault.error:
+            why.append(f"{what}: {fault.error}")
+        steps = {"confirmed": fault.confirmed_s, "healed": fault.healed_s}
+        why += [f"{what} was not {step}" for step, at_s in steps.items() if at_s is None]
+    for reader in run.results.readers:
+        counts = {"lost": reader.lost, "corrupt": reader.corrupt, "unexpected": reader.unexpected}
+        why += [f"{reader.reader}: {count:,} {what}" for what, count in counts.items() if count]
+    return why + [rule.text for rule in run.results.rules if not rule.holds and rule.name != "lateness"]
