@@ -221,9 +221,10 @@ def make_fault(stage: Stage) -> Fault:
         NotSupported: the target cannot, or may not be failed; found before any load is sent.
     """
     kind, deployment = FAULTS[stage.event.action], stage.deployment
+    fault = kind.make(stage)  # first: a target that cannot is not helped by being allowed to
     if kind.acts_on == "broker" and not deployment.allow_faults:
         raise NotSupported(
             f"{kind.action}: target {deployment.target!r} was not started by crep, which therefore leaves it alone",
             hint="if this broker may be failed, say so in its target: allow_faults: true",
         )
-    return kind.make(stage)
+    return fault

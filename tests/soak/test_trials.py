@@ -49,10 +49,22 @@ def test_the_claims_have_names_of_their_own_and_a_sentence() -> None:
 
 LONG = {"emulator-churn": 3, "find-rate": 20, "kafka-against-itself": 20, "kafka-behind-5-ms": 20}
 """Claims whose trials take minutes each, and how often they are tried."""
+FAILURES = (
+    "disk-full-kafka",
+    "disk-full-solace",
+    "egress-shut",
+    "ingress-shut-and-silent",
+    "permission-revoked-kafka",
+    "permission-revoked-solace",
+    "queue-full-and-silent",
+    "queue-full-and-told",
+)
+"""Scenarios of a failure with the one outcome that theory allows: five times each."""
 
 
 def test_every_claim_is_tried_fifty_times_but_for_those_whose_trials_are_long_by_themselves() -> None:
-    assert {claim.name: claim.count for claim in CLAIMS if claim.count < 50} == LONG
+    few = {claim.name: claim.count for claim in CLAIMS if claim.count < 50}
+    assert few == LONG | dict.fromkeys(FAILURES, 5)
     assert all(claim.minutes * claim.count >= 30 for claim in CLAIMS if isinstance(claim, Churn))
 
 

@@ -147,13 +147,17 @@ class KafkaOperator:
         self._wait(lambda: self.throttled(clients), "in force")
 
     def unthrottle(self, clients: Sequence[str]) -> None:
-        """Remove them."""
+        """Remove them; returns when the broker that answers has none of them."""
         self._change_quotas(clients, None)
+        self._wait(lambda: self._limited_of(clients) == 0, "gone")
 
     def throttled(self, clients: Sequence[str]) -> bool:
         """Whether each of them has one."""
+        return self._limited_of(clients) == len(clients)
+
+    def _limited_of(self, clients: Sequence[str]) -> int:
         found = {quota.entity for quota in self._asked(ask_quotas) if quota.limit == PRODUCER_RATE}
-        return found >= {f"client-id {client}" for client in clients}
+        return sum(f"client-id {client}" in found for client in clients)
 
     def _change_quotas(self, clients: Sequence[str], value: float | None) -> None:
         self._check_quotas()
