@@ -16,7 +16,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import count
 from threading import Event
 from typing import Any
 
@@ -80,8 +79,12 @@ class State:
     """What other threads may know of a flow: made by its own thread, a few times a second."""
 
     ledger: dict[str, Any]
-    in_flight: int
     waiting: int  # parts for which the sink has no room
+
+    @property
+    def in_flight(self) -> int:
+        """Parts under way."""
+        return int(self.ledger["in_flight"])
 
 
 Note = Callable[[str, Message | None, Failure], None]
@@ -119,13 +122,16 @@ class Flow:
         note: Note = lambda *_: None,
     ) -> None:
         self._pipeline, self._source, self._sink, self._dead = pipeline, source, sink, dead
+        self._clients: dict[str, Source | Sink] = {"source": source, "sink": sink}
+        if dead is not sink:
+            self._clients["dead letters"] = dead
         self._dead_topic, self._where, self._in_flight, self._note = dead_topic, where, in_flight, note
         self._lanes = lanes(self._process, workers, "-".join(where))
         self._stopping, self._at_once = Event(), Event()
         self._working: dict[int, Work] = {}  # taken and not settled, by the message object's identity
         self._waiting: deque[Sending] = deque()  # in order, for room at their sinks
         self._sending: dict[int, Sending] = {}  # by token
-        self._tokens = count()
+        self._token = 0  # of the next one that a sink takes
         self._seen = _Seen(deduplicate_s)
         self._later_s = 0.0  # nothing is handed over again before
         self.ledger = Ledger()
@@ -164,24 +170,20 @@ class Flow:
             self._look()
         finally:
             self._lanes.close()
-            self._source.close()
-            self._sink.close()
-            if self._dead is not self._sink:
-                self._dead.close()
+            for client in self._clients.values():
+                client.close()
 
     def _look(self) -> None:
         """Hold the ledger to what is under way, and leave word of both for other threads."""
         state = self._state()
         self.ledger.check(state.in_flight)
         self.state = state
-        for side, client in (("source", self._source), ("sink", self._sink), ("dead letters", self._dead)):
-            if side != "dead letters" or client is not self._sink:
-                for event in client.events():
-                    self._note(f"{side} {event.kind}", None, Failure(side, event.text))
+        for side, client in self._clients.items():
+            for event in client.events():
+                self._note(f"{side} {event.kind}", None, Failure(side, event.text))
 
     def _state(self) -> State:
-        in_flight = self.in_flight
-        return State(self.ledger.document(in_flight), in_flight, len(self._waiting))
+        return State(self.ledger.document(self.in_flight), len(self._waiting))
 
     def _turn(self) -> None:
         """One round: as much as goes without waiting, then wait where there is nothing to do."""
@@ -260,14 +262,9 @@ class Flow:
         if not self._waiting or time.monotonic() < self._later_s:
             return False
         handed = False
-        while self._waiting:
-            sending = self._waiting[0]
-            token = next(self._tokens)
-            self._sending[token] = sending
-            if not self._sink_of(sending).send(sending.message, token):
-                del self._sending[token]
-                break
-            self._waiting.popleft()
+        while self._waiting and self._sink_of(self._waiting[0]).send(self._waiting[0].message, self._token):
+            self._sending[self._token] = self._waiting.popleft()
+            self._token += 1  # one that is offered again keeps its number: sinks give up by it
             handed = True
         return handed
 

@@ -42,13 +42,22 @@ class Bridge:
         self._stack.close()
 
 
-def load_bridge(path: Path, sites: Mapping[str, System] | None = None, *, timed: bool = False) -> Bridge:
+def read_bridge_file(path: Path) -> BridgeFile:
+    """What a bridge file says; whether what it names is there is not looked at.
+
+    Raises:
+        UsageError: with ``file:line:column`` of every mistake.
+    """
+    data, positions = load_yaml(path)
+    return validate(BridgeFile, data, positions, path)
+
+
+def load_bridge(path: Path, sites: Mapping[str, System] | None = None) -> Bridge:
     """Read and check a bridge file.
 
     Args:
         path: the file; what it names lies beside it.
         sites: systems that the sites are bound to, where that is known; a route that takes one for another is refused.
-        timed: have pipelines collect each step's time.
 
     Raises:
         UsageError: with ``file:line:column`` of every mistake.
@@ -58,7 +67,7 @@ def load_bridge(path: Path, sites: Mapping[str, System] | None = None, *, timed:
     check = _Check(file, path.parent)
     check.sites(dict(sites or {}))
     lookups = check.lookups()
-    pipelines = check.pipelines(lookups, timed=timed)
+    pipelines = check.pipelines(lookups)
     check.examples()
     if check.problems:
         check.stack.close()
@@ -116,7 +125,7 @@ class _Check:
                 opened[name] = lookup
         return opened
 
-    def pipelines(self, lookups: Mapping[str, Lookup], *, timed: bool) -> dict[str, Pipeline]:
+    def pipelines(self, lookups: Mapping[str, Lookup]) -> dict[str, Pipeline]:
         """Every route's pipeline."""
         made = {}
         for name, route in self._file.routes.items():
@@ -128,7 +137,7 @@ class _Check:
             steps = self._steps(loc, route, around)
             outgoing = self._outgoing((*loc, "to"), route.to, legal)
             if decode is not None and encode is not None and outgoing is not None:
-                made[name] = Pipeline(self._file.bridge, decode, steps, encode, outgoing, timed=timed)
+                made[name] = Pipeline(self._file.bridge, decode, steps, encode, outgoing)
         return made
 
     def _steps(self, loc: Loc, route: Route, around: Surroundings) -> list[Compiled]:

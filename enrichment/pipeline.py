@@ -12,7 +12,6 @@ A message either goes out whole (every part that it was split into) or fails who
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,7 +63,6 @@ class Pipeline:
         steps: in order.
         encode: codec of what goes.
         outgoing: of the destination.
-        timed: collect each step's time in ``spent_ns``.
     """
 
     def __init__(
@@ -74,12 +72,9 @@ class Pipeline:
         steps: Sequence[Compiled],
         encode: Codec,
         outgoing: Outgoing,
-        *,
-        timed: bool = False,
     ) -> None:
         self._bridge, self._decode, self._encode, self._outgoing = bridge, decode, encode, outgoing
         self._steps = tuple(steps)
-        self.spent_ns = dict.fromkeys([DECODE, *(step.name for step in steps), ENCODE], 0) if timed else None
         self.content_type = encode.content_type
 
     def process(self, message: Message) -> Processed:
@@ -92,23 +87,17 @@ class Pipeline:
         hops = _hops(message)
         if self._bridge in hops:
             return Processed((), {LOOP: 1})
-        began = time.perf_counter_ns()
         try:
             body = self._decode.decode(message.payload)
         except StepFailed as failure:
             failure.step = DECODE
             raise
-        self._spend(DECODE, began)
         records, filtered = self._walk(Record(message, body))
-        began = time.perf_counter_ns()
-        out = tuple(self._message(record, hops) for record in records)
-        self._spend(ENCODE, began)
-        return Processed(out, filtered)
+        return Processed(tuple(self._message(record, hops) for record in records), filtered)
 
     def _walk(self, record: Record) -> tuple[list[Record], dict[str, int]]:
         records, filtered = [record], dict[str, int]()
         for step in self._steps:
-            began = time.perf_counter_ns()
             kept: list[Record] = []
             for one in records:
                 try:
@@ -123,7 +112,6 @@ class Pipeline:
                 else:
                     kept += became
             records = kept
-            self._spend(step.name, began)
         return records, filtered
 
     def _message(self, record: Record, hops: Sequence[str]) -> Message:
@@ -161,10 +149,6 @@ class Pipeline:
             stored_ms=None,
             token=None,
         )
-
-    def _spend(self, name: str, began_ns: int) -> None:
-        if self.spent_ns is not None:
-            self.spent_ns[name] += time.perf_counter_ns() - began_ns
 
 
 def _hops(message: Message) -> list[str]:

@@ -101,6 +101,13 @@ class Child:
         self.kill()
         return self.wait(_KILL_WAIT_S)
 
+    def release(self) -> None:
+        """Close our ends of its pipes; what is left in them is lost. Idempotent."""
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
 
 class _Spawner:
     """The thread that forks. A forked copy of this process has no such thread and gets its own on first use."""

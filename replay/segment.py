@@ -57,7 +57,7 @@ def write_segment(folder: Path, rows: Sequence[Row]) -> Segment:
     with _connected() as connection:
         connection.register("frame", frame)
         _copy(connection, f"SELECT {SELECT_TYPED} FROM frame ORDER BY sequence", draft)  # noqa: S608 - constants
-    return _placed(draft, path, count=len(rows), first=rows[0], last=rows[-1])
+    return _placed(draft, path, len(rows), first_sequence=rows[0][0], first_us=rows[0][1], last_us=rows[-1][1])
 
 
 def merge_segments(folder: Path, parts: Sequence[Segment]) -> Segment:
@@ -67,20 +67,23 @@ def merge_segments(folder: Path, parts: Sequence[Segment]) -> Segment:
     with _connected() as connection:
         paths = ", ".join(_quoted(folder / part.file) for part in parts)
         _copy(connection, f"SELECT * FROM read_parquet([{paths}]) ORDER BY sequence", draft)  # noqa: S608 - our own names
-    first = (parts[0].first_sequence, parts[0].first_us)
-    return _placed(draft, path, count=sum(part.count for part in parts), first=first, last=(None, parts[-1].last_us))
+    count, first = sum(part.count for part in parts), parts[0]
+    return _placed(
+        draft, path, count, first_sequence=first.first_sequence, first_us=first.first_us, last_us=parts[-1].last_us
+    )
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, draft: Path) -> None:
     connection.execute(f"COPY ({query}) TO {_quoted(draft)} (FORMAT parquet, COMPRESSION zstd)")
 
 
-def _placed(draft: Path, path: Path, *, count: int, first: Row, last: Row) -> Segment:
+def _placed(draft: Path, path: Path, count: int, *, first_sequence: int, first_us: int, last_us: int) -> Segment:
+    """Give a whole file its name, so that it outlives a crash of the machine."""
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)
     sync_folder(path.parent)
-    return Segment(path.name, count, first[0], first[1], last[1], path.stat().st_size, digest(path))
+    return Segment(path.name, count, first_sequence, first_us, last_us, path.stat().st_size, digest(path))
 
 
 def digest(path: Path) -> str:

@@ -92,39 +92,30 @@ class Reader:
 
     def summary(self, selection: Selection) -> Summary:
         """Count, payload bytes and times; nothing is sent."""
-        columns = "count(*), coalesce(sum(octet_length(payload)), 0), min(captured_us), max(captured_us)"
+        query, values = self._query(selection, "captured_us, octet_length(payload) AS size")
+        if query is None:
+            return Summary(0, 0, None, None)
+        total = f"SELECT count(*), coalesce(sum(size), 0), min(captured_us), max(captured_us) FROM ({query})"  # noqa: S608
         with duckdb.connect() as connection:
-            query, values = self._query(selection, columns)
-            if query is None:
-                return Summary(0, 0, None, None)
-            row = connection.execute(query, values).fetchone()
-        count, size, first, last = row or (0, 0, None, None)
-        if selection.limit is not None and count > selection.limit:
-            limited = list(self._rows(selection, "captured_us, octet_length(payload)"))
-            times = [one[0] for one in limited]
-            return Summary(len(limited), sum(one[1] or 0 for one in limited), min(times), max(times))
+            [(count, size, first, last)] = connection.execute(total, values).fetchall()
         return Summary(int(count), int(size), first, last)
 
     def messages(self, selection: Selection) -> Iterator[Stored]:
         """The messages in the order of their capture."""
-        for row in self._rows(selection, ", ".join(COLUMNS)):
-            yield from_row(row)
-
-    def _rows(self, selection: Selection, columns: str) -> Iterator[tuple[Any, ...]]:
-        query, values = self._query(selection, columns)
+        query, values = self._query(selection, ", ".join(COLUMNS))
         if query is None:
             return
-        query += " ORDER BY sequence"
-        if selection.limit is not None:
-            query, values = f"{query} LIMIT ?", [*values, selection.limit]
         with duckdb.connect() as connection:
             found = connection.execute(query, values)
             while rows := found.fetchmany(_FETCH):
-                yield from rows
+                yield from map(from_row, rows)
 
     def _query(self, selection: Selection, columns: str) -> tuple[str | None, list[Any]]:
         files = [str(self._folder / one.file) for one in self.manifest.segments if selection.may_hold(one)]
         if not files:
             return None, []
         conditions, values = selection.conditions()
-        return f"SELECT {columns} FROM read_parquet(?) WHERE {' AND '.join(conditions)}", [files, *values]  # noqa: S608
+        query = f"SELECT {columns} FROM read_parquet(?) WHERE {' AND '.join(conditions)} ORDER BY sequence"  # noqa: S608
+        if selection.limit is None:
+            return query, [files, *values]
+        return f"{query} LIMIT ?", [files, *values, selection.limit]

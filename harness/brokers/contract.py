@@ -14,10 +14,10 @@ address and what to check; *refusals of one message* are outcomes, never excepti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from crep.harness.brokers.operator import Operator
 from crep.harness.config.errors import EnvironmentFailure
 
 if TYPE_CHECKING:  # every engine imports this page, and the targets' language takes as long as all the rest
+    from crep.harness.brokers.dead_letters import DeadLetters
     from crep.harness.brokers.streams import Sink, SinkSpec, Source, SourceSpec
     from crep.harness.config.targets import Tls
 
@@ -259,48 +260,6 @@ class Outcomes:
     reasons: dict[int, str] = field(default_factory=dict)
 
 
-class Packed(Sequence[bytes]):
-    """Payloads in one buffer: what a library that takes addresses needs, and bytes for any other.
-
-    ``starts`` and ``lengths`` are int64 arrays, one item a payload; a slice shares the buffer. ``address`` is that of
-    the buffer, valid while this object lives. Payloads may lie in any order, with anything between them.
-    """
-
-    def __init__(self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        self.buffer, self.starts, self.lengths = buffer, starts, lengths
-        self.address = int(buffer.ctypes.data)
-
-    @classmethod
-    def of(cls, bodies: Sequence[bytes]) -> Packed:
-        """A copy of payloads that lie anywhere."""
-        lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
-        return cls(np.frombuffer(b"".join(bodies), np.uint8), np.cumsum(lengths) - lengths, lengths)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @overload
-    def __getitem__(self, at: int) -> bytes: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Packed: ...
-
-    def __getitem__(self, at: int | slice) -> bytes | Packed:
-        if isinstance(at, slice):
-            return Packed(self.buffer, self.starts[at], self.lengths[at])
-        start = int(self.starts[at])
-        return self.buffer[start : start + int(self.lengths[at])].tobytes()
-
-    def __iter__(self) -> Iterator[bytes]:
-        starts, lengths = self.starts, self.lengths
-        data: bytes | memoryview = memoryview(self.buffer)  # type: ignore[arg-type]
-        if np.array_equal(starts[1:], starts[:-1] + lengths[:-1]):  # one behind the other: slicing bytes is faster
-            first, size = int(starts[0]) if len(starts) else 0, int(lengths.sum())
-            starts, data = starts - first, self.buffer[first : first + size].tobytes()
-        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-            yield bytes(data[start : start + length])
-
-
 @dataclass(frozen=True)
 class Batch:
     """Messages ready to send, in sequence order. ``topic[i]`` indexes the publisher's topics, ``key[i]`` is the key.
@@ -496,27 +455,6 @@ class Messages(Protocol):
 
     def close(self) -> None:
         """Disconnect; unsettled messages are left to the broker's redelivery."""
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A message in a dead letter place. ``reason`` in the broker's words, empty where none comes with it."""
-
-    body: bytes
-    stamp: bytes | None  # carrier ``property``
-    reason: str = ""
-    deliveries: int | None = None  # None: not told
-
-
-@dataclass(frozen=True)
-class DeadLetters:
-    """What was given up of one reader's messages."""
-
-    place: str | None  # the native object; None where the reader has none, and what is given up is discarded
-    letters: tuple[DeadLetter, ...]
-    complete: bool  # False: there are more than could be read
-    counted: dict[str, int]  # by the broker itself, in its own names
-    expired_discarded: int | None = None  # expired, and in no place; None: the broker does not count them
 
 
 class Inspect(Protocol):

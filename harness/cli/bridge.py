@@ -11,12 +11,14 @@ import orjson
 import rich_click as click
 from rich.console import Console
 
+from crep.enrichment.config import BridgeFile
 from crep.enrichment.examples import check_examples
-from crep.enrichment.load import Bridge, load_bridge
+from crep.enrichment.load import load_bridge, read_bridge_file
 from crep.enrichment.log import Log
 from crep.enrichment.service import BridgeService
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.cli.group import CommandGroup
+from crep.harness.config.address import Address
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.harness.config.targets import Target, find_target, load_targets
 from crep.harness.deployment import standing
@@ -87,43 +89,33 @@ def run(config: Path, binding: str | None, targets: Path | None, metrics: str, f
 
     Several processes share a queue or a consumer group. Local targets must stand already: `crep broker start TARGET`.
     """
-    host, port = _address(metrics)
-    known = load_targets(targets)
-    with Stop() as stop, load_bridge(config) as unbound:
-        bound = _bind(unbound, binding, known)
+    address = Address.parse(metrics, port=0)
+    bound = _bind(read_bridge_file(config), binding, load_targets(targets))
+    systems: dict[str, System] = {site: target.system for site, target in bound.items()}
+    with Stop() as stop, load_bridge(config, systems) as bridge:
         endpoints = {site: _endpoint(target) for site, target in bound.items()}
-        systems: dict[str, System] = {site: target.system for site, target in bound.items()}
-        with load_bridge(config, systems) as bridge:
-            service = BridgeService(
-                bridge, endpoints, instance or str(os.getpid()), Log(bridge.file.bridge, json=form == "json")
-            )
-            offered = service.serve(host, port)
-            click.echo(orjson.dumps({"ready": True, "pid": os.getpid(), "metrics": offered.address}).decode())
-            try:
-                service.run(stop.requested.is_set, stop.at_once.is_set)
-            finally:
-                offered.close()
-            click.echo(orjson.dumps({"ledger": service.ledgers()}).decode())
+        log = Log(bridge.file.bridge, json=form == "json")
+        service = BridgeService(bridge, endpoints, instance or str(os.getpid()), log)
+        offered = service.serve(address.host, address.port)
+        click.echo(orjson.dumps({"ready": True, "pid": os.getpid(), "metrics": offered.address}).decode())
+        try:
+            service.run(stop.requested.is_set, stop.at_once.is_set)
+        finally:
+            offered.close()
+        click.echo(orjson.dumps({"ledger": service.ledgers()}).decode())
     return 0
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--metrics {text}: an address is written HOST:PORT, for example 127.0.0.1:9100")
-    return host, int(port)
-
-
-def _bind(bridge: Bridge, binding: str | None, known: Mapping[str, Target]) -> dict[str, Target]:
+def _bind(file: BridgeFile, binding: str | None, known: Mapping[str, Target]) -> dict[str, Target]:
     """Site → target: what ``--on`` says, else what the file says."""
     bound: dict[str, str] = {}
     for part in (binding or "").split(",") if binding else ():
         site, equals, target = (word.strip() for word in part.partition("="))
-        if not equals or site not in bridge.file.sites:
-            sites = ",".join(f"{name}=…" for name in bridge.file.sites)
+        if not equals or site not in file.sites:
+            sites = ",".join(f"{name}=…" for name in file.sites)
             raise UsageError(f"--on {binding}: {part.strip()!r} names no site of this bridge; write --on {sites}")
         bound[site] = target
-    for name, declared in bridge.file.sites.items():
+    for name, declared in file.sites.items():
         chosen = bound.get(name, declared.target)
         if chosen is None:
             raise UsageError(f"site {name!r} has no target: write one in the file, or --on {name}=TARGET")

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from crep.harness.campaign import Campaign, run_campaign
 from crep.harness.cli.judge import evaluate_folder
+from crep.harness.config.address import Address
 from crep.harness.config.errors import Interrupted
 from crep.harness.load.contract import MakeEngines
 from crep.harness.load.engines import Engines
@@ -71,10 +72,10 @@ def conduct(
 
 @contextmanager
 def _fleet(workers: Workers, campaign: Campaign, view: LiveView, stop: Stop) -> Iterator[Fleet]:
-    from crep.harness.workers.fleet import Address, Fleet  # noqa: PLC0415 - other runs need none of it
+    from crep.harness.workers.fleet import PORT, Fleet  # noqa: PLC0415 - other runs need none of it
 
     web = None if workers.web is None else Address.parse(workers.web, port=WEB_PORT)
-    with Fleet(workers.count, Address.parse(workers.listen), web=web, stop=stop.requested.set) as fleet:
+    with Fleet(workers.count, Address.parse(workers.listen, port=PORT), web=web, stop=stop.requested.set) as fleet:
         view.status = Status(run=campaign.name, phase="workers")
         fleet.assemble(view.event, stop.check)
         yield fleet

@@ -7,8 +7,9 @@ import platform
 import rich_click as click
 from rich.console import Console
 
+from crep.harness.config.address import Address
 from crep.harness.runner import Stop
-from crep.harness.workers.fleet import PORT, Address
+from crep.harness.workers.fleet import PORT
 from crep.harness.workers.worker import Worker
 
 
@@ -23,7 +24,7 @@ def command(master: str, name: str, wait: int) -> int:
 
     Ends with the master. The brokers of the run must be reachable from here under the same names.
     """
-    address, console = Address.parse(master), Console(stderr=True)
+    address, console = Address.parse(master, port=PORT), Console(stderr=True)
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -94,11 +94,11 @@ class EngineProcess:
 
     def freeze(self) -> None:
         """Stop the process where it is (SIGSTOP): its connections stay, nobody answers on them."""
-        self._signal(signal.SIGSTOP)
+        self._process.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on (SIGCONT)."""
-        self._signal(signal.SIGCONT)
+        self._process.send(signal.SIGCONT)
 
     def crash(self) -> None:
         """End the process without a warning, on purpose; returns when it is gone."""
@@ -115,14 +115,7 @@ class EngineProcess:
         """End the process, whatever it does, and release the pipes."""
         self._process.kill()
         self._reader.join(_EXIT_WAIT_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process.poll() is None:  # our child, not waited for since: the pid is still its own
-            os.kill(self.pid, number)
+        self._process.release()
 
     def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101 - asked for above

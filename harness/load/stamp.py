@@ -30,7 +30,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import Packed
+from crep.harness.brokers.packed import Packed
 from crep.harness.load.checksum import PayloadSums, head_sums, rows_at
 from crep.harness.metrics.history import CORRUPT, FOREIGN, RECEIVED, Records
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crep.harness.brokers.contract import BrokerError, DeadLetter
+from crep.harness.brokers.contract import BrokerError
+from crep.harness.brokers.dead_letters import DeadLetter
 from crep.harness.checks.dead_letters import LETTER
 from crep.harness.load.stamp import Carrier, parse
 from crep.harness.metrics.history import Records

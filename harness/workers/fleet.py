@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from crep import __version__
-from crep.harness.config.errors import EnvironmentFailure, UsageError
+from crep.harness.config.address import Address
+from crep.harness.config.errors import EnvironmentFailure
 from crep.harness.load.protocol import PublisherTask, SubscriberTask
 from crep.harness.load.stamp import Carrier
 from crep.harness.workers.clock import ClockReading, RoundTrip, reading
@@ -29,32 +30,6 @@ TRIPS = 100
 """Round trips that a worker's clock is read from: the last ten seconds'."""
 ENOUGH_TRIPS = 20
 _LOOK_EVERY_S = 0.05
-
-
-@dataclass(frozen=True)
-class Address:
-    """A host and a port."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str, *, port: int = PORT) -> Address:
-        """``HOST``, ``HOST:PORT`` or ``[IPv6]:PORT``.
-
-        Raises:
-            UsageError: it is neither.
-        """
-        host, colon, number = text.rpartition(":")
-        if not colon or text.endswith("]"):
-            host, number = text, str(port)
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not number.isdecimal() or int(number) > 65535:
-            raise UsageError(f"{text!r} is no address", hint=f"write HOST or HOST:PORT, for example localhost:{port}")
-        return cls(host, int(number))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass

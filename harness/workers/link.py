@@ -69,10 +69,7 @@ class Link:
             self._process.wait(grace_s)
         self._process.kill()
         self._reader.join(_EXIT_WAIT_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        self._process.release()
         if not self._errors.closed:
             self._errors.close()
 

@@ -26,26 +26,21 @@ LARGE = 100_000
 READER = "billing"
 
 
-def bench_of(system: str, admin: Admin, endpoint: Endpoint) -> Bench:
-    return Bench(adapter(system), endpoint, admin, load_mapping(DEFAULT_MAPPINGS[system]))
+def benches(system: str, admin: Admin, endpoint: Endpoint) -> Iterator[Bench]:
+    bench = Bench(adapter(system), endpoint, admin, load_mapping(DEFAULT_MAPPINGS[system]))
+    yield bench
+    bench.close()
+    admin.close()
 
 
 @pytest.fixture
 def solace(emulator_endpoint: Endpoint) -> Iterator[Bench]:
-    admin = SolaceAdmin(emulator_endpoint)
-    bench = bench_of("solace", admin, emulator_endpoint)
-    yield bench
-    bench.close()
-    admin.close()
+    yield from benches("solace", SolaceAdmin(emulator_endpoint), emulator_endpoint)
 
 
 @pytest.fixture
 def kafka(kafka_endpoint: Endpoint) -> Iterator[Bench]:
-    admin = KafkaAdmin(kafka_endpoint)
-    bench = bench_of("kafka", admin, kafka_endpoint)
-    yield bench
-    bench.close()
-    admin.close()
+    yield from benches("kafka", KafkaAdmin(kafka_endpoint), kafka_endpoint)
 
 
 def outcomes(bench: Bench, first: int, count: int, size: int = 100) -> Counter[int]:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import orjson
 import pytest
@@ -204,3 +205,19 @@ def test_within_the_time_an_id_is_forwarded_once_and_the_other_is_counted(pipeli
 def test_a_message_that_this_bridge_forwarded_before_is_filtered_as_a_loop(pipeline: Pipeline, tmp_path: Path) -> None:
     [out] = pipeline.process(order(1)).out
     assert pipeline.process(out).filtered == {"loop": 1}
+
+
+def test_a_message_that_a_sink_has_no_room_for_is_offered_again_under_its_number(pipeline: Pipeline) -> None:
+    class Choosy(MemorySink):
+        """Gives up on a message by the number under which it is offered, as a sink may."""
+
+        offers: ClassVar[list[tuple[int, bytes]]] = []
+
+        def send(self, message: Message, token: int) -> bool:
+            self.offers.append((token, message.payload))
+            return super().send(message, token)
+
+    random = Random(3)
+    run(pipeline, MemorySource([order(n) for n in range(50)], random), Choosy(random, full=0.5))
+    assert len(Choosy.offers) > 50
+    assert len(set(Choosy.offers)) == 50

@@ -38,7 +38,6 @@ from crep.harness.brokers.contract import (
     Capability,
     ChannelSpec,
     ClientEvent,
-    DeadLetter,
     Deliveries,
     Endpoint,
     Facts,
@@ -53,6 +52,7 @@ from crep.harness.brokers.contract import (
     ReaderState,
     SubscriberSpec,
 )
+from crep.harness.brokers.dead_letters import DeadLetter
 from crep.harness.brokers.operator import Operator
 from crep.harness.scenario.topics import selection
 

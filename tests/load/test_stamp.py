@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crep.harness.brokers.contract import Packed
+from crep.harness.brokers.packed import Packed
 from crep.harness.load.checksum import PayloadSums
 from crep.harness.load.stamp import SIZE, STAMP, Carrier, Rendered, Renderer, parse
 from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT, Records

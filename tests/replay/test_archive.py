@@ -10,7 +10,7 @@ import pytest
 from crep.harness.brokers.contract import Message
 from crep.harness.config.errors import EnvironmentFailure
 from crep.replay.archive import Archive, verify_archive
-from crep.replay.selection import Reader, Selection
+from crep.replay.selection import Reader, Selection, Summary
 
 SOURCE = {"target": "t", "place": "orders", "system": "kafka"}
 
@@ -40,6 +40,9 @@ def test_what_was_captured_comes_back_byte_for_byte_and_by_time(tmp_path: Path) 
     assert (found[3].null_payload, found[3].key) == (True, None)
     assert [one.sequence for one in reader.messages(Selection(from_us=1_000_000, until_us=3_000_000))] == [1, 2]
     assert reader.summary(Selection(topic="orders/*")).count == 4
+    first = Selection(limit=2)
+    assert [one.sequence for one in reader.messages(first)] == [0, 1]
+    assert reader.summary(first) == Summary(2, 2, 0, 1_000_000)
     assert verify_archive(tmp_path / "a") == []
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from crep.harness.brokers.contract import BrokerError, DeadLetter, DeadLetters
+from crep.harness.brokers.contract import BrokerError
+from crep.harness.brokers.dead_letters import DeadLetter, DeadLetters
 from crep.harness.load.stamp import Carrier, Renderer
 from crep.harness.metrics.history import CORRUPT, FOREIGN, INTACT
 from crep.harness.runner.dead_letters import identified, read_places

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from crep.harness.config.address import Address
 from crep.harness.workers.clock import PLANTED
-from crep.harness.workers.fleet import Address, Fleet
+from crep.harness.workers.fleet import Fleet
 
 CHECKOUT = Path(__file__).parents[2]
 AHEAD_S = 3600

@@ -4,9 +4,10 @@ import socket
 
 import pytest
 
+from crep.harness.config.address import Address
 from crep.harness.config.errors import EnvironmentFailure
 from crep.harness.workers import link
-from crep.harness.workers.fleet import Address, Fleet
+from crep.harness.workers.fleet import Fleet
 
 
 def test_a_machine_without_locust_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,13 @@ import io
 import numpy as np
 import pytest
 
+from crep.harness.config.address import Address
 from crep.harness.config.errors import UsageError
 from crep.harness.load.contract import Said
 from crep.harness.load.protocol import ClientNote, EngineFailed, PublisherDone, Window
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.workers.entries import response_times
-from crep.harness.workers.fleet import Address
+from crep.harness.workers.fleet import PORT
 from crep.harness.workers.frames import encoded, read_frame
 from crep.harness.workers.words import from_message, to_message
 
@@ -68,14 +69,14 @@ def test_a_frame_comes_back_whole_and_a_torn_one_not_at_all() -> None:
     ],
 )
 def test_an_address_is_a_host_and_maybe_a_port(text: str, host: str, port: int) -> None:
-    assert Address.parse(text) == Address(host, port)
-    assert Address.parse(str(Address(host, port))) == Address(host, port)
+    assert Address.parse(text, port=PORT) == Address(host, port)
+    assert Address.parse(str(Address(host, port)), port=PORT) == Address(host, port)
 
 
 @pytest.mark.parametrize("text", ["", ":5557", "ams-1:", "ams-1:port", "ams-1:70000"])
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="localhost:5557"):
-        Address.parse(text)
+        Address.parse(text, port=PORT)
 
 
 def test_response_times_keep_two_digits_below_a_millisecond_and_every_sample() -> None:

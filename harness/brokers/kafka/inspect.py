@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from crep.harness.brokers.contract import DeadLetter, DeadLetters, Endpoint, Message, NotSupported, Provisioned
+from crep.harness.brokers.contract import Endpoint, Message, NotSupported, Provisioned
+from crep.harness.brokers.dead_letters import DeadLetter, DeadLetters
 from crep.harness.brokers.kafka.client import ConnectionWatch, connection, unreachable
 from crep.harness.brokers.kafka.dead_letters import DELIVERIES, REASON
 from crep.harness.brokers.kafka.locate import locate

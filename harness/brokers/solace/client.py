@@ -1,4 +1,4 @@
-"""What every bulk client of Solace has in common, whichever library it drives and whichever way messages go."""
+"""What the clients of Solace have in common, whichever library they drive and whichever way messages go."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientErro
 from solace.messaging.messaging_service import MessagingService
 
 from crep.harness.brokers.client_library import CLIENT, ClientName
-from crep.harness.brokers.contract import ClientEvent, Json, PublisherSpec, SubscriberSpec
+from crep.harness.brokers.contract import ClientEvent, Endpoint, Json
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, properties_of, shown
+
+
+class ClientSpec(Protocol):
+    """What every client is told, whatever it is for."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where its broker is."""
+
+    @property
+    def settings(self) -> Json:
+        """Client settings."""
+
+    @property
+    def reconnect_for_s(self) -> float:
+        """How long it tries to connect again."""
 
 
 class SolaceClient:
@@ -24,7 +40,7 @@ class SolaceClient:
         fixed: settings of the library that decide an outcome and cannot be set from outside.
     """
 
-    def __init__(self, spec: PublisherSpec | SubscriberSpec, library: str, fixed: Mapping[str, str]) -> None:
+    def __init__(self, spec: ClientSpec, library: str, fixed: Mapping[str, str]) -> None:
         self._properties: Json = properties_of(spec.endpoint, spec.settings, spec.reconnect_for_s)
         self._fixed = {CLIENT: library, **fixed}
         self._log = EventLog()
@@ -56,7 +72,7 @@ class Ends(Protocol):
 class ApiClient(SolaceClient):
     """A client on the vendor's public Python API: one messaging service with one publisher or receiver."""
 
-    def __init__(self, spec: PublisherSpec | SubscriberSpec, fixed: Mapping[str, str]) -> None:
+    def __init__(self, spec: ClientSpec, fixed: Mapping[str, str]) -> None:
         super().__init__(spec, "api", fixed)
         self._service: MessagingService | None = None
         self._worker: Ends | None = None

@@ -13,16 +13,8 @@ from solace.messaging.receiver.inbound_message import InboundMessage
 from solace.messaging.receiver.queue_browser import MessageQueueBrowser
 from solace.messaging.resources.queue import Queue
 
-from crep.harness.brokers.contract import (
-    BrokerError,
-    DeadLetter,
-    DeadLetters,
-    Endpoint,
-    Json,
-    Message,
-    NotSupported,
-    Provisioned,
-)
+from crep.harness.brokers.contract import BrokerError, Endpoint, Json, Message, NotSupported, Provisioned
+from crep.harness.brokers.dead_letters import DeadLetter, DeadLetters
 from crep.harness.brokers.locating import Location, Sought
 from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog

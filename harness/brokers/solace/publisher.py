@@ -30,7 +30,9 @@ from crep.harness.brokers.solace.service import connect
 
 _WINDOW = 255  # of the library, fixed
 # The library cannot compose the message (topic, type of a property, body): offering it again would change nothing.
-BAD_MESSAGE = (IllegalArgumentError, InvalidDataTypeError, PubSubPlusCoreClientError)
+_BAD_MESSAGE = (IllegalArgumentError, InvalidDataTypeError, PubSubPlusCoreClientError)
+PUBLISH_FAILURES = (PubSubPlusClientError, *_BAD_MESSAGE)
+"""All that ``publish`` raises. It means that nothing was sent."""
 _Value = str | int | float | bool | bytearray
 _Result = tuple[int, Outcome, int, str | None]  # sequence, outcome, monotonic ns, reason
 
@@ -49,6 +51,18 @@ class Receipts(MessagePublishReceiptListener):  # type: ignore[misc]
             return
         error = publish_receipt.exception
         self.results.put((publish_receipt.user_context, given_up(error), now, reason_of(error)))
+
+
+def is_given_up(failure: Exception, patience: Patience, number: int) -> bool:
+    """Whether a message whose ``publish`` raised is refused for good; else it is to be offered again.
+
+    Not while the window is full or the library connects again. A general error comes where the connection is lost just
+    now, which the publisher does not know yet: then for 5 s at most.
+    """
+    if isinstance(failure, PublisherOverflowError | IllegalStateError):
+        patience.renew()
+        return False
+    return isinstance(failure, _BAD_MESSAGE) or patience.over(number)
 
 
 class SolacePublisher(ApiClient):
@@ -101,11 +115,7 @@ class SolacePublisher(ApiClient):
             raise BrokerError(f"Solace at {self._spec.endpoint.smf} gives no publisher: {reason_of(error)}") from error
 
     def send_batch(self, batch: Batch, start: int) -> int:
-        """Send until the window is full or the connection is down; only a bad message is refused for good here.
-
-        An exception of ``publish`` means that nothing was sent. A general one comes where the connection is lost just
-        now, which the publisher does not know yet: the message is left to be offered again, for 5 s at most.
-        """
+        """Send until the window is full or the connection is down; only a bad message is refused for good here."""
         publisher = self._open_publisher()
         sequences, topics, taken = batch.sequence.tolist(), batch.topic.tolist(), 0
         for i in range(start, len(sequences)):
@@ -120,14 +130,9 @@ class SolacePublisher(ApiClient):
                 else:
                     publisher.publish(message, topic, properties)
                     self._put(sequences[i], Outcome.SENT, None)
-            except (PublisherOverflowError, IllegalStateError):
-                self._patience.renew()
-                break  # window full, or reconnecting: offered again by the engine
-            except BAD_MESSAGE as error:
-                self._put(sequences[i], Outcome.REJECTED, reason_of(error))
-            except PubSubPlusClientError as error:
-                if not self._patience.over(sequences[i]):
-                    break
+            except PUBLISH_FAILURES as error:
+                if not is_given_up(error, self._patience, sequences[i]):
+                    break  # offered again by the engine
                 self._put(sequences[i], Outcome.REJECTED, reason_of(error))
             taken += 1
         return taken

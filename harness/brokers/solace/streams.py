@@ -7,32 +7,26 @@ from collections.abc import Sequence
 from queue import Empty
 
 from solace.messaging.config.message_acknowledgement_configuration import Outcome as Settlement
-from solace.messaging.errors.pubsubplus_client_error import (
-    IllegalStateError,
-    PublisherOverflowError,
-    PubSubPlusClientError,
-)
-from solace.messaging.messaging_service import MessagingService
+from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
 from solace.messaging.publisher.persistent_message_publisher import PersistentMessagePublisher
 from solace.messaging.receiver.inbound_message import InboundMessage
 from solace.messaging.receiver.persistent_message_receiver import PersistentMessageReceiver
 from solace.messaging.resources.queue import Queue
 from solace.messaging.resources.topic import Topic
 
-from crep.harness.brokers.contract import BrokerError, ClientEvent, Message, Outcome
-from crep.harness.brokers.solace.client import Patience
+from crep.harness.brokers.contract import BrokerError, Message, Outcome
+from crep.harness.brokers.solace.client import ApiClient, Patience
 from crep.harness.brokers.solace.errors import reason_of
-from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.messages import from_inbound, to_properties
-from crep.harness.brokers.solace.publisher import BAD_MESSAGE, Receipts
-from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of, shown
+from crep.harness.brokers.solace.publisher import PUBLISH_FAILURES, Receipts, is_given_up
+from crep.harness.brokers.solace.service import connect
 from crep.harness.brokers.solace.subscriber import FlowLoss
 from crep.harness.brokers.streams import GiveBack, Sent, SinkSpec, SourceSpec
 
 _MS = 1000
 
 
-class SolaceSource:
+class SolaceSource(ApiClient):
     """A flow on one queue. See ``streams.Source``.
 
     The broker itself hands what is not accepted to another client, so nothing is given back here.
@@ -41,11 +35,9 @@ class SolaceSource:
     def __init__(self, spec: SourceSpec) -> None:
         if len(spec.places) != 1:
             raise BrokerError(f"{spec.name}: a Solace source reads one queue, not {len(spec.places)}")
+        super().__init__(spec, {})
         self._spec = spec
-        self._log = EventLog()
-        self._properties = properties_of(spec.endpoint, spec.settings, spec.reconnect_for_s)
         self._layout = {"topic_prefix": "", "key_property": spec.key_property}
-        self._service: MessagingService | None = None
         self._receiver: PersistentMessageReceiver | None = None
 
     def open(self, give_back: GiveBack | None = None) -> None:
@@ -56,7 +48,7 @@ class SolaceSource:
         builder = self._service.create_persistent_message_receiver_builder()
         builder = builder.with_required_message_outcome_support(Settlement.FAILED, Settlement.REJECTED)
         # For an existing queue the library takes the access type from the broker; this one only names it.
-        self._receiver = builder.build(Queue.durable_non_exclusive_queue(spec.places[0]))
+        self._worker = self._receiver = builder.build(Queue.durable_non_exclusive_queue(spec.places[0]))
         try:
             self._receiver.start()
             self._receiver.set_termination_notification_listener(FlowLoss(self._log))
@@ -108,40 +100,21 @@ class SolaceSource:
         """A client is not told; the broker's SEMP interface is (``Admin.observe``)."""
         return None
 
-    def events(self) -> list[ClientEvent]:
-        """See ``Source``."""
-        return self._log.take()
-
-    def effective_settings(self) -> dict[str, str]:
-        """See ``Source``."""
-        return shown(self._properties)
-
-    def close(self) -> None:
-        """See ``Source``."""
-        receiver, self._receiver = self._receiver, None
-        service, self._service = self._service, None
-        if receiver is not None and receiver.is_running():
-            bounded(lambda: receiver.terminate(TERMINATE_MS))
-        if service is not None:
-            bounded(service.disconnect)
-
     def _open_receiver(self) -> PersistentMessageReceiver:
         if self._receiver is None:
             raise BrokerError(f"source {self._spec.name!r} is not open")
         return self._receiver
 
 
-class SolaceSink:
+class SolaceSink(ApiClient):
     """One persistent publisher whose buffer has no place: what it takes is in the library's window. See ``Sink``."""
 
     def __init__(self, spec: SinkSpec) -> None:
+        super().__init__(spec, {})
         self._spec = spec
-        self._log = EventLog()
-        self._properties = properties_of(spec.endpoint, spec.settings, spec.reconnect_for_s)
         self._receipts = Receipts()
         self._patience = Patience()
         self._pending = 0
-        self._service: MessagingService | None = None
         self._publisher: PersistentMessagePublisher | None = None
         self._topics: dict[str, Topic] = {}
 
@@ -149,7 +122,8 @@ class SolaceSink:
         """See ``Sink``."""
         spec = self._spec
         self._service = connect(spec.endpoint, spec.name, self._properties, self._log)
-        self._publisher = self._service.create_persistent_message_publisher_builder().on_back_pressure_reject(0).build()
+        builder = self._service.create_persistent_message_publisher_builder().on_back_pressure_reject(0)
+        self._worker = self._publisher = builder.build()
         try:
             self._publisher.start()
         except PubSubPlusClientError as error:
@@ -170,13 +144,8 @@ class SolaceSink:
                 token,
                 to_properties(message, self._spec.key_property),
             )
-        except (PublisherOverflowError, IllegalStateError):
-            self._patience.renew()
-            return False
-        except BAD_MESSAGE as error:
-            self._receipts.results.put((token, Outcome.REJECTED, time.monotonic_ns(), reason_of(error)))
-        except PubSubPlusClientError as error:
-            if not self._patience.over(token):
+        except PUBLISH_FAILURES as error:
+            if not is_given_up(error, self._patience, token):
                 return False
             self._receipts.results.put((token, Outcome.REJECTED, time.monotonic_ns(), reason_of(error)))
         self._pending += 1
@@ -220,31 +189,7 @@ class SolaceSink:
         """See ``Sink``."""
         return self._pending
 
-    def events(self) -> list[ClientEvent]:
-        """See ``Sink``."""
-        return self._log.take()
-
-    def effective_settings(self) -> dict[str, str]:
-        """See ``Sink``."""
-        return shown(self._properties)
-
-    def close(self) -> None:
-        """See ``Sink``."""
-        publisher, self._publisher = self._publisher, None
-        service, self._service = self._service, None
-        if publisher is not None and publisher.is_running():
-            bounded(lambda: _ended(publisher))
-        if service is not None:
-            bounded(service.disconnect)
-
     def _open_publisher(self) -> PersistentMessagePublisher:
         if self._publisher is None:
             raise BrokerError(f"sink {self._spec.name!r} is not open")
         return self._publisher
-
-
-def _ended(publisher: PersistentMessagePublisher) -> None:
-    try:
-        publisher.terminate(TERMINATE_MS)
-    except PubSubPlusClientError:
-        return  # says that messages are without a receipt: they stay unknown

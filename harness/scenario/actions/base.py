@@ -6,10 +6,6 @@ A new action is one class: ``do`` with its word, its own keys, and what of the f
         do: Literal["pause-broker"]
         for_: PositiveDuration = Field(alias="for", description="how long it stands still")
 
-        @property
-        def heal_after_s(self) -> float:
-            return self.for_
-
 ``rules`` checks the times, the subjects and the overlaps of every action alike; what else can be wrong is said by
 ``problems``.
 """
@@ -61,7 +57,7 @@ class Action(Part):
     site: Name | None = Field(None, description="which site's broker; may be left out where there is one site")
 
     HEAL_KEY: ClassVar[str] = "for"
-    """The key that says when it is healed: complaints about that moment point there."""
+    """The key that says how long after the injection it is healed: complaints about that moment point there."""
     ENDS: ClassVar[str] = "it would end"
     """What healing is, in words that the moment follows: ``the broker would start again``."""
     STILL: ClassVar[str] = "it is not over yet"
@@ -76,8 +72,13 @@ class Action(Part):
 
     @property
     def heal_after_s(self) -> float | None:
-        """Seconds from injection to the start of healing; 0: done at once; None: it lasts to the end of the run."""
-        return 0.0
+        """Seconds from injection to the start of healing, as `HEAL_KEY` says; None: it lasts to the end of the run.
+
+        0 where there is no such key: what is done at once.
+        """
+        named = (name for name, field in type(self).model_fields.items() if self.HEAL_KEY in (name, field.alias))
+        field = next(named, None)
+        return 0.0 if field is None else getattr(self, field)
 
     def parameters(self) -> dict[str, Json]:
         """What the fault needs to know beside its subject. Plain data: it stands in ``run.json``."""

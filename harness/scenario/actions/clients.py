@@ -62,11 +62,6 @@ class PauseReader(OnReader):
     STILL = "the reader that was paused at {at} still stands then"
     EXCLUSIVE = "reading"
 
-    @property
-    def heal_after_s(self) -> float:
-        """Until they read again."""
-        return self.resume_after
-
 
 class SlowReader(OnReader):
     """Let every member of a reader take longer for each message, as if what it does had become slow."""
@@ -78,11 +73,6 @@ class SlowReader(OnReader):
     ENDS = "the reader would be as fast as before"
     STILL = "the reader that was slowed at {at} is still slow then"
     EXCLUSIVE = "pace"
-
-    @property
-    def heal_after_s(self) -> float:
-        """Until it is as fast as before."""
-        return self.for_
 
     def parameters(self) -> dict[str, Json]:
         """The time for a message."""
@@ -100,11 +90,6 @@ class FreezeReader(OnMembers):
     STILL = "members that were frozen at {at} still are then"
     EXCLUSIVE = "reading"
 
-    @property
-    def heal_after_s(self) -> float:
-        """Until they go on."""
-        return self.resume_after
-
 
 class CrashReader(OnMembers):
     """End members without a warning (SIGKILL), and start them again; they go on with their own records."""
@@ -116,11 +101,6 @@ class CrashReader(OnMembers):
     ENDS = "they would be started again"
     STILL = "members that crashed at {at} are not there then"
     EXCLUSIVE = "reading"
-
-    @property
-    def heal_after_s(self) -> float | None:
-        """Until they are started again."""
-        return self.restart_after
 
     def problems(self, definition: Definition) -> Iterator[tuple[str, str]]:
         """Nobody is left to read."""
@@ -145,11 +125,6 @@ class CrashPublisher(OnPublishers):
     ENDS = "they would be started again"
     STILL = "publishers that crashed at {at} are not there then"
     EXCLUSIVE = "publishing"
-
-    @property
-    def heal_after_s(self) -> float:
-        """Until they are started again."""
-        return self.restart_after
 
     def parameters(self) -> dict[str, Json]:
         """How many."""
@@ -195,11 +170,6 @@ class ConnectionStorm(OnChannel):
     ENDS = "the last would connect"
     STILL = "the storm of {at} is not over then"
     EXCLUSIVE = "connecting"
-
-    @property
-    def heal_after_s(self) -> float:
-        """Until the last has come."""
-        return self.over
 
     def parameters(self) -> dict[str, Json]:
         """How many, and over which time."""

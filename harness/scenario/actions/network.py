@@ -68,11 +68,6 @@ class _Lasting(_OnLinks):
 
     ENDS = "the links would be free again"
 
-    @property
-    def heal_after_s(self) -> float | None:
-        """Until it is taken back."""
-        return self.for_
-
 
 class _Directed(_Lasting):
     """An effect that may hold one way only."""
@@ -164,11 +159,6 @@ class Partition(Action):
     for_: PositiveDuration | None = Field(None, alias="for", description="how long it lasts; default: to the run's end")
 
     ENDS = "the parties would be joined again"
-
-    @property
-    def heal_after_s(self) -> float | None:
-        """Until they are joined."""
-        return self.for_
 
     def subjects(self) -> Subjects:
         """The links."""

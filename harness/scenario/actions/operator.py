@@ -21,11 +21,6 @@ class _Lasting(Action):
 
     for_: PositiveDuration = Field(alias="for", description="how long it lasts")
 
-    @property
-    def heal_after_s(self) -> float:
-        """Until it is undone."""
-        return self.for_
-
 
 class RevokePermission(OnChannel, _Lasting):
     """Take the right to publish to a channel, or to receive from it, from the clients of the scenario, who stay

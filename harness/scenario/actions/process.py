@@ -30,11 +30,6 @@ class _Ended(OnNodes):
     EXCLUSIVE = "process"
     SETTLES_S = UP_AGAIN_S
 
-    @property
-    def heal_after_s(self) -> float | None:
-        """Until it is started again."""
-        return self.restart_after
-
     def problems(self, definition: Definition) -> Iterator[tuple[str, str]]:
         """A broker that has the only copy of a message has to come back."""
         if self.restart_after is None and definition.durability.copies == 1:
@@ -78,11 +73,6 @@ class PauseBroker(OnNodes):
     SETTLES_S = 1.0
     AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "resume_after": "2 s"}
 
-    @property
-    def heal_after_s(self) -> float:
-        """Until it goes on."""
-        return self.resume_after
-
 
 class RestartBroker(OnNodes):
     """End a broker in order (SIGTERM), and start it again at once."""
@@ -123,11 +113,6 @@ class Exec(Action):
     do: Literal["exec"]
     hook: Name = Field(description="which of the target's `exec:`")
     for_: PositiveDuration | None = Field(None, alias="for", description="until it is healed; default: the run's end")
-
-    @property
-    def heal_after_s(self) -> float | None:
-        """Until the healing command."""
-        return self.for_
 
     def parameters(self) -> dict[str, Json]:
         """The hook's name."""

@@ -24,6 +24,7 @@ from crep.harness.brokers.contract import (
     Durability,
     Endpoint,
     MappingFile,
+    Message,
     Messages,
     Outcomes,
     Provisioned,
@@ -37,6 +38,17 @@ CHANNEL = "orders"
 TOPICS = ("orders/eu/new", "orders/eu/paid", "orders/us/new")
 KEYS = 12
 RECONNECT_S = 60.0
+FULL = Message(
+    "orders/eu/new",
+    b"\x00payload\xff",
+    key="7",
+    properties={"text": "ä", "count": 3, "ratio": 0.5, "flag": True, "raw": b"\x01\x00\x02"},
+    message_id="m-1",
+    correlation_id="c-1",
+    reply_to="replies",
+    content_type="application/json",
+)
+"""A message with everything."""
 
 
 def reader(name: str, **changes: object) -> ReaderSpec:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crep.harness.brokers.contract import Admin, DeadLetters, NotSupported, Outcome
+from crep.harness.brokers.contract import Admin, NotSupported, Outcome
+from crep.harness.brokers.dead_letters import DeadLetters
 from tests.brokers.contract.bench import CHANNEL, KEYS, Bench, batch, eventually, numbers, reader, send_all, stamp
 from tests.brokers.contract.system import SystemUnderTest
 

@@ -8,7 +8,18 @@ import pytest
 
 from crep.harness.brokers.contract import Admin, Message, NotSupported, Outcome
 from crep.harness.brokers.locating import Sought
-from tests.brokers.contract.bench import CHANNEL, TOPICS, Bench, batch, eventually, numbers, reader, send_all, topic_of
+from tests.brokers.contract.bench import (
+    CHANNEL,
+    FULL,
+    TOPICS,
+    Bench,
+    batch,
+    eventually,
+    numbers,
+    reader,
+    send_all,
+    topic_of,
+)
 from tests.brokers.contract.system import SystemUnderTest
 
 
@@ -17,21 +28,11 @@ class OneByOne(SystemUnderTest):
 
     def test_a_message_keeps_all_its_properties(self, bench: Bench) -> None:
         provisioned = bench.provision(reader("billing"))
-        sent = Message(
-            "orders/eu/new",
-            b"\x00payload\xff",
-            key="7",
-            properties={"text": "ä", "count": 3, "ratio": 0.5, "flag": True, "raw": b"\x01\x00\x02"},
-            message_id="m-1",
-            correlation_id="c-1",
-            reply_to="replies",
-            content_type="application/json",
-        )
         messages = bench.messages(provisioned)
-        assert messages.publish(CHANNEL, sent).outcome is Outcome.ACKNOWLEDGED
+        assert messages.publish(CHANNEL, FULL).outcome is Outcome.ACKNOWLEDGED
         got = messages.receive(CHANNEL, "billing", 15.0)
         assert got is not None
-        assert replace(got, redelivered=None, priority=None) == sent
+        assert replace(got, redelivered=None, priority=None) == FULL
         messages.settle(got, "accept")
         assert messages.receive(CHANNEL, "billing", 0.5) is None
 

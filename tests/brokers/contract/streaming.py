@@ -11,20 +11,10 @@ import pytest
 
 from crep.harness.brokers.contract import Adapter, BrokerError, Endpoint, Json, Message, Outcome
 from crep.harness.brokers.streams import Sent, Sink, SinkSpec, Source, SourceSpec
-from tests.brokers.contract.bench import CHANNEL, Bench, reader
+from tests.brokers.contract.bench import CHANNEL, FULL, Bench, reader
 from tests.brokers.contract.system import SystemUnderTest
 
 NOWHERE = Endpoint("none", "the test puts its own here")
-FULL = Message(
-    "orders/eu/new",
-    b"\x00payload\xff",
-    key="7",
-    properties={"text": "ä", "count": 3, "ratio": 0.5, "flag": True, "raw": b"\x01\x02"},
-    message_id="m-1",
-    correlation_id="c-1",
-    reply_to="replies",
-    content_type="application/json",
-)
 
 
 class Streaming(SystemUnderTest):

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError
 from numpy.typing import NDArray
 
 from crep.harness.brokers.client_library import CLIENT
-from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, Packed, PublisherSpec
+from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
 from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
 from crep.harness.brokers.kafka.native.library import (
     COPY,
@@ -26,6 +26,7 @@ from crep.harness.brokers.kafka.native.library import (
 )
 from crep.harness.brokers.kafka.native.memory import structures_at
 from crep.harness.brokers.kafka.producing import fixed_headers, publisher_properties
+from crep.harness.brokers.packed import Packed
 
 _KEY_BYTES = 4
 _PURGE_ALL = 0x1 | 0x2  # RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT

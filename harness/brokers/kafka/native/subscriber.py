@@ -12,12 +12,13 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Deliveries, Packed, SubscriberSpec
+from crep.harness.brokers.contract import REDELIVERED_NOT_OFFERED, Deliveries, SubscriberSpec
 from crep.harness.brokers.kafka.native.consumer import NO_MESSAGES, NativeConsumer, Pointers
 from crep.harness.brokers.kafka.native.library import MESSAGE, NativeClientUnavailable, load
 from crep.harness.brokers.kafka.native.memory import FIRST, process_memory, structures_at
 from crep.harness.brokers.kafka.reading import KafkaReading
 from crep.harness.brokers.kafka.settlement import Partition
+from crep.harness.brokers.packed import Packed
 
 _NONE = np.zeros(0, MESSAGE)
 

@@ -19,7 +19,7 @@ from ctypes import byref, c_void_p, sizeof
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import Packed
+from crep.harness.brokers.packed import Packed
 from crep.harness.brokers.solace.native.library import TOPIC, DeliveryMode, Destination, Library
 
 PLACES = 250
