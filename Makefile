@@ -42,7 +42,10 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 test: check ## all checks and tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	@failed=0; \
+	$(BIN)/python -m pytest -m alone || failed=1; \
+	$(BIN)/python -m pytest -m "not alone" -n $(TEST_PROCESSES) --dist loadfile || failed=1; \
+	exit $$failed
 
 bench: install ## throughput of the engines as ratios to a bare client loop (under 20 minutes)
 	$(BIN)/python -m bench

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -343,7 +343,7 @@ class LocalDeployment:
                 self.start_node(node)
             for node in together:
                 progress(f"waiting until {node} is ready")
-                self._wait_until_ready(self._plan(node))
+                self._wait_until_ready(self._plan(node), together)
 
     def _prepare(self, progress: Progress) -> Prepared:
         if self._folder is None:
@@ -356,15 +356,16 @@ class LocalDeployment:
             return None
         return DeploymentProxy(prepared.links, self._folder, standing=self._standing, identity=identity)
 
-    def _wait_until_ready(self, plan: NodePlan) -> None:
+    def _wait_until_ready(self, plan: NodePlan, starting: Sequence[str]) -> None:
+        """Wait for one of the nodes that start together: it may need the others, so that the end of any is the end."""
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
-            if self._running(plan.name) is None:
-                code = self._exit_code(plan.name)
-                raise DeploymentError(
-                    f"{self.target}: node {plan.name} ended while it was starting (exit code {code})",
-                    hint=self._log_tail(plan.name),
-                )
+            for node in starting:
+                if self._running(node) is None:
+                    raise DeploymentError(
+                        f"{self.target}: node {node} ended while it was starting (exit code {self._exit_code(node)})",
+                        hint=self._log_tail(node),
+                    )
             if self._product.ready(plan, self._started()):
                 return
             time.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.harness.config.targets import Setting, Target
-from crep.harness.deployment import DeploymentError, UnknownNode, deploy, standing
+from crep.harness.deployment import DeploymentError, UnknownNode, deploy, ports, standing
 from crep.harness.deployment.folders import filesystem_of, new_work_folder
 from crep.harness.deployment.local import LocalDeployment
 from crep.harness.deployment.ports import LOOPBACK, free_port, is_free
@@ -331,6 +332,22 @@ def test_a_chosen_port_is_one_that_no_client_is_given_as_its_own() -> None:
     ports = {free_port() for _ in range(20)}
     assert max(ports) < 32_768
     assert all(is_free(port) for port in ports)
+
+
+def test_a_chosen_port_is_nobody_elses_until_a_broker_had_the_time_to_listen_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = free_port()
+    monkeypatch.setattr(ports, "_FIRST", chosen)
+    monkeypatch.setattr(ports, "_LAST", chosen)
+    with pytest.raises(DeploymentError, match="no 1 free TCP ports"):
+        free_port()
+    other = f"from crep.harness.deployment import ports\nports._FIRST = ports._LAST = {chosen}\nports.free_port()"
+    told = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, timeout=60, check=False)
+    assert "no 1 free TCP ports" in told.stderr
+    monkeypatch.setattr(ports, "KEPT_S", 0.0)
+    ports._keep(1)  # the next choice lets go what was kept long enough
+    assert free_port() == chosen
 
 
 def test_folders_of_processes_that_were_killed_are_removed_by_the_next_one() -> None:

@@ -22,7 +22,7 @@ from crep.harness.brokers.contract import Endpoint
 from crep.harness.deployment import Deployment
 from tests.end_to_end.outside import Crep
 
-pytestmark = [pytest.mark.kafka, pytest.mark.end_to_end]
+pytestmark = [pytest.mark.kafka, pytest.mark.end_to_end, pytest.mark.alone]
 
 SCENARIO = """\
 scenario: frozen

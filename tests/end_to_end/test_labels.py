@@ -14,7 +14,7 @@ import pytest
 
 from tests.end_to_end.outside import Crep
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.emulator]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.emulator, pytest.mark.alone]
 
 _BURN = "import os, time\nos.nice(19)\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
 

@@ -17,7 +17,7 @@ from crep.harness.config.resources import resource
 from crep.solace_emulator.testing import EmulatorProcess
 from tests.fakes.throttle import Throttle
 
-pytestmark = [pytest.mark.emulator, pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.emulator, pytest.mark.end_to_end, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

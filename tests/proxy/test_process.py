@@ -18,6 +18,7 @@ from typing import IO, Any
 import pytest
 
 from crep.harness import processes
+from crep.harness.deployment.ports import free_port
 from crep.harness.processes import Adopted, ProcessIdentity
 from crep.harness.proxy import (
     Link,
@@ -170,14 +171,15 @@ PARENT = textwrap.dedent("""
     import sys, time
     from crep.harness.proxy import LinkSpec, ProxyProcess
     proxy = ProxyProcess()
-    [spec] = proxy.start([LinkSpec("node", "client", 0, ("127.0.0.1", int(sys.argv[1])))])
+    [spec] = proxy.start([LinkSpec("node", "client", int(sys.argv[2]), ("127.0.0.1", int(sys.argv[1])))])
     print(proxy.pid, spec.listen, flush=True)
     time.sleep(60)
 """)
 
 
 def test_a_parent_that_is_killed_leaves_no_proxy_and_no_connection(proxied: Proxied) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(proxied.node.port)], stdout=subprocess.PIPE) as parent:
+    words = [PARENT, str(proxied.node.port), str(free_port())]  # one that nobody takes when it is free again
+    with subprocess.Popen([sys.executable, "-c", *words], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid, port = (int(word) for word in parent.stdout.readline().split())
         with socket.create_connection(("127.0.0.1", port), ENDS_WITHIN_S) as party, proxied.node.next() as node:
