@@ -132,12 +132,20 @@ def standing_links(folder: Path) -> Iterator[Links]:
     with line:
         orders = Orders(line.makefile("rb"), line.makefile("wb"))
         try:
-            orders.ready(_READY_WITHIN_S)
+            _hear_of(orders, folder)
             yield orders
         finally:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
             orders.close()
+
+
+def _hear_of(orders: Orders, folder: Path) -> None:
+    """One whose process is just being ended still takes a connection, and closes it without a word."""
+    try:
+        orders.ready(_READY_WITHIN_S)
+    except ProxyFailed as error:
+        raise ProxyFailed(f"no fault proxy answers in {folder}: {error}") from error
 
 
 def _command(links: Sequence[LinkSpec]) -> list[str]:

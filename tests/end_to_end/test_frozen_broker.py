@@ -5,12 +5,15 @@ The witness is a consumer of its own that reads every message and knows only whe
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +88,18 @@ def document(folder: Path, has: str, within_s: float = 60.0) -> dict[str, Any]:
     raise AssertionError(f"no run with {has!r} within {within_s:.0f} s")
 
 
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """A collection over all that a test session holds would make the witness late, as it would an engine."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@without_collections()
 def frozen_run(
     crep: Crep, deployment: Deployment, endpoint: Endpoint, *, rate: int, for_s: int, at_s: float, freeze_s: float
 ) -> tuple[dict[str, Any], list[float], float]:
@@ -145,4 +160,5 @@ def test_a_stall_that_fills_the_clients_buffers_makes_as_many_messages_late_as_p
     assert share >= (frozen_s - 1.0) / 24 - 0.001
     assert share >= 2 / 24
     late = sum(one > 1.0 for one in witnessed) / len(witnessed)
-    assert share == pytest.approx(late, abs=0.01)
+    latest = {"crep": latency["max_ms"] / 1000, "witness": max(witnessed), "frozen": frozen_s}
+    assert share == pytest.approx(late, abs=0.01), f"seconds at most: {latest}"
