@@ -367,7 +367,7 @@ def test_an_unreachable_broker_is_named_by_its_address(bench: Bench) -> None:
 
 
 def test_an_error_of_crep_itself_is_told_with_its_last_lines(bench: Bench) -> None:
-    bench.broker.endpoint = replace(bench.broker.endpoint, system="tests.fakes.lying_broker:Missing")
+    bench.broker.endpoint = replace(bench.broker.endpoint, system="tests.fakes.lying_clients:Missing")
     with pytest.raises(BrokerError, match=r"(?s)exit code 1\n.*AttributeError: .*'Missing'"):
         bench.start()
 
