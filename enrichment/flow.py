@@ -13,39 +13,26 @@ the source's own windows hold the rest back.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass
 from threading import Event
-from typing import Any
 
+from crep.enrichment.failure import Failure, dead_letter
+from crep.enrichment.forwarding import DUPLICATE, SINK, Note, State
 from crep.enrichment.lanes import lanes
 from crep.enrichment.ledger import Ledger
 from crep.enrichment.lookups import LookupFailed
 from crep.enrichment.pipeline import Pipeline, Processed
 from crep.enrichment.record import StepFailed
+from crep.enrichment.seen import Seen
 from crep.harness.brokers.contract import BrokerError, Message, Outcome
 from crep.harness.brokers.streams import Sent, Sink, Source
-
-SINK = "sink"
-"""The step's name of a message that the broker rejected."""
-DUPLICATE = "duplicate"
-"""The step's name of a message that was forwarded before, within the time of ``deduplicate``."""
 
 BATCH = 500
 RETRY_LOOKUP_S = 0.2
 RESEND_AFTER_S = 0.1
 GIVE_BACK_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.2
-_REASON = 1000  # characters of a reason in a dead letter's headers
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a message goes to the dead letters."""
-
-    step: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -72,23 +59,6 @@ class Sending:
     work: Work
     message: Message
     failure: Failure | None
-
-
-@dataclass(frozen=True)
-class State:
-    """What other threads may know of a flow: made by its own thread, a few times a second."""
-
-    ledger: dict[str, Any]
-    waiting: int  # parts for which the sink has no room
-
-    @property
-    def in_flight(self) -> int:
-        """Parts under way."""
-        return int(self.ledger["in_flight"])
-
-
-Note = Callable[[str, Message | None, Failure], None]
-"""Takes an event for the log: ``dead-lettered`` or ``resent`` of a message, ``source down`` of a connection …"""
 
 
 class Flow:
@@ -132,7 +102,7 @@ class Flow:
         self._waiting: deque[Sending] = deque()  # in order, for room at their sinks
         self._sending: dict[int, Sending] = {}  # by token
         self._token = 0  # of the next one that a sink takes
-        self._seen = _Seen(deduplicate_s)
+        self._seen = Seen(deduplicate_s)
         self._later_s = 0.0  # nothing is handed over again before
         self.ledger = Ledger()
         self.state: State = self._state()
@@ -239,23 +209,7 @@ class Flow:
         return bool(results)
 
     def _dead_letter(self, message: Message, failure: Failure) -> Message:
-        """The message as it came, with what is known of its failure."""
-        bridge, route = self._where
-        reason = {
-            "crep-dead-bridge": bridge,
-            "crep-dead-route": route,
-            "crep-dead-step": failure.step,
-            "crep-dead-reason": failure.reason[:_REASON],
-            "crep-dead-topic": message.topic,
-        }
-        return replace(
-            message,
-            topic=self._dead_topic,
-            properties={**message.properties, **reason},
-            redelivered=None,
-            delivery_count=None,
-            token=None,
-        )
+        return dead_letter(message, failure, self._where, self._dead_topic)
 
     def _hand_over(self) -> bool:
         """Give to the sinks what they have room for, in order."""
@@ -323,25 +277,3 @@ class Flow:
         while self._working and time.monotonic() < deadline and not self._at_once.is_set():
             if not (self._after_lanes(0.0) | self._hand_over() | self._outcomes(0.0)):
                 self._outcomes(0.005)
-
-
-class _Seen:
-    """Message ids that were forwarded, for as long as ``keep_s`` says."""
-
-    def __init__(self, keep_s: float | None) -> None:
-        self._keep_ns = None if keep_s is None else round(keep_s * 1e9)
-        self._ids: OrderedDict[str, int] = OrderedDict()
-
-    def before(self, message: Message, now_ns: int) -> bool:
-        """Whether a message of this id was forwarded; one without an id never was."""
-        if self._keep_ns is None or message.message_id is None:
-            return False
-        while self._ids and next(iter(self._ids.values())) < now_ns - self._keep_ns:
-            self._ids.popitem(last=False)
-        return message.message_id in self._ids
-
-    def add(self, message: Message) -> None:
-        """It was forwarded."""
-        if self._keep_ns is not None and message.message_id is not None:
-            self._ids[message.message_id] = time.monotonic_ns()
-            self._ids.move_to_end(message.message_id)

@@ -9,7 +9,8 @@ from typing import IO, Any
 
 import orjson
 
-from crep.enrichment.flow import Failure, Note
+from crep.enrichment.failure import Failure
+from crep.enrichment.forwarding import Note
 from crep.harness.brokers.contract import Message
 
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from crep.enrichment.flow import Flow
+from crep.enrichment.forwarding import Forwarding
 from crep.enrichment.lookups import Lookup
 from crep.harness.brokers.contract import BrokerError
 
@@ -28,7 +28,7 @@ HealthOf = Callable[[], Mapping[str, str]]
 class BridgeCollector(Collector):
     """One look at flows and lookups."""
 
-    def __init__(self, flows: Mapping[str, Flow], lookups: Mapping[str, Lookup]) -> None:
+    def __init__(self, flows: Mapping[str, Forwarding], lookups: Mapping[str, Lookup]) -> None:
         self._flows, self._lookups = flows, lookups
 
     def collect(self) -> Iterable[Metric]:

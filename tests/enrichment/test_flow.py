@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crep.enrichment.flow import DUPLICATE, SINK, Flow
+from crep.enrichment.flow import Flow
+from crep.enrichment.forwarding import DUPLICATE, SINK
 from crep.enrichment.load import load_bridge
 from crep.enrichment.pipeline import Pipeline
 from crep.harness.brokers.contract import BrokerError, Message
