@@ -1,0 +1,110 @@
+"""Changes of jobs as server-sent events (HTML Living Standard, section 9.2).
+
+Each event is the whole job as it is then; its id is the job's revision. A slow reader misses steps in between, never the
+latest state, and nothing is queued for it. ``Last-Event-ID`` says what a reader has seen already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from crep.replay.service.jobs import Job, JobStore
+from crep.replay.service.problems import Problem
+from crep.replay.service.states import ENDED
+
+MOST_READERS = 50
+_AT_MOST_EVERY_S = 0.2  # a person sees no more, and a page of 1,000 jobs is not drawn more often
+_SIGN_OF_LIFE_S = 15.0
+
+WriteJob = Callable[[Job], str]
+
+
+class Changes:
+    """Wakes the readers of event streams; ``notify`` may be called on any thread."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._readers: set[asyncio.Event] = set()
+        self.closing = False
+
+    def attach(self) -> None:
+        """Take the running loop as the one of the readers."""
+        self._loop = asyncio.get_running_loop()
+
+    def notify(self) -> None:
+        """Something has changed."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def close(self) -> None:
+        """End every stream: a server that waits for open connections could not stop."""
+        self.closing = True
+        self.notify()
+
+    def _wake(self) -> None:
+        for reader in self._readers:
+            reader.set()
+
+    def enter(self) -> asyncio.Event:
+        """One more reader.
+
+        Raises:
+            Problem: there are too many.
+        """
+        if len(self._readers) >= MOST_READERS:
+            raise Problem(
+                429,
+                "too-many-streams",
+                "Too many event streams are open",
+                f"{MOST_READERS} streams are read already",
+                hint="close one, or ask for the job now and then",
+                headers={"Retry-After": "5"},
+            )
+        reader = asyncio.Event()
+        self._readers.add(reader)
+        return reader
+
+    def leave(self, reader: asyncio.Event) -> None:
+        """One reader less."""
+        self._readers.discard(reader)
+
+
+async def events_of(
+    store: JobStore, changes: Changes, reader: asyncio.Event, write: WriteJob, *, seen: int, only: str | None
+) -> AsyncIterator[str]:
+    """Events until the service stops, or (of one job) until nothing can change any more.
+
+    Args:
+        store: of the jobs.
+        changes: that ``reader`` entered.
+        reader: leaves when this ends, however it ends.
+        write: a job as JSON.
+        seen: revision that is known to the reader already.
+        only: the one job that is asked for; None: every job.
+    """
+    try:
+        yield "retry: 2000\n\n"
+        while not changes.closing:
+            reader.clear()
+            known = {job.id: job for job in await asyncio.to_thread(store.all, after=seen)}
+            for job in sorted(known.values(), key=lambda job: job.revision):
+                seen = max(seen, job.revision)
+                if only in (None, job.id):
+                    yield f"id: {job.revision}\nevent: job\ndata: {write(job)}\n\n"
+            if only is not None and await asyncio.to_thread(_is_over, store, only):
+                return
+            try:
+                await asyncio.wait_for(reader.wait(), _SIGN_OF_LIFE_S)
+                await asyncio.sleep(_AT_MOST_EVERY_S)
+            except TimeoutError:
+                yield ": still here\n\n"
+    finally:
+        changes.leave(reader)
+
+
+def _is_over(store: JobStore, job_id: str) -> bool:
+    try:
+        return store.get(job_id).state in ENDED
+    except KeyError:
+        return True  # forgotten
