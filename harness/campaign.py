@@ -5,7 +5,7 @@ Starts the brokers that are not running, keeps them between runs, and ends those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -277,14 +277,22 @@ class Wanted(NamedTuple):
 
 
 def deployments_of(campaign: Campaign) -> frozenset[Wanted]:
-    """Every deployment that the campaign's runs need."""
-    return frozenset(
+    """Every deployment that the campaign's runs need.
+
+    Two brokers cannot have one port: a target with a fixed `port` is deployed once, with a proxy if any run needs one.
+    """
+    wanted = frozenset(
         Wanted.of(campaign.targets[name], links_fail=links_fail(timeline, site))
         for part in campaign.parts
         for timeline in [plan(part.scenario).timeline]
         for binding in part.bindings
         for site, name in binding.sites.items()
     )
+    return frozenset(one for one in wanted if one.proxied or not _shares_its_port(one, wanted, campaign.targets))
+
+
+def _shares_its_port(one: Wanted, wanted: frozenset[Wanted], targets: Mapping[str, Target]) -> bool:
+    return targets[one.target].port != 0 and one._replace(proxied=True) in wanted
 
 
 def tells_what_is_usual(document: RunDocument) -> bool:
@@ -316,7 +324,7 @@ class _Brokers:
     """The deployments of a campaign: started once, mended between runs, ended at the end; logs stay in ``folder``.
 
     Where links of a target fail in some runs and not in others, it is deployed twice, once with a proxy before it: a
-    proxy costs a little of every exchange, so runs that need none have none.
+    proxy costs a little of every exchange, so runs that need none have none, unless the target has a fixed port.
     """
 
     def __init__(self, campaign: Campaign, folder: Path, view: LiveView) -> None:
@@ -350,6 +358,8 @@ class _Brokers:
             DeploymentError: it cannot be brought back.
         """
         name = Wanted.of(self._targets[target], links_fail=links_fail)
+        if name not in self._deployments:
+            name = name._replace(proxied=True)
         deployment = self._deployments[name]
         if not all(deployment.probe_node(node) for node in deployment.nodes):
             self._view.event(f"{name}: does not answer, starting it anew", style="yellow")

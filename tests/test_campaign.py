@@ -11,6 +11,7 @@ from crep.harness.campaign import (
     Campaign,
     Outcome,
     Part,
+    _Brokers,
     deployments_of,
     links_fail,
     require_recordable,
@@ -19,6 +20,7 @@ from crep.harness.campaign import (
 from crep.harness.checks.results import ExpectationResult, Rule, RunResults, Verdict
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import load_targets
+from crep.harness.monitor.live import LiveView
 from crep.harness.runs.document import RunDocument
 from crep.harness.scenario.binding import Binding
 from crep.harness.scenario.library import built_in_scenarios
@@ -153,3 +155,34 @@ def test_a_target_is_deployed_with_a_proxy_only_for_the_runs_whose_links_fail() 
     parts = (Part(DEMO, (KAFKA, CLUSTER), 1), Part(with_link_fault(DEMO), (KAFKA, CLUSTER), 1))
     wanted = deployments_of(Campaign("c", parts, load_targets()))
     assert sorted(map(str, wanted)) == ["kafka-local", "kafka-local+proxy", "kafka-local-3"]
+
+
+def test_a_target_with_a_fixed_port_is_deployed_once_because_two_brokers_cannot_have_it() -> None:
+    fixed = {name: one.model_copy(update={"port": 21_000}) for name, one in load_targets().items()}
+    parts = (Part(DEMO, (KAFKA, SOLACE), 1), Part(with_link_fault(DEMO), (KAFKA,), 1))
+    wanted = deployments_of(Campaign("c", parts, fixed))
+    assert sorted(map(str, wanted)) == ["kafka-local+proxy", "solace-emulator"]
+
+
+def test_all_runs_of_such_a_target_use_that_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Answering] = []
+    monkeypatch.setattr(
+        "crep.harness.campaign.deploy", lambda target, folder, *, proxied: made.append(Answering(proxied)) or made[-1]
+    )
+    fixed = {name: one.model_copy(update={"port": 21_000}) for name, one in load_targets().items()}
+    parts = (Part(DEMO, (KAFKA,), 1), Part(with_link_fault(DEMO), (KAFKA,), 1))
+    brokers = _Brokers(Campaign("c", parts, fixed), tmp_path, LiveView())
+    assert [one.proxied for one in made] == [True]
+    assert brokers.ready("kafka-local", links_fail=False) is brokers.ready("kafka-local", links_fail=True)
+
+
+class Answering:
+    """A deployment all of whose nodes answer."""
+
+    nodes = ("kafka-1",)
+
+    def __init__(self, proxied: bool) -> None:
+        self.proxied = proxied
+
+    def probe_node(self, _node: str) -> bool:
+        return True

@@ -16,7 +16,7 @@ from crep.harness.brokers.contract import NotSupported
 from crep.harness.config.targets import Target
 from crep.harness.deployment import standing
 from crep.harness.deployment.address import AddressDeployment
-from crep.harness.deployment.contract import Deployment
+from crep.harness.deployment.contract import Deployment, DeploymentError
 from crep.harness.deployment.local import LocalDeployment
 
 
@@ -38,6 +38,7 @@ def deploy(target: Target, work_dir: Path | None = None, *, proxied: bool = Fals
 
     Raises:
         NotSupported: the source is not available.
+        DeploymentError: the target's fixed port is that of a standing broker that has no proxy.
     """
     if target.source == "address":
         return AddressDeployment(target)
@@ -50,4 +51,9 @@ def deploy(target: Target, work_dir: Path | None = None, *, proxied: bool = Fals
     attached = standing.attach(target)
     if attached is not None and (attached.proxied or not proxied):
         return attached
+    if attached is not None and target.port:
+        raise DeploymentError(
+            f"target {target.name!r} runs already on port {target.port}, without the proxy that faults on links need",
+            hint=f"end it first: crep broker stop {target.name}; or give the target 'port: 0' for a free one",
+        )
     return LocalDeployment(target, product, work_dir)

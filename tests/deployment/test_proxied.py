@@ -15,6 +15,7 @@ import pytest
 from crep.harness.config.targets import Target
 from crep.harness.deployment import DeploymentError, deploy, proxy_on_request, standing
 from crep.harness.deployment.local import LocalDeployment
+from crep.harness.deployment.ports import free_port
 from crep.harness.deployment.solace import EmulatorPairProduct, EmulatorProduct
 from crep.harness.processes import ProcessIdentity
 from crep.harness.proxy import ProxyFailed, Refuse, Rule
@@ -163,6 +164,17 @@ def test_a_standing_broker_without_a_proxy_is_passed_by_where_links_are_to_fail(
     other = deploy(target(), proxied=True)
     with pytest.raises(DeploymentError, match="has not been started"):
         other.describe()
+
+
+def test_a_standing_broker_without_a_proxy_that_has_the_targets_port_is_named_as_who_is_in_the_way(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "EmulatorProduct", lambda **how: EmulatorProduct(STAND_IN, **how))
+    fixed = target(port=free_port())
+    standing.start_standing(fixed, silent)
+    with pytest.raises(DeploymentError, match="runs already on port .* without the proxy") as refused:
+        deploy(fixed, proxied=True)
+    assert "crep broker stop solace-emulator" in str(refused.value.hint)
 
 
 def test_what_a_run_does_to_the_links_of_a_standing_broker_is_taken_back_when_it_ends(state: Path) -> None:
