@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crep.harness.scenario.actions import ACTIONS
 from crep.harness.scenario.chaos import Chaos, draw
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import plan
@@ -62,6 +63,20 @@ def test_what_is_drawn_keeps_out_of_the_way_of_what_is_declared(scenario: Good) 
     assert len(both) >= 3
     assert all(event.ends_s < killed.at_s or event.at_s > killed.ends_s for event in both if event != killed)
     assert [event.index for event in both] == list(range(len(both)))
+
+
+@pytest.mark.parametrize("word", sorted(word for word, kind in ACTIONS.items() if kind.AT_RANDOM is not None))
+def test_every_word_that_may_stand_alone_is_drawn_complete_and_can_be_written_down(scenario: Good, word: str) -> None:
+    drawn = plan(scenario((WILD[0], f"chaos: {{menu: [{word}], mean_gap: 2 s}}\n"))).timeline
+    assert {event.action for event in drawn} == {word}
+    assert all(event.heal_after_s is not None for event in drawn)
+    text = "timeline:\n" + "".join(f"  - {dict(event.written)}\n" for event in drawn)
+    assert plan(scenario((WILD[0], text))).timeline == drawn
+
+
+def test_links_between_nodes_are_cut_by_the_word_alone() -> None:
+    [cut, *_] = draw(chaos("partition"), 60.0, 1)
+    assert cut.parameters() == {"between": ["random", "rest"], "how": "stall"}
 
 
 @pytest.mark.parametrize(

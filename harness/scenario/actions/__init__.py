@@ -49,6 +49,7 @@ from crep.harness.scenario.actions.process import (
     RollingRestart,
     StopBroker,
 )
+from crep.harness.scenario.actions.services import KillBridge, PauseBridge, StopBridge
 
 TimelineAction = Annotated[
     KillBroker  # process
@@ -57,6 +58,9 @@ TimelineAction = Annotated[
     | RestartBroker
     | RollingRestart
     | Exec
+    | KillBridge  # services
+    | StopBridge
+    | PauseBridge
     | PauseReader  # clients
     | SlowReader
     | FreezeReader

@@ -62,7 +62,7 @@ class Action(Part):
     """What healing is, in words that the moment follows: ``the broker would start again``."""
     STILL: ClassVar[str] = "it is not over yet"
     """Why a second one cannot come before the first is healed; ``{at}`` stands for the first one's time."""
-    AT_RANDOM: ClassVar[Mapping[str, str] | None] = None
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = None
     """Keys that it takes where ``chaos`` names it by its word alone; None: its keys have to be given there."""
     EXCLUSIVE: ClassVar[str] = ""
     """Actions of one kind never overlap on one subject, because one would undo the other; empty: they may."""

@@ -34,7 +34,7 @@ class _OnLinks(Action):
     of: Side = Field("clients", description=f"who opens the connections: {FORMS}")
     to: Side = Field("brokers", description="the nodes that they lead to, in the same words, decided when it happens")
 
-    AT_RANDOM: ClassVar[Mapping[str, str] | None] = {"for": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"for": "2 s"}
 
     def subjects(self) -> Subjects:
         """The links."""
@@ -86,7 +86,7 @@ class AddLatency(_Directed):
     add: PositiveDuration = Field(description="one way; with direction: both a round trip takes twice as much longer")
     jitter: Duration = Field(0.0, description="each delay is up to this much shorter or longer, uniformly")
 
-    AT_RANDOM: ClassVar[Mapping[str, str] | None] = {"add": "20 ms", "jitter": "5 ms", "for": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"add": "20 ms", "jitter": "5 ms", "for": "2 s"}
 
     def parameters(self) -> dict[str, Json]:
         """The delay."""
@@ -111,7 +111,7 @@ class LimitBandwidth(_Directed):
         """The rate."""
         return {**super().parameters(), "bytes_per_s": self.per_second}
 
-    AT_RANDOM: ClassVar[Mapping[str, str] | None] = {"per_second": "100 KiB", "for": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"per_second": "100 KiB", "for": "2 s"}
 
     def problems(self, definition: Definition) -> Iterator[tuple[str, str]]:
         """Nothing at all is a stall."""
@@ -131,7 +131,7 @@ class ResetLinks(_OnLinks):
 
     do: Literal["reset"]
 
-    AT_RANDOM: ClassVar[Mapping[str, str] | None] = {}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {}
 
 
 class RefuseLinks(_Lasting):
@@ -159,6 +159,7 @@ class Partition(Action):
     for_: PositiveDuration | None = Field(None, alias="for", description="how long it lasts; default: to the run's end")
 
     ENDS = "the parties would be joined again"
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"between": ["random", "rest"], "for": "2 s"}
 
     def subjects(self) -> Subjects:
         """The links."""

@@ -118,7 +118,7 @@ class FillDisk(OnNodes, _Lasting):
     ENDS = "there would be room again"
     STILL = "the disk that was filled at {at} is still full then"
     EXCLUSIVE = "process"  # a node that is started anew meanwhile has no limit
-    AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "for": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"node": "random", "for": "2 s"}
     SETTLES_S = UP_AGAIN_S  # one that ended of it is started again
 
     def parameters(self) -> dict[str, Json]:

@@ -43,7 +43,7 @@ class KillBroker(_Ended):
     do: Literal["kill-broker"]
 
     STILL = "the broker that was killed at {at} is still down then"
-    AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "restart_after": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"node": "random", "restart_after": "2 s"}
 
 
 class StopBroker(_Ended):
@@ -53,7 +53,7 @@ class StopBroker(_Ended):
     grace: PositiveDuration = Field(GRACE_S, description="a broker that has not ended by then is killed")
 
     STILL = "the broker that was stopped at {at} is still down then"
-    AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "restart_after": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"node": "random", "restart_after": "2 s"}
 
     def parameters(self) -> dict[str, Json]:
         """How long it may take."""
@@ -71,7 +71,7 @@ class PauseBroker(OnNodes):
     STILL = "the broker that was paused at {at} still stands then"
     EXCLUSIVE = "process"
     SETTLES_S = 1.0
-    AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random", "resume_after": "2 s"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"node": "random", "resume_after": "2 s"}
 
 
 class RestartBroker(OnNodes):
@@ -83,7 +83,7 @@ class RestartBroker(OnNodes):
     ENDS = "the broker would start again"
     EXCLUSIVE = "process"
     SETTLES_S = UP_AGAIN_S
-    AT_RANDOM: ClassVar[Mapping[str, str]] = {"node": "random"}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {"node": "random"}
 
     def parameters(self) -> dict[str, Json]:
         """How long it may take."""
@@ -100,7 +100,7 @@ class RollingRestart(OnNodes):
     ENDS = "the first broker would start again"
     EXCLUSIVE = "process"
     SETTLES_S = 6 * UP_AGAIN_S  # three brokers, each back in step before the next
-    AT_RANDOM: ClassVar[Mapping[str, str]] = {}
+    AT_RANDOM: ClassVar[Mapping[str, Json] | None] = {}
 
     def parameters(self) -> dict[str, Json]:
         """How long each may take."""
