@@ -47,7 +47,8 @@ class Expression:
             raise ValueError(f"{text!r} is no CEL: {_first_line(error)}") from None
         outside = _STRINGS.sub("''", text)
         used = set(_WORD.findall(outside)) & _NAMES.keys()
-        self._used = {name: _NAMES[name] for name in used}
+        self._of_body = "body" in used
+        self._used = [(name, _NAMES[name]) for name in used if name != "body"]
         self._fields = self._narrow(outside)
         self._check_names()
 
@@ -62,7 +63,7 @@ class Expression:
         """A variable that is nowhere shows itself with any body: missing fields are another error."""
         empty = {"body": {}, "key": "", "topic": "", "properties": {}, "now": datetime.now(UTC)}
         try:
-            self._program.execute({name: empty[name] for name in self._used})
+            self._program.execute(empty)
         except RuntimeError as error:
             if "Undefined variable or function" in str(error):
                 known = ", ".join(_NAMES)
@@ -76,10 +77,12 @@ class Expression:
         Raises:
             StepFailed: a field is missing, or the types do not fit.
         """
-        variables = {name: get(record) for name, get in self._used.items()}
-        if self._fields is not None and "body" in variables and isinstance(record.body, dict):
+        variables = {name: get(record) for name, get in self._used}
+        if self._of_body:
             body = record.body
-            variables["body"] = {name: body[name] for name in self._fields if name in body}
+            if self._fields is not None and isinstance(body, dict):
+                body = {name: body[name] for name in self._fields if name in body}
+            variables["body"] = body
         try:
             return self._program.execute(variables)
         except KeyError as error:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from threading import Event
 
 from crep.enrichment.failure import Failure, dead_letter
@@ -22,43 +21,19 @@ from crep.enrichment.forwarding import DUPLICATE, SINK, Note, State
 from crep.enrichment.lanes import lanes
 from crep.enrichment.ledger import Ledger
 from crep.enrichment.lookups import LookupFailed
-from crep.enrichment.pipeline import Pipeline, Processed
+from crep.enrichment.part import Part
+from crep.enrichment.pipeline import Pipeline
 from crep.enrichment.record import StepFailed
 from crep.enrichment.seen import Seen
 from crep.harness.brokers.contract import BrokerError, Message, Outcome
-from crep.harness.brokers.streams import Sent, Sink, Source
+from crep.harness.brokers.streams import Sink, Source
 
 BATCH = 500
 RETRY_LOOKUP_S = 0.2
 RESEND_AFTER_S = 0.1
 GIVE_BACK_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.2
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A message that came out of its lane: processed, or failed."""
-
-    message: Message
-    result: Processed | Failure
-
-
-@dataclass
-class Work:
-    """A source message that is not settled: how many of its parts are still under way."""
-
-    message: Message
-    received_ns: int
-    parts: int = 0
-
-
-@dataclass(frozen=True)
-class Sending:
-    """A part on its way to a sink; ``failure`` is of a dead letter."""
-
-    work: Work
-    message: Message
-    failure: Failure | None
+_ACKNOWLEDGED = Outcome.ACKNOWLEDGED
 
 
 class Flow:
@@ -98,11 +73,12 @@ class Flow:
         self._dead_topic, self._where, self._in_flight, self._note = dead_topic, where, in_flight, note
         self._lanes = lanes(self._process, workers, "-".join(where))
         self._stopping, self._at_once = Event(), Event()
-        self._working: dict[int, Work] = {}  # taken and not settled, by the message object's identity
-        self._waiting: deque[Sending] = deque()  # in order, for room at their sinks
-        self._sending: dict[int, Sending] = {}  # by token
+        self._taken = 0  # source messages that are not settled
+        self._abandoned = 0  # of them, those that a lane gave up on, since the flow is to end at once
+        self._waiting: deque[Part] = deque()  # in order, for room at their sinks
+        self._sending: dict[int, Part] = {}  # by token
         self._token = 0  # of the next one that a sink takes
-        self._seen = Seen(deduplicate_s)
+        self._seen = None if deduplicate_s is None else Seen(deduplicate_s)
         self._later_s = 0.0  # nothing is handed over again before
         self.ledger = Ledger()
         self.state: State = self._state()
@@ -110,8 +86,8 @@ class Flow:
 
     @property
     def in_flight(self) -> int:
-        """Parts under way: a message in its lane is one."""
-        return sum(work.parts for work in self._working.values())
+        """Parts under way, counted where they are: a message in its lane is one."""
+        return len(self._lanes) + self._abandoned + len(self._waiting) + len(self._sending)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Receive nothing more and end when everything taken is settled; at once: settle nothing more either."""
@@ -132,7 +108,7 @@ class Flow:
                 self._dead.open()
             self._source.open(self._give_back)
             looked_s = 0.0
-            while not self._at_once.is_set() and not (self._stopping.is_set() and not self._working):
+            while not self._at_once.is_set() and not (self._stopping.is_set() and not self._taken):
                 self._turn()
                 if time.monotonic() - looked_s >= LOOK_EVERY_S:
                     looked_s = time.monotonic()
@@ -157,9 +133,9 @@ class Flow:
 
     def _turn(self) -> None:
         """One round: as much as goes without waiting, then wait where there is nothing to do."""
-        room = 0 if self._stopping.is_set() else min(BATCH, self._in_flight - len(self._working))
+        room = 0 if self._stopping.is_set() else min(BATCH, self._in_flight - self._taken)
         busy = self._after_lanes(0.0) | self._hand_over() | self._outcomes(0.0)
-        wait_s = 0.0 if busy else 0.005 if self._working else 0.05
+        wait_s = 0.0 if busy else 0.005 if self._taken else 0.05
         if room > 0:
             self._begin(self._source.receive(room, wait_s))
         elif not busy:
@@ -167,113 +143,153 @@ class Flow:
             self._outcomes(0.005) if self._sending else self._after_lanes(0.005)
 
     def _begin(self, messages: list[Message]) -> None:
+        if not messages:
+            return
         now = time.monotonic_ns()
-        for message in messages:
-            self.ledger.received += 1
-            self.ledger.redelivered += bool(message.redelivered)
-            if self._seen.before(message, now):
-                self.ledger.filtered[DUPLICATE] += 1
-                self._source.accept([message])
-                continue
-            self._working[id(message)] = Work(message, now, parts=1)
-            self._lanes.put(message)
+        self.ledger.received += len(messages)
+        self.ledger.redelivered += sum([True for message in messages if message.redelivered])
+        if self._seen is not None:
+            messages = self._without_duplicates(messages, self._seen, now)
+        self._taken += len(messages)
+        self._lanes.put([Part(message, now) for message in messages])
 
-    def _process(self, message: Message) -> Finished:
+    def _without_duplicates(self, messages: list[Message], seen: Seen, now_ns: int) -> list[Message]:
+        fresh: list[Message] = []
+        duplicates: list[Message] = []
+        for message in messages:
+            (duplicates if seen.before(message, now_ns) else fresh).append(message)
+        if duplicates:
+            self.ledger.filtered[DUPLICATE] += len(duplicates)
+            self._source.accept(duplicates)
+        return fresh
+
+    def _process(self, part: Part) -> Part:
         """In a lane: a lookup that does not answer holds up its lane, and nothing is lost by waiting."""
         while True:
             try:
-                return Finished(message, self._pipeline.process(message))
+                part.result = self._pipeline.process(part.source)
             except StepFailed as failure:
-                return Finished(message, Failure(failure.step, failure.reason))
+                part.result = Failure(failure.step, failure.reason)
             except LookupFailed as failure:
-                self._note("lookup-failed", message, Failure("lookup", str(failure)))
-                if self._at_once.wait(RETRY_LOOKUP_S):
-                    return Finished(message, Failure("lookup", str(failure)))
+                self._note("lookup-failed", part.source, Failure("lookup", str(failure)))
+                if not self._at_once.wait(RETRY_LOOKUP_S):
+                    continue
+            return part
 
     def _after_lanes(self, timeout_s: float) -> bool:
-        results = self._lanes.take(timeout_s)
-        if self._at_once.is_set():
-            return False  # what a lane gave up on is not settled: it comes again
-        for outcome in results:
-            work = self._working[id(outcome.message)]
-            if isinstance(outcome.result, Failure):
-                self._waiting.append(Sending(work, self._dead_letter(work.message, outcome.result), outcome.result))
-                continue
-            processed = outcome.result
-            self.ledger.split_extra += processed.parts - 1
-            self.ledger.filtered.update(processed.filtered)
-            work.parts = len(processed.out)
-            self._waiting.extend(Sending(work, part, None) for part in processed.out)
-            if not work.parts:
-                self._settle(work)
-        return bool(results)
+        done = self._lanes.take(timeout_s)
+        waiting = self._waiting
+        emptied: list[Message] = []
+        for part in done:
+            result = part.result
+            if result is None:
+                self._abandoned += 1  # it is not settled: it comes again
+            elif isinstance(result, Failure):
+                self._kill(part, part.source, result)
+                waiting.append(part)
+            elif len(result.out) == 1 and not result.filtered:  # nearly all
+                part.out = result.out[0]
+                waiting.append(part)
+            else:
+                self.ledger.split_extra += result.parts - 1
+                self.ledger.filtered.update(result.filtered)
+                waiting.extend(part.split(result.out))
+                if not result.out:
+                    emptied.append(part.source)
+        self._settle(emptied)
+        return bool(done)
 
-    def _dead_letter(self, message: Message, failure: Failure) -> Message:
-        return dead_letter(message, failure, self._where, self._dead_topic)
+    def _kill(self, part: Part, message: Message, failure: Failure) -> None:
+        """What is to go out of a part is a dead letter from now on."""
+        part.out, part.failure = dead_letter(message, failure, self._where, self._dead_topic), failure
 
     def _hand_over(self) -> bool:
         """Give to the sinks what they have room for, in order."""
-        if not self._waiting or time.monotonic() < self._later_s:
+        waiting = self._waiting
+        if not waiting or time.monotonic() < self._later_s:
             return False
-        handed = False
-        while self._waiting and self._sink_of(self._waiting[0]).send(self._waiting[0].message, self._token):
-            self._sending[self._token] = self._waiting.popleft()
-            self._token += 1  # one that is offered again keeps its number: sinks give up by it
-            handed = True
-        return handed
-
-    def _sink_of(self, sending: Sending) -> Sink:
-        return self._sink if sending.failure is None else self._dead
+        first, token, sending = self._token, self._token, self._sending
+        send, send_dead = self._sink.send, self._dead.send
+        while waiting:
+            part = waiting[0]
+            if not (send if part.failure is None else send_dead)(part.out, token):
+                break
+            sending[token] = waiting.popleft()
+            token += 1  # one that is offered again keeps its number: sinks give up by it
+        self._token = token
+        return token != first
 
     def _outcomes(self, timeout_s: float) -> bool:
         sent = self._sink.poll(timeout_s)
         if self._dead is not self._sink:
             sent += self._dead.poll(0.0)
-        again: list[Sending] = []
-        for one in sent:
-            sending = self._sending.pop(one.token)
-            if one.outcome is Outcome.ACKNOWLEDGED:
-                self._done(sending)
-            elif one.outcome is Outcome.REJECTED:
-                again.append(self._rejected(sending, one))
+        if not sent:
+            return False
+        done: list[Part] = []
+        failed: list[tuple[Part, Outcome, str | None]] = []
+        take = self._sending.pop
+        for token, outcome, reason in sent:
+            if outcome is _ACKNOWLEDGED:
+                done.append(take(token))
             else:
+                failed.append((take(token), outcome, reason))
+        if done:
+            self._done(done)
+        if failed:
+            self._failed(failed)
+        return True
+
+    def _done(self, parts: list[Part]) -> None:
+        now, settled, added = time.monotonic_ns(), [], self.added_ns
+        dead = 0
+        for part in parts:
+            if part.failure is None:
+                added.append(now - part.received_ns)
+            else:
+                dead += 1
+                self.ledger.dead_lettered[part.failure.step] += 1
+                self._note("dead-lettered", part.source, part.failure)
+            siblings = part.siblings
+            if siblings is not None:
+                siblings.left -= 1
+                if siblings.left:
+                    continue
+            settled.append(part.source)
+        self.ledger.acknowledged += len(parts) - dead
+        self._settle(settled)
+
+    def _failed(self, parts: list[tuple[Part, Outcome, str | None]]) -> None:
+        """Offer again what may have been lost; what the broker refuses becomes a dead letter.
+
+        Raises:
+            BrokerError: it is a dead letter that the broker refuses, which ends the route.
+        """
+        for part, outcome, reason in parts:
+            if outcome is not Outcome.REJECTED:
                 self.ledger.resent += 1
-                self._note("resent", sending.message, Failure(SINK, one.reason or "the outcome is unknown"))
+                self._note("resent", part.out, Failure(SINK, reason or "the outcome is unknown"))
                 self._later_s = time.monotonic() + RESEND_AFTER_S
-                again.append(sending)
-        self._waiting.extendleft(reversed(again))
-        return bool(sent)
+            elif part.failure is None:
+                self._kill(part, part.out, Failure(SINK, reason or "rejected without a reason"))
+            else:
+                raise BrokerError(
+                    f"the dead-letter place {self._dead_topic!r} refuses a message: {reason}",
+                    hint="nothing was dropped: it stays at the source. Mend that place and start the bridge again",
+                )
+        self._waiting.extendleft(part for part, _, _ in reversed(parts))
 
-    def _done(self, sending: Sending) -> None:
-        work, failure = sending.work, sending.failure
-        if failure is None:
-            self.ledger.acknowledged += 1
-            self.added_ns.append(time.monotonic_ns() - work.received_ns)
-        else:
-            self.ledger.dead_lettered[failure.step] += 1
-            self._note("dead-lettered", work.message, failure)
-        work.parts -= 1
-        if not work.parts:
-            self._settle(work)
-
-    def _rejected(self, sending: Sending, one: Sent) -> Sending:
-        """What the broker refuses becomes a dead letter; a dead letter that is refused ends the route."""
-        if sending.failure is not None:
-            raise BrokerError(
-                f"the dead-letter place {self._dead_topic!r} refuses a message: {one.reason}",
-                hint="nothing was dropped: it stays at the source. Mend that place and start the bridge again",
-            )
-        failure = Failure(SINK, one.reason or "rejected without a reason")
-        return Sending(sending.work, self._dead_letter(sending.message, failure), failure)
-
-    def _settle(self, work: Work) -> None:
-        del self._working[id(work.message)]
-        self._seen.add(work.message)
-        self._source.accept([work.message])
+    def _settle(self, messages: list[Message]) -> None:
+        if not messages:
+            return
+        self._taken -= len(messages)
+        if self._seen is not None:
+            for message in messages:
+                self._seen.add(message)
+        self._source.accept(messages)
 
     def _give_back(self) -> None:
         """Before another member reads a partition of ours: let what is under way arrive, or it is overtaken."""
         deadline = time.monotonic() + GIVE_BACK_WITHIN_S
-        while self._working and time.monotonic() < deadline and not self._at_once.is_set():
+        while self._taken and time.monotonic() < deadline and not self._at_once.is_set():
             if not (self._after_lanes(0.0) | self._hand_over() | self._outcomes(0.0)):
                 self._outcomes(0.005)

@@ -7,57 +7,66 @@ thread does the work, and nothing is queued.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 from zlib import crc32
 
-from crep.harness.brokers.contract import Message
+from crep.enrichment.part import Part
 
-Result = TypeVar("Result")
+Process = Callable[[Part], Part]
+"""Sets the part's ``result`` and returns it; never raises."""
 
 
-class Lanes(Protocol[Result]):
-    """Where messages are processed. ``process`` never raises: its result says what became of the message."""
+class Lanes(Protocol):
+    """Where messages are processed."""
 
-    def put(self, message: Message) -> None:
-        """Take a message into work."""
+    def put(self, parts: Sequence[Part]) -> None:
+        """Take messages into work."""
 
-    def take(self, timeout_s: float) -> list[Result]:
-        """Results since the last call; those of one key are in order."""
+    def take(self, timeout_s: float) -> list[Part]:
+        """What came out since the last call; those of one key are in order."""
+
+    def __len__(self) -> int:
+        """Put and not taken."""
 
     def close(self) -> None:
         """End the threads; what is in work is finished, what waits is left."""
 
 
-class Inline(Generic[Result]):
+class Inline:
     """The caller's thread."""
 
-    def __init__(self, process: Callable[[Message], Result]) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
-        self._results: list[Result] = []
+        self._done: list[Part] = []
 
-    def put(self, message: Message) -> None:
+    def put(self, parts: Sequence[Part]) -> None:
         """Process at once."""
-        self._results.append(self._process(message))
+        self._done += map(self._process, parts)
 
-    def take(self, timeout_s: float) -> list[Result]:
+    def take(self, timeout_s: float) -> list[Part]:
         """See ``Lanes``; there is nothing to wait for."""
         del timeout_s
-        results, self._results = self._results, []
-        return results
+        done, self._done = self._done, []
+        return done
+
+    def __len__(self) -> int:
+        """See ``Lanes``."""
+        return len(self._done)
 
     def close(self) -> None:
         """Nothing to end."""
 
 
-class Threads(Generic[Result]):
+class Threads:
     """A thread for each lane; a key always goes the same way, messages without a key all go one way."""
 
-    def __init__(self, process: Callable[[Message], Result], count: int, name: str) -> None:
+    def __init__(self, process: Process, count: int, name: str) -> None:
         self._process = process
-        self._results: SimpleQueue[Result] = SimpleQueue()
-        self._lanes: list[SimpleQueue[Message | None]] = [SimpleQueue() for _ in range(count)]
+        self._done: SimpleQueue[Part] = SimpleQueue()
+        self._lanes: list[SimpleQueue[Part | None]] = [SimpleQueue() for _ in range(count)]
+        self._within = 0
         self._closing = threading.Event()
         self._broken: BaseException | None = None
         self._threads = [
@@ -67,31 +76,38 @@ class Threads(Generic[Result]):
         for thread in self._threads:
             thread.start()
 
-    def put(self, message: Message) -> None:
+    def put(self, parts: Sequence[Part]) -> None:
         """See ``Lanes``."""
-        key = message.key
-        data = b"" if key is None else key.encode() if isinstance(key, str) else key
-        self._lanes[crc32(data) % len(self._lanes)].put(message)
+        self._within += len(parts)
+        for part in parts:
+            key = part.source.key
+            data = b"" if key is None else key.encode() if isinstance(key, str) else key
+            self._lanes[crc32(data) % len(self._lanes)].put(part)
 
-    def _work(self, lane: SimpleQueue[Message | None]) -> None:
+    def _work(self, lane: SimpleQueue[Part | None]) -> None:
         try:
-            while (message := lane.get()) is not None and not self._closing.is_set():
-                self._results.put(self._process(message))
+            while (part := lane.get()) is not None and not self._closing.is_set():
+                self._done.put(self._process(part))
         except BaseException as error:  # noqa: BLE001 - raised again where results are taken
             self._broken = error
 
-    def take(self, timeout_s: float) -> list[Result]:
+    def take(self, timeout_s: float) -> list[Part]:
         """See ``Lanes``."""
-        results: list[Result] = []
+        done: list[Part] = []
         if self._broken is not None:
             raise self._broken
         try:
             if timeout_s > 0:
-                results.append(self._results.get(timeout=timeout_s))
+                done.append(self._done.get(timeout=timeout_s))
             while True:
-                results.append(self._results.get_nowait())
+                done.append(self._done.get_nowait())
         except Empty:
-            return results
+            self._within -= len(done)
+            return done
+
+    def __len__(self) -> int:
+        """See ``Lanes``."""
+        return self._within
 
     def close(self) -> None:
         """See ``Lanes``."""
@@ -102,6 +118,6 @@ class Threads(Generic[Result]):
             thread.join(1.0)
 
 
-def lanes(process: Callable[[Message], Result], count: int, name: str) -> Lanes[Result]:
+def lanes(process: Process, count: int, name: str) -> Lanes:
     """As many lanes as the route has workers."""
     return Inline(process) if count == 1 else Threads(process, count, name)

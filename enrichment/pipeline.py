@@ -13,14 +13,14 @@ A message either goes out whole (every part that it was split into) or fails who
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from crep.enrichment.codecs import Codec
-from crep.enrichment.record import Property, Record, StepFailed
+from crep.enrichment.record import Record, StepFailed
 from crep.enrichment.steps import Compiled, Drop
 from crep.enrichment.template import Template
 from crep.harness.brokers.contract import Message
+from crep.harness.brokers.streams import message_of
 
 HOPS = "crep-hops"
 """The property that names the bridges that a message has passed, comma-separated: one's own name there is a loop."""
@@ -29,7 +29,7 @@ LOOP = "loop"
 DECODE, ENCODE, DESTINATION = "decode", "encode", "destination"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Processed:
     """What came of one message: what goes out, and how many parts each step filtered, by its name."""
 
@@ -74,7 +74,7 @@ class Pipeline:
         outgoing: Outgoing,
     ) -> None:
         self._bridge, self._decode, self._encode, self._outgoing = bridge, decode, encode, outgoing
-        self._steps = tuple(steps)
+        self._acts = tuple((step.name, step.act) for step in steps)
         self.content_type = encode.content_type
 
     def process(self, message: Message) -> Processed:
@@ -84,73 +84,80 @@ class Pipeline:
             StepFailed: it cannot be processed; ``step`` names where.
             LookupFailed: a source does not answer; the message may be tried again.
         """
-        hops = _hops(message)
-        if self._bridge in hops:
-            return Processed((), {LOOP: 1})
+        passed, hops = message.properties.get(HOPS), self._bridge
+        if isinstance(passed, str) and passed:
+            if hops in passed.split(","):
+                return Processed((), {LOOP: 1})
+            hops = f"{passed},{hops}"
         try:
             body = self._decode.decode(message.payload)
         except StepFailed as failure:
             failure.step = DECODE
             raise
-        records, filtered = self._walk(Record(message, body))
-        return Processed(tuple(self._message(record, hops) for record in records), filtered)
+        record = Record(message, body)
+        for place, (name, act) in enumerate(self._acts):
+            try:
+                became = act(record)
+            except StepFailed as failure:
+                failure.step = name
+                raise
+            if became is not None:
+                return self._several(became, place, hops)
+        return Processed((self._message(record, hops),), {})
 
-    def _walk(self, record: Record) -> tuple[list[Record], dict[str, int]]:
-        records, filtered = [record], dict[str, int]()
-        for step in self._steps:
+    def _several(self, became: Drop | list[Record], place: int, hops: str) -> Processed:
+        """From a step on that did not let its record go on as it is: what comes of all that it became."""
+        filtered: dict[str, int] = {}
+        records = _kept(became, self._acts[place][0], filtered)
+        for name, act in self._acts[place + 1 :]:
             kept: list[Record] = []
-            for one in records:
+            for record in records:
                 try:
-                    became = step.act(one)
+                    result = act(record)
                 except StepFailed as failure:
-                    failure.step = step.name
+                    failure.step = name
                     raise
-                if became is None:
-                    kept.append(one)
-                elif isinstance(became, Drop):
-                    filtered[step.name] = filtered.get(step.name, 0) + 1
-                else:
-                    kept += became
+                kept += [record] if result is None else _kept(result, name, filtered)
             records = kept
-        return records, filtered
+        return Processed(tuple([self._message(record, hops) for record in records]), filtered)
 
-    def _message(self, record: Record, hops: Sequence[str]) -> Message:
+    def _message(self, record: Record, hops: str) -> Message:
         try:
             payload = self._encode.encode(record.body)
         except StepFailed as failure:
             failure.step = ENCODE
             raise
         goes, came = self._outgoing, record.message
+        properties = dict(came.properties)
         try:
             topic = record.topic if record.topic is not None else goes.topic.render(record)
             key = came.key if goes.key is None else goes.key.render(record)
-            properties: dict[str, Property] = {
-                name: value for name, value in came.properties.items() if name not in goes.remove_properties
-            }
+            for name in goes.remove_properties:
+                properties.pop(name, None)
             for name, template in goes.properties:
                 properties[name] = template.render(record)
         except StepFailed as failure:
             failure.step = DESTINATION
             raise
-        properties[HOPS] = ",".join([*hops, self._bridge])
-        return replace(
-            came,
-            topic=topic,
-            payload=payload,
-            key=key,
-            properties=properties,
-            content_type=self.content_type or came.content_type,
-            ttl_ms=came.ttl_ms if goes.ttl_ms is None else goes.ttl_ms,
-            priority=came.priority if goes.priority is None else goes.priority,
-            redelivered=None,
-            delivery_count=None,
-            null_payload=False,
-            position=None,
-            stored_ms=None,
-            token=None,
+        properties[HOPS] = hops
+        return message_of(
+            {
+                "topic": topic,
+                "payload": payload,
+                "key": key,
+                "properties": properties,
+                "message_id": came.message_id,
+                "correlation_id": came.correlation_id,
+                "reply_to": came.reply_to,
+                "content_type": self.content_type or came.content_type,
+                "ttl_ms": came.ttl_ms if goes.ttl_ms is None else goes.ttl_ms,
+                "priority": came.priority if goes.priority is None else goes.priority,
+            }
         )
 
 
-def _hops(message: Message) -> list[str]:
-    passed: Any = message.properties.get(HOPS)
-    return passed.split(",") if isinstance(passed, str) and passed else []
+def _kept(became: Drop | list[Record], step: str, filtered: dict[str, int]) -> list[Record]:
+    if not isinstance(became, Drop):
+        return became
+    filtered[step] = filtered.get(step, 0) + 1
+    return []

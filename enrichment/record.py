@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from crep.harness.brokers.contract import Message
@@ -26,7 +26,6 @@ class Record:
     message: Message
     body: Any
     topic: str | None = None
-    properties: dict[str, Property] = field(default_factory=dict)
 
 
 _MISSING = object()
@@ -65,6 +64,44 @@ def write(body: Any, path: tuple[str, ...], value: Any) -> None:
     if not isinstance(here, dict):
         raise StepFailed(f"the field {'.'.join(path)!r} cannot be set: what it lies in is no mapping")
     here[path[-1]] = value
+
+
+def reader(path: tuple[str, ...], default: Any = _MISSING) -> Callable[[Any], Any]:
+    """``read`` of one path: made once, and without a loop where it is a field of the body, as nearly always."""
+
+    def anywhere(body: Any) -> Any:
+        return read(body, path, default)
+
+    if len(path) != 1:
+        return anywhere
+    name = path[0]
+
+    def field(body: Any) -> Any:
+        try:
+            return body[name]
+        except (LookupError, TypeError):
+            return read(body, path, default)
+
+    return field
+
+
+def writer(path: tuple[str, ...]) -> Callable[[Any, Any], None]:
+    """``write`` to one path: made once, and without a loop where it is a field of the body."""
+
+    def anywhere(body: Any, value: Any) -> None:
+        write(body, path, value)
+
+    if len(path) != 1:
+        return anywhere
+    name = path[0]
+
+    def field(body: Any, value: Any) -> None:
+        if type(body) is dict:
+            body[name] = value
+        else:
+            write(body, path, value)
+
+    return field
 
 
 def drop(body: Any, path: tuple[str, ...]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import orjson
 from crep.enrichment.config import LookupStep, RouteCase, SplitStep, Step
 from crep.enrichment.expressions import Expression
 from crep.enrichment.lookups import Lookup
-from crep.enrichment.record import Record, StepFailed, drop, leaves, path_of, read, write
+from crep.enrichment.record import Record, StepFailed, drop, leaves, path_of, read, reader, write, writer
 from crep.enrichment.template import Legal, Template
 
 
@@ -83,11 +83,11 @@ def _lookup(step: Step, around: Surroundings) -> Act:
     assert isinstance(spec, LookupStep)  # noqa: S101 - by the step's kind
     if spec.in_ not in around.lookups:
         raise ValueError(f"there is no lookup {spec.in_!r}; there are: {', '.join(around.lookups) or 'none'}")
-    get, by, into, fields = around.lookups[spec.in_].get, path_of(spec.by), path_of(spec.into), spec.fields
-    missing, default = spec.missing, spec.default
+    get, by, into = around.lookups[spec.in_].get, reader(path_of(spec.by)), writer(path_of(spec.into))
+    fields, missing, default = spec.fields, spec.missing, spec.default
 
     def act(record: Record) -> Became:
-        value = read(record.body, by)
+        value = by(record.body)
         row = get(value)
         if row is None:
             if missing == "drop":
@@ -95,31 +95,31 @@ def _lookup(step: Step, around: Surroundings) -> Act:
             if missing == "fail":
                 raise StepFailed(f"{spec.in_} knows nothing of {spec.by} {value!r:.60}")
             row = default or {}
-        write(record.body, into, dict(row) if fields is None else {name: row.get(name) for name in fields})
+        into(record.body, dict(row) if fields is None else {name: row.get(name) for name in fields})
         return None
 
     return act
 
 
 def _set(step: Step, _: Surroundings) -> Act:
-    values: list[tuple[tuple[str, ...], Template | None, Any]] = []
+    values: list[tuple[Callable[[Any, Any], None], Callable[[Record], str] | None, Any]] = []
     for path, value in leaves(step.set_ or {}):
-        template = Template(value) if isinstance(value, str) else None
-        values.append((path, template, value))
+        render = Template(value).render if isinstance(value, str) else None
+        values.append((writer(path), render, value))
 
     def act(record: Record) -> None:
-        for path, template, value in values:
-            write(record.body, path, value if template is None else template.render(record))
+        for put, render, value in values:
+            put(record.body, value if render is None else render(record))
 
     return act
 
 
 def _compute(step: Step, _: Surroundings) -> Act:
-    values = [(path, Expression(text)) for path, text in leaves(step.compute or {})]
+    values = [(writer(path), Expression(text).value) for path, text in leaves(step.compute or {})]
 
     def act(record: Record) -> None:
-        for path, expression in values:
-            write(record.body, path, expression.value(record))
+        for put, value in values:
+            put(record.body, value(record))
 
     return act
 
@@ -147,8 +147,8 @@ def _remove(step: Step, _: Surroundings) -> Act:
 
 
 def _filter(step: Step, _: Surroundings) -> Act:
-    expression = Expression(str(step.filter))
-    return lambda record: None if expression.holds(record) else DROP
+    holds = Expression(str(step.filter)).holds
+    return lambda record: None if holds(record) else DROP
 
 
 def _split(step: Step, _: Surroundings) -> Act:
@@ -163,7 +163,7 @@ def _split(step: Step, _: Surroundings) -> Act:
         items = read(record.body, at)
         if not isinstance(items, list):
             raise StepFailed(f"the field {spec.at!r} is no list")
-        return [replace(record, body=part(record.body, item), properties=dict(record.properties)) for item in items]
+        return [Record(record.message, part(record.body, item), record.topic) for item in items]
 
     def part(whole: Any, item: Any) -> Any:
         if into is None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from crep.enrichment.record import Record, StepFailed, path_of, read
+from crep.enrichment.record import Record, StepFailed, path_of, reader
 
 Part = Callable[[Record], str]
 Legal = Callable[[str], str | None]
 """Says what is wrong with a value that is put in, or None."""
 
+_NO_LEVEL = re.compile(r"[/*>\x00-\x1f\x7f]").search
+_KAFKA_NAME = re.compile(r"[A-Za-z0-9._-]+").fullmatch
 _TOKENS = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|([{}])")
 _NONE = object()
 _WORDS = {True: "true", False: "false"}
@@ -27,16 +29,18 @@ def anything(_: str) -> str | None:
 
 def topic_level(value: str) -> str | None:
     """One level of a Solace topic: not empty, no separator, no wildcard, no control characters."""
+    if value.isalnum():  # the shorter way for nearly all
+        return None
     if not value:
         return "is empty, which no topic level may be"
-    if bad := re.search(r"[/*>\x00-\x1f\x7f]", value):
+    if bad := _NO_LEVEL(value):
         return f"has {bad[0]!r}, which no topic level may have"
     return None
 
 
 def kafka_name(value: str) -> str | None:
     """A part of a Kafka topic's name."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
+    if not _KAFKA_NAME(value):
         return "is no part of a Kafka topic's name (letters, digits, '.', '_' and '-')"
     return None
 
@@ -47,6 +51,9 @@ class Template:
     Args:
         text: as written.
         legal: what a value that is put in may be.
+
+    Attributes:
+        render: gives the text for one message. Raises StepFailed: a field is missing, no scalar, or not legal.
 
     Raises:
         ValueError: a brace is alone, or what stands between two is not understood.
@@ -66,15 +73,20 @@ class Template:
             else:
                 self._parts.append(self._field(found[1]))
         self._literal(text[at:])
-        self.constant = all(isinstance(part, str) for part in self._parts)
+        self.render = self._rendering()
 
-    def render(self, record: Record) -> str:
-        """The text for one message.
-
-        Raises:
-            StepFailed: a field is missing, no scalar, or not legal.
-        """
-        return "".join([part if isinstance(part, str) else part(record) for part in self._parts])
+    def _rendering(self) -> Part:
+        """Most templates are a text, or one field between two texts: those are put together without a loop."""
+        parts = self._parts
+        fields = [part for part in parts if not isinstance(part, str)]
+        if not fields:
+            text = "".join(map(str, parts))
+            return lambda _: text
+        if len(fields) == 1:
+            field, at = fields[0], parts.index(fields[0])
+            before, after = "".join(map(str, parts[:at])), "".join(map(str, parts[at + 1 :]))
+            return (lambda record: before + field(record) + after) if before or after else field
+        return lambda record: "".join([part if isinstance(part, str) else part(record) for part in parts])
 
     def _literal(self, text: str) -> None:
         if text:
@@ -85,10 +97,14 @@ class Template:
         fallback: object = default if bar else _NONE
         if name.startswith("@"):
             return self._of_message(name, fallback)
-        path = path_of(name)
+        get = reader(path_of(name), fallback) if bar else reader(path_of(name))
+        legal, text_of = self._legal, self._text
 
         def of_body(record: Record) -> str:
-            return self._text(name, read(record.body, path, fallback) if bar else read(record.body, path))
+            value = get(record.body)
+            if type(value) is str and legal(value) is None:
+                return value
+            return text_of(name, value)
 
         return of_body
 

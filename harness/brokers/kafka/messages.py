@@ -26,11 +26,14 @@ from crep.harness.brokers.contract import (
     ReaderSpec,
 )
 from crep.harness.brokers.kafka.client import ConnectionWatch, connection, given_up
+from crep.harness.brokers.streams import message_of
 from crep.harness.brokers.topics import topic_matches
 
 _TYPES, _PREFIX = "crep-types", "crep-"
 _FIELDS = ("message_id", "correlation_id", "reply_to", "content_type", "ttl_ms", "priority")
-_NUMBERS = frozenset({"ttl_ms", "priority"})
+_HEADER_OF = {name: _PREFIX + name.replace("_", "-") for name in _FIELDS}
+_FIELD_OF = {header: name for name, header in _HEADER_OF.items()}
+_NUMBERS = frozenset({_HEADER_OF["ttl_ms"], _HEADER_OF["priority"]})
 _DEAD_REASON = "crep-dead-letter-of"
 Header = tuple[str, bytes]
 
@@ -40,60 +43,66 @@ def to_headers(message: Message, topic_header: str | None) -> list[Header]:
     headers: list[Header] = [] if topic_header is None else [(topic_header, message.topic.encode())]
     types: dict[str, str] = {}
     for name, value in message.properties.items():
-        if not isinstance(value, str):
+        if type(value) is str:
+            headers.append((name, value.encode()))
+        else:
             types[name] = type(value).__name__
-        headers.append((name, value if isinstance(value, bytes) else str(value).encode()))
+            headers.append((name, value if isinstance(value, bytes) else str(value).encode()))
     if types:
         headers.append((_TYPES, json.dumps(types).encode()))
-    for name in _FIELDS:
+    for name, header in _HEADER_OF.items():
         value = getattr(message, name)
         if value is not None:
-            headers.append((_PREFIX + name.replace("_", "-"), str(value).encode()))
+            headers.append((header, str(value).encode()))
     return headers
 
 
 def from_kafka(raw: KafkaMessage, topic_header: str | None, token: object = None) -> Message:
-    """The neutral message; a header that crep does not know is a property. Of headers with one name the last counts."""
+    """The neutral message. Of headers with one name the last counts.
+
+    A header that crep does not know is a property, and so is one that has a name of crep's and not its form.
+    """
     topic, key, value = raw.topic(), raw.key(), raw.value()
-    where = f"{topic}[{raw.partition()}]@{raw.offset()}"
     kind, at_ms = raw.timestamp()
-    stored_ms = None if kind == TIMESTAMP_NOT_AVAILABLE else at_ms
-    read_key = None if key is None else text_or_bytes(key)
+    properties: dict[str, Any] = {}
+    fields: dict[str, Any] = {
+        "topic": topic,
+        "payload": value or b"",
+        "key": None if key is None else text_or_bytes(key),
+        "properties": properties,
+        "null_payload": value is None,
+        "position": f"{topic}[{raw.partition()}]@{raw.offset()}",
+        "stored_ms": None if kind == TIMESTAMP_NOT_AVAILABLE else at_ms,
+        "token": token,
+    }
     pairs = raw.headers()
     if not pairs:
-        return Message(
-            topic,
-            value or b"",
-            read_key,
-            null_payload=value is None,
-            position=where,
-            stored_ms=stored_ms,
-            token=token,
-        )
-    headers: dict[str, bytes] = {name: header or b"" for name, header in pairs}
-    types: dict[str, str] = json.loads(headers.pop(_TYPES, b"{}"))
-    if topic_header is not None:
-        topic = headers.pop(topic_header, topic.encode()).decode()
-    fields: dict[str, Any] = {}
-    for name in _FIELDS:
-        text = headers.pop(_PREFIX + name.replace("_", "-"), None)
-        if text is not None:
-            fields[name] = int(text) if name in _NUMBERS else text.decode()
-    return Message(
-        topic,
-        value or b"",
-        read_key,
-        {name: _typed(header, types.get(name, "str")) for name, header in headers.items()},
-        null_payload=value is None,
-        position=where,
-        stored_ms=stored_ms,
-        token=token,
-        **fields,
-    )
+        return message_of(fields)
+    types: Any = None
+    for name, stored in pairs:
+        header = stored or b""
+        try:
+            if name in _FIELD_OF:
+                fields[_FIELD_OF[name]] = int(header) if name in _NUMBERS else header.decode()
+            elif name == topic_header:
+                fields["topic"] = header.decode()
+            elif name == _TYPES:
+                types = json.loads(header)
+            else:
+                properties[name] = header
+        except ValueError:
+            properties[name] = header  # somebody else's, whatever its name
+    for name, header in properties.items():
+        was = types.get(name, "str") if isinstance(types, dict) else "str"
+        properties[name] = text_or_bytes(header) if was == "str" else _typed(header, was)
+    return message_of(fields)
 
 
 def text_or_bytes(value: bytes) -> str | bytes:
-    """Text where it is UTF-8. Either way the same bytes go out again."""
+    """Text where it is UTF-8 without a zero, which no text has and which another broker would cut it at. Either way the
+    same bytes go out again."""
+    if b"\0" in value:
+        return value
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -109,11 +118,12 @@ def _typed(value: bytes, kind: str) -> str | int | float | bool | bytes:
     if kind == "bytes":
         return value
     text = text_or_bytes(value)
-    if isinstance(text, bytes):
-        return text
     if kind == "bool":
         return text == "True"
-    return int(text) if kind == "int" else float(text) if kind == "float" else text
+    try:
+        return int(text) if kind == "int" else float(text) if kind == "float" else text
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True)
