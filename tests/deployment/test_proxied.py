@@ -172,7 +172,7 @@ def test_a_standing_broker_without_a_proxy_that_has_the_targets_port_is_named_as
     monkeypatch.setattr(standing, "EmulatorProduct", lambda **how: EmulatorProduct(STAND_IN, **how))
     fixed = target(port=free_port())
     standing.start_standing(fixed, silent)
-    with pytest.raises(DeploymentError, match="runs already on port .* without the proxy") as refused:
+    with pytest.raises(DeploymentError, match=r"runs already on port [0-9]+, without the proxy") as refused:
         deploy(fixed, proxied=True)
     assert "crep broker stop solace-emulator" in str(refused.value.hint)
 
