@@ -11,7 +11,10 @@ from prometheus_client.registry import Collector
 from crep.replay.service.jobs import JobStore
 from crep.replay.service.states import WITH_PROCESS, State
 
-_COUNTED = ("selected", "acknowledged", "rejected", "resent", "received", "stored", "doubled")
+MOST_JOBS = 100
+"""The latest ones have series of their own; all are counted by state."""
+
+_COUNTED = ("selected", "acknowledged", "rejected", "removed", "maybe_doubled", "received", "stored", "doubled")
 
 
 class JobCollector(Collector):
@@ -30,8 +33,8 @@ class JobCollector(Collector):
                 states.add_metric([kind, state.value], by_state[kind, state])
         messages = CounterMetricFamily(
             "crep_replay_messages",
-            "Messages of a job by what became of them: selected, acknowledged, rejected, resent (replay); "
-            "received, stored, doubled (capture)",
+            "Messages of a job by what became of them: selected, acknowledged, rejected, removed, maybe_doubled "
+            "(replay); stored since the job began, received and doubled since its process began (capture)",
             labels=["job", "kind", "outcome"],
         )
         rate = GaugeMetricFamily(
@@ -39,7 +42,7 @@ class JobCollector(Collector):
             "Messages acknowledged (replay) or stored (capture), over the latest seconds",
             labels=["job", "kind"],
         )
-        for job in jobs:
+        for job in jobs[:MOST_JOBS]:
             for outcome in _COUNTED:
                 if outcome in job.progress:
                     messages.add_metric([job.id, job.kind, outcome], job.progress[outcome])

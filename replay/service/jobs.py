@@ -6,7 +6,6 @@ Every change gives the job the next *revision*, which readers of the event strea
 from __future__ import annotations
 
 import fcntl
-import secrets
 import sqlite3
 import threading
 import time
@@ -48,8 +47,8 @@ class Job:
     """One job. Times are Unix seconds.
 
     ``spec`` is what was asked, as the REST models write it; ``progress`` and ``ledger`` are what the job's process told
-    last. ``trouble`` says why the job failed or was interrupted (``what`` and ``hint``). ``goes_on``: the service itself
-    ended while the job ran, so that the next start takes it up again.
+    last. ``trouble`` says why the job failed or was interrupted (``what`` and ``hint``). ``goes_on``: the service ended
+    while the job ran, so that the next start takes it up again.
     """
 
     id: str
@@ -66,11 +65,10 @@ class Job:
     revision: int = 0
 
 
-def new_job(kind: str, spec: Document) -> Job:
-    """A job that is about to run; its id also says when it was made, so that ids sort by time."""
+def new_job(job_id: str, kind: str, spec: Document) -> Job:
+    """A job that is about to run."""
     now = time.time()
-    made = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return Job(f"{made}-{secrets.token_hex(3)}", kind, State.RUNNING, spec, {}, created=now, started=now)
+    return Job(job_id, kind, State.RUNNING, spec, {}, created=now, started=now)
 
 
 class JobStore:
@@ -98,8 +96,8 @@ class JobStore:
             raise UsageError(f"{path} is no store of jobs: {error}", hint="name another file with --state") from None
 
     def _prepare(self) -> None:
-        # WAL and NORMAL: what was committed outlives a SIGKILL; the last changes before a power cut may be lost, and the
-        # jobs' own checkpoints, which are flushed, then tell more than this file (sqlite.org/pragma.html#synchronous).
+        # WAL and NORMAL: what was committed outlives a SIGKILL; a power cut may take the last changes, and the jobs'
+        # own checkpoints, which are flushed, then tell more than this file (sqlite.org/pragma.html#synchronous).
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         [(version,)] = self._database.execute("PRAGMA user_version")

@@ -1,12 +1,14 @@
-"""Errors of the REST interface: ``application/problem+json`` (RFC 9457), with what is wrong and what to write instead."""
+"""Errors of the REST interface: ``application/problem+json`` (RFC 9457), with what to write instead."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -65,7 +67,7 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The answer."""
-        body = self.document.model_dump(exclude_none=True)
+        body = self.document.model_dump(exclude_defaults=True)
         return JSONResponse(body, self.document.status, self.headers, MEDIA_TYPE)
 
 
@@ -91,12 +93,13 @@ def of_error(error: CrepError) -> Problem:
     return Problem(503, "environment", "A broker or the machine refuses", error.message, hint=error.hint)
 
 
-def install(app: FastAPI, models: dict[str, type[BaseModel]]) -> None:
+def install(app: FastAPI, models: Mapping[str, type[BaseModel]]) -> None:
     """Answer every error with a problem.
 
     Args:
         app: to be changed.
-        models: path → the model of its body, whose keys the nearest valid word is looked for in.
+        models: path, or (of a body that can be of several kinds) kind → the model of the body, whose keys the nearest
+            valid word is looked for in.
     """
 
     def problem(_: Request, error: Exception) -> Response:
@@ -111,8 +114,8 @@ def install(app: FastAPI, models: dict[str, type[BaseModel]]) -> None:
     def validation(request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):
             return _unexpected(error)
-        route = request.scope.get("route")
-        return _mistakes(error, models.get(getattr(route, "path", ""))).response()
+        path = getattr(request.scope.get("route"), "path", "")
+        return _mistakes(error, path, models).response()
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(CrepError, known)
@@ -129,29 +132,32 @@ def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404:
         return not_found(f"there is nothing at {path}", hint="the interface is described at /openapi.json").response()
     if error.status_code == 405:
-        allowed = dict(error.headers or {})
         return Problem(
             405,
             "wrong-method",
             "The method does not go with this address",
             f"{path} does not take {request.method}",
-            hint=f"it takes {allowed.get('Allow', 'another method')}",
-            headers=allowed,
+            hint="the interface is described at /openapi.json",
+            headers=dict(error.headers or {}),
         ).response()
     return Problem(error.status_code, "http", "The request was refused", str(error.detail)).response()
 
 
-def _mistakes(error: RequestValidationError, model: type[BaseModel] | None) -> Problem:
-    found = [_mistake(one, model) for one in error.errors()]
+def _mistakes(error: RequestValidationError, path: str, models: Mapping[str, type[BaseModel]]) -> Problem:
+    found = [_mistake(one, path, models) for one in error.errors()]
     first = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return invalid(f"{first.where}: {first.what}{more}", errors=found)
 
 
-def _mistake(details: Any, model: type[BaseModel] | None) -> Mistake:
-    loc = tuple(details["loc"])
+def _mistake(details: Any, path: str, models: Mapping[str, type[BaseModel]]) -> Mistake:
+    part, *inside = details["loc"]
     if details["type"] == "json_invalid":
         return Mistake(where="body", what=f"is no JSON: {details.get('ctx', {}).get('error', details['msg'])}")
-    inside = loc[1:]
-    what = complaint(model, {**details, "loc": inside})[0] if model is not None and loc[0] == "body" else details["msg"]
-    return Mistake(where=".".join(map(str, inside)) or str(loc[0]), what=what)
+    model = models.get(path)
+    if inside and inside[0] in models:
+        model = models[inside.pop(0)]
+    where = ".".join(map(str, inside)) or str(part)
+    if part != "body" or model is None:
+        return Mistake(where=where, what=details["msg"])
+    return Mistake(where=where, what=complaint(model, cast(ErrorDetails, {**details, "loc": tuple(inside)}))[0])

@@ -1,7 +1,7 @@
 """Changes of jobs as server-sent events (HTML Living Standard, section 9.2).
 
-Each event is the whole job as it is then; its id is the job's revision. A slow reader misses steps in between, never the
-latest state, and nothing is queued for it. ``Last-Event-ID`` says what a reader has seen already.
+Each event is the whole job as it is then; its id is the job's revision. A slow reader misses steps in between, but not
+the latest state, and nothing is queued for it. ``Last-Event-ID`` says what a reader has seen already.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ async def events_of(
         yield "retry: 2000\n\n"
         while not changes.closing:
             reader.clear()
-            known = {job.id: job for job in await asyncio.to_thread(store.all, after=seen)}
-            for job in sorted(known.values(), key=lambda job: job.revision):
-                seen = max(seen, job.revision)
-                if only in (None, job.id):
+            jobs = await asyncio.to_thread(_jobs, store, seen, only)
+            for job in sorted(jobs, key=lambda job: job.revision):
+                if job.revision > seen:
                     yield f"id: {job.revision}\nevent: job\ndata: {write(job)}\n\n"
-            if only is not None and await asyncio.to_thread(_is_over, store, only):
+                    seen = job.revision
+            if only is not None and all(job.state in ENDED for job in jobs):
                 return
             try:
                 await asyncio.wait_for(reader.wait(), _SIGN_OF_LIFE_S)
@@ -103,8 +103,11 @@ async def events_of(
         changes.leave(reader)
 
 
-def _is_over(store: JobStore, job_id: str) -> bool:
+def _jobs(store: JobStore, seen: int, only: str | None) -> list[Job]:
+    """What has changed; or the one job, changed or not, and nothing where it was forgotten."""
+    if only is None:
+        return store.all(after=seen)
     try:
-        return store.get(job_id).state in ENDED
+        return [store.get(only)]
     except KeyError:
-        return True  # forgotten
+        return []

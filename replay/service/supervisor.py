@@ -10,37 +10,19 @@ A child never outlives the service (``harness.processes``); a job whose process 
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from crep.harness import processes
 from crep.replay.service.jobs import Document, Job, JobStore
 from crep.replay.service.problems import Problem, conflict, not_found
 from crep.replay.service.states import ENDED, RESUMABLE, WITH_PROCESS, Action, State, following, possible, stopped
+from crep.replay.service.worker import Places, Worker
 
 STOP_WITHIN_S = 40.0  # a drain takes 30 s at most
-_END_WITHIN_S = 10.0
-_LOG_LINES = 5
-
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the service keeps what it works on."""
-
-    archives: Path  # the folder whose folders are archives
-    state: Path  # the folder of job store, checkpoints and logs
-    targets: Path | None  # a targets file beside the built-in one
 
 
 class Supervisor:
@@ -56,7 +38,7 @@ class Supervisor:
     def __init__(self, store: JobStore, places: Places, most: int, say: Say) -> None:
         self.store, self._places, self.most, self._say = store, places, most, say
         self._mutex = threading.RLock()
-        self._working: dict[str, _Worker] = {}
+        self._working: dict[str, Worker] = {}
         self._stopping = False
 
     def take_up(self, *, resume: bool) -> None:
@@ -73,18 +55,20 @@ class Supervisor:
                     self.store.change(job.id, lambda found: replace(found, goes_on=False))
 
     def create(self, job: Job) -> Job:
-        """Keep a new job and start its process.
+        """Keep a new job and start its process; the same order under the same id again is the job that there is.
 
         Raises:
-            Problem: too many run, or another job captures into the same archive.
+            Problem: too many run, the id is another job's, or another job captures into the same archive.
         """
         with self._mutex:
+            if (existing := self._existing(job)) is not None:
+                return existing
             self._refuse_if_it_cannot_run(job)
             kept = self.store.add(job)
             self._begin(kept)
         return kept
 
-    def act(self, job_id: str, action: Action, pace: Document | None = None) -> Job:
+    def act(self, job_id: str, action: Action, pace: str | None = None) -> Job:
         """Do something to a job.
 
         Raises:
@@ -105,7 +89,7 @@ class Supervisor:
             if action is Action.RESUME:
                 self._begin(changed)
             elif (worker := self._working.get(job_id)) is not None:
-                worker.order({"do": "pace", "pace": pace} if action is Action.PACE else {"do": "stop"})
+                worker.order(_order(action, pace))
         self._say(f"job {job_id} is {changed.state}")
         return changed
 
@@ -119,6 +103,15 @@ class Supervisor:
             return self.store.get(job_id)
         except KeyError:
             raise not_found(f"there is no job {job_id!r}", hint="GET /api/v1/jobs lists them") from None
+
+    def _existing(self, job: Job) -> Job | None:
+        try:
+            existing = self.store.get(job.id)
+        except KeyError:
+            return None
+        if {**existing.spec, "pace": None} != {**job.spec, "pace": None}:
+            raise conflict(f"job {job.id!r} is another order, made before", hint="choose another id, or leave it out")
+        return existing
 
     def _refuse_if_it_cannot_run(self, job: Job) -> None:
         if self._stopping:
@@ -141,7 +134,7 @@ class Supervisor:
                 )
 
     def _begin(self, job: Job) -> None:
-        worker = _Worker(job, self._places, self._told, self._ended)
+        worker = Worker(job, self._places, self._told, self._ended)
         self._working[job.id] = worker
         worker.start()
         self._say(f"job {job.id} ({job.kind}) runs as process {worker.pid}")
@@ -173,88 +166,13 @@ class Supervisor:
             worker.kill()
 
 
-class _Worker:
-    """One process and the thread that listens to it."""
-
-    def __init__(
-        self,
-        job: Job,
-        places: Places,
-        told: Callable[[str, Document], None],
-        ended: Callable[[str, Document], None],
-    ) -> None:
-        self._job, self._told, self._ended = job, told, ended
-        self._pipes = threading.Lock()
-        self._log = places.state / "logs" / f"{job.id}.log"
-        self._log.parent.mkdir(exist_ok=True)
-        with self._log.open("ab") as log:
-            self._child = processes.spawn(
-                [sys.executable, "-m", "crep.replay.service.work"],
-                stdin=processes.PIPE,
-                stdout=processes.PIPE,
-                stderr=log,
-            )
-        self._thread = threading.Thread(target=self._listen, name=f"job-{job.id}", daemon=True)
-        self.order(
-            {
-                "id": job.id,
-                "kind": job.kind,
-                "spec": job.spec,
-                "archives": str(places.archives),
-                "state": str(places.state),
-                "targets": None if places.targets is None else str(places.targets),
-            }
-        )
-
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._child.pid
-
-    def start(self) -> None:
-        """Listen."""
-        self._thread.start()
-
-    def order(self, order: Document) -> None:
-        """Tell the process; one that is gone has told, or will tell, how it ended."""
-        pipe = self._child.stdin
-        with self._pipes, contextlib.suppress(BrokenPipeError):
-            if pipe is not None and not pipe.closed:
-                pipe.write(orjson.dumps(order) + b"\n")
-                pipe.flush()
-
-    def _listen(self) -> None:
-        last: Document | None = None
-        for line in self._child.stdout or ():
-            said: Document = orjson.loads(line)
-            self._told(self._job.id, said)
-            last = said if said["event"] == "end" else last
-        try:
-            code = self._child.wait(_END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            code = self._child.wait(_END_WITHIN_S)
-        with self._pipes:
-            self._child.release()
-        self._ended(self._job.id, last or self._crash(code))
-
-    def _crash(self, code: int) -> Document:
-        tail = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        what = " · ".join([f"its process {how}", *tail])
-        return {"event": "end", "how": "crashed", "what": what, "hint": f"resume it; its log is {self._log}"}
-
-    def join(self, timeout_s: float) -> None:
-        """Wait until the process is gone and its end is written down."""
-        self._thread.join(timeout_s)
-
-    def kill(self) -> None:
-        """For a process that did not stop in time."""
-        self._child.kill()
-        self._thread.join(_END_WITHIN_S)
+def _order(action: Action, pace: str | None) -> Document:
+    if action is Action.PACE:
+        return {"do": "pace", "pace": pace}
+    return {"do": "cancel" if action is Action.CANCEL else "stop"}
 
 
-def _acted(job: Job, state: State, action: Action, pace: Document | None) -> Job:
+def _acted(job: Job, state: State, action: Action, pace: str | None) -> Job:
     spec = job.spec if pace is None else {**job.spec, "pace": pace}
     if action is Action.RESUME:
         return replace(job, state=state, trouble=None, goes_on=False, ended=None)
