@@ -104,7 +104,10 @@ def sends(origin: Origin, runs: Sequence[RunData]) -> tuple[SendRow, ...]:
     """Outcomes of all sends per channel, added up."""
     rows: dict[str, list[ChannelLedger]] = {}
     for run in runs:
+        filled = {service.channel for service in run.document.services}  # their sends are counted where they were made
         for ledger in results_of(run).channels:
+            if ledger.channel in filled:
+                continue
             rows.setdefault(ledger.channel, []).append(ledger)
     return tuple(
         SendRow(

@@ -126,7 +126,7 @@ def _recovery_table(scenario: ScenarioComparison) -> Table:
         *([] if apart else [Column("Receive outage, worst reader (s)", "right", 3)]),
         Column("Recovered after (s)", "right", 2),
         Column("Backlog, highest (messages)", "right", 3),
-        Column("Connected again", "right", 2),
+        Column("Connected again", "right", 3),
     )
     baselines = listed([b for b in dict.fromkeys(f.baseline for f in scenario.fault_summaries) if b])
     caption = (
