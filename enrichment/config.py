@@ -234,7 +234,9 @@ class Route(_Part):
     deduplicate: PositiveDuration | None = Field(
         None, description="within so long a message id that was forwarded already is filtered as a duplicate"
     )
-    exactly_once: bool = Field(False, description="Kafka to Kafka by transactions; needs one site for both")
+    exactly_once: bool = Field(
+        False, description="Kafka to Kafka, all within one cluster (one site): what comes of a message is there once"
+    )
 
 
 class TableLookup(_Part):
@@ -290,6 +292,9 @@ class Site(_Part):
 
     target: str | None = Field(None, description="a target of targets.yaml; default: bound by --on")
     vpn: str | None = Field(None, description="Solace: the message VPN; default the target's")
+    reconnect: PositiveDuration = Field(
+        3600.0, description="how long a broker that is away is waited for; then the bridge ends in order, exit code 3"
+    )
 
 
 class ExampleMessage(_Part):

@@ -5,6 +5,9 @@
     received + split extra = acknowledged + filtered + dead-lettered + in flight
 
 Everything is counted in parts: a message is one part until it is split into n (n - 1 extra; into none: -1).
+
+A route with ``exactly_once`` has one more end: what came in a transaction that was aborted is *given back*, and counted
+as received again when it comes again. Nothing else of such a message is counted.
 """
 
 from __future__ import annotations
@@ -29,11 +32,12 @@ class Ledger:
     filtered: Counter[str] = field(default_factory=Counter)  # by step
     dead_lettered: Counter[str] = field(default_factory=Counter)  # by step; `sink`: rejected by the broker
     resent: int = 0  # handed over again, since the outcome was unknown: may have been doubled
+    given_back: int = 0  # messages of aborted transactions
 
     @property
     def settled(self) -> int:
         """Parts with a final fate."""
-        return self.acknowledged + self.filtered.total() + self.dead_lettered.total()
+        return self.acknowledged + self.filtered.total() + self.dead_lettered.total() + self.given_back
 
     def check(self, in_flight: int) -> None:
         """Compare both sides.
@@ -47,9 +51,11 @@ class Ledger:
 
     def line(self, in_flight: int) -> str:
         """One line for people."""
+        back = f"given back {self.given_back:,}, " if self.given_back else ""
         return (
             f"received {self.received:,}, split extra {self.split_extra:,} = acknowledged {self.acknowledged:,}, "
-            f"filtered {self.filtered.total():,}, dead-lettered {self.dead_lettered.total():,}, in flight {in_flight:,}"
+            f"filtered {self.filtered.total():,}, dead-lettered {self.dead_lettered.total():,}, {back}"
+            f"in flight {in_flight:,}"
         )
 
     def document(self, in_flight: int) -> dict[str, Any]:

@@ -99,12 +99,21 @@ class _Check:
             self._site(("routes", name, "from", "site"), route.from_.site, system)
             self._site(("routes", name, "to", "site"), route.to.site, None)
             self._site(("routes", name, "dead_letters", "site"), route.dead_letters.site, None)
-            if route.dead_letters.site not in (route.from_.site, route.to.site):
+            if route.exactly_once:
+                self._exactly_once(("routes", name), route, system)
+            elif route.dead_letters.site not in (route.from_.site, route.to.site):
                 text = "dead letters lie at the site of the route's source or of its destination"
                 self.problems.append(Problem(("routes", name, "dead_letters", "site"), text))
-            if route.exactly_once and (route.from_.site != route.to.site or system != "kafka"):
-                text = "exactly once is Kafka's, by a transaction within one cluster: use one site for both"
-                self.problems.append(Problem(("routes", name, "exactly_once"), text))
+
+    def _exactly_once(self, loc: Loc, route: Route, system: System) -> None:
+        """One transaction spans what is read, what is written and the dead letters: one Kafka cluster."""
+        if system != "kafka":
+            text = "exactly once is Kafka's: Solace has no transaction over what was read and what was written"
+            self.problems.append(Problem((*loc, "exactly_once"), text))
+        for part, site in (("to", route.to.site), ("dead_letters", route.dead_letters.site)):
+            if site != route.from_.site:
+                text = f"exactly once is within one cluster: write the source's site here, {route.from_.site!r}"
+                self.problems.append(Problem((*loc, part, "site"), text))
 
     def _site(self, loc: Loc, site: str, system: System | None) -> None:
         if site not in self._file.sites:

@@ -46,6 +46,7 @@ class BridgeCollector(Collector):
                 ("split_extra", "Parts beyond the first that messages were split into"),
                 ("acknowledged", "Parts that the sink acknowledged"),
                 ("resent", "Parts handed over again because the outcome was unknown"),
+                ("given_back", "Messages of aborted transactions (exactly once)"),
             )
         }
         filtered = CounterMetricFamily("crep_bridge_filtered", "Parts filtered, by step", labels=["route", "step"])

@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from crep.enrichment.config import Destination, Place, Route
+from crep.enrichment.exactly_once import ExactlyOnceFlow
 from crep.enrichment.flow import Flow
+from crep.enrichment.forwarding import Forwarding
 from crep.enrichment.load import Bridge
 from crep.enrichment.log import Log
 from crep.enrichment.metrics import BridgeCollector
 from crep.enrichment.metrics import Endpoint as MetricsEndpoint
 from crep.harness.brokers.contract import Endpoint
-from crep.harness.brokers.registry import adapter
+from crep.harness.brokers.registry import adapter, transactions
 from crep.harness.brokers.streams import Sink, SinkSpec, Source, SourceSpec
 from crep.harness.config.errors import CrepError
 
@@ -48,46 +50,72 @@ class BridgeService:
         self._errors: dict[str, BaseException] = {}
         self._threads: dict[str, threading.Thread] = {}
 
-    def _flow(self, name: str, route: Route) -> Flow:
-        sink = self._sink(name, "sink", route.to)
+    def _flow(self, name: str, route: Route) -> Forwarding:
+        bridge, pipeline, note = self._bridge.file.bridge, self._bridge.pipelines[name], self._log.of_route(name)
+        if route.exactly_once:
+            at_once = threading.Event()
+            return ExactlyOnceFlow(
+                pipeline,
+                transactions(
+                    self._source_spec(name, route.from_),
+                    self._sink_spec(name, "sink", route.to),
+                    self._client(name, "sink"),
+                    at_once.is_set,
+                ),
+                dead_topic=route.dead_letters.topic,
+                where=(bridge, name),
+                workers=route.workers,
+                in_flight=route.in_flight,
+                deduplicate_s=route.deduplicate,
+                note=note,
+                at_once=at_once,
+            )
+        sink = self._sink(self._sink_spec(name, "sink", route.to))
         dead = sink if route.dead_letters.site == route.to.site else self._dead_sink(name, route.dead_letters.site)
         return Flow(
-            self._bridge.pipelines[name],
+            pipeline,
             self._source(name, route.from_),
             sink,
             dead,
             dead_topic=route.dead_letters.topic,
-            where=(self._bridge.file.bridge, name),
+            where=(bridge, name),
             workers=route.workers,
             in_flight=route.in_flight,
             deduplicate_s=route.deduplicate,
-            note=self._log.of_route(name),
+            note=note,
         )
 
     def _client(self, route: str, role: str) -> str:
         return f"crep-bridge-{self._bridge.file.bridge}-{route}-{role}-{self._instance}"
 
-    def _source(self, name: str, place: Place) -> Source:
-        endpoint = self._endpoints[place.site]
+    def _source_spec(self, name: str, place: Place) -> SourceSpec:
         where = place.topic if place.queue is None else place.queue
-        return adapter(endpoint.system).source(
-            SourceSpec(
-                endpoint,
-                self._client(name, "source"),
-                (str(where),),
-                place.group,
-                dict(place.settings),
-                topic_header=place.topic_header,
-            )
+        return SourceSpec(
+            self._endpoints[place.site],
+            self._client(name, "source"),
+            (str(where),),
+            place.group,
+            dict(place.settings),
+            self._patience(place.site),
+            topic_header=place.topic_header,
         )
 
-    def _sink(self, name: str, role: str, to: Destination) -> Sink:
-        endpoint = self._endpoints[to.site]
-        return adapter(endpoint.system).sink(SinkSpec(endpoint, self._client(name, role), dict(to.settings)))
+    def _sink_spec(self, name: str, role: str, to: Destination) -> SinkSpec:
+        return SinkSpec(self._endpoints[to.site], self._client(name, role), dict(to.settings), self._patience(to.site))
+
+    def _patience(self, site: str) -> float:
+        return self._bridge.file.sites[site].reconnect
+
+    def _source(self, name: str, place: Place) -> Source:
+        return adapter(self._endpoints[place.site].system).source(self._source_spec(name, place))
+
+    def _sink(self, spec: SinkSpec) -> Sink:
+        return adapter(spec.endpoint.system).sink(spec)
 
     def _dead_sink(self, name: str, site: str) -> Sink:
-        endpoint = self._endpoints[site]
-        return adapter(endpoint.system).sink(SinkSpec(endpoint, self._client(name, "dead")))
+        return self._sink(
+            SinkSpec(self._endpoints[site], self._client(name, "dead"), reconnect_for_s=self._patience(site))
+        )
 
     def serve(self, host: str, port: int) -> MetricsEndpoint:
         """Offer metrics and health; port 0 takes a free one."""

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import orjson
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from crep.harness.brokers.contract import Endpoint, Message, Outcome
 from crep.harness.brokers.registry import adapter
@@ -50,11 +51,25 @@ def target_of(endpoint: Endpoint, semp: str | None = None) -> dict[str, Any]:
     }
 
 
+def new_topics(endpoint: Endpoint, **settings: Any) -> Callable[..., str]:
+    """Makes Kafka topics: ``make(name, partitions)``, with these settings of each."""
+    admin = AdminClient({"bootstrap.servers": endpoint.bootstrap})
+
+    def make(name: str, partitions: int = 4) -> str:
+        topic = NewTopic(name, partitions, 1, config={key: str(value) for key, value in settings.items()})
+        for created in admin.create_topics([topic]).values():
+            created.result(30)
+        return name
+
+    return make
+
+
 @dataclass
 class Bridge:
     """One process after the other on one bridge file."""
 
     folder: Path
+    instance: str | None = None
     file: str = "bridge.yaml"
     ledger: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
@@ -67,9 +82,10 @@ class Bridge:
 
     def start(self) -> None:
         """Start and wait for its ready line."""
-        with (self.folder / "bridge.log").open("a") as log:
+        name = [] if self.instance is None else ["--instance", self.instance]
+        with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "crep", "bridge", "run", self.file, "--log", "json"],
+                [sys.executable, "-m", "crep", "bridge", "run", self.file, "--log", "json", *name],
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -83,7 +99,28 @@ class Bridge:
     @property
     def log(self) -> str:
         """What it has told so far."""
-        return (self.folder / "bridge.log").read_text()
+        return self._log.read_text()
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / f"bridge-{self.instance or 'alone'}.log"
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send its process a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def ended(self, seconds: float) -> int:
+        """Wait for it to end by itself; its exit code."""
+        assert self._process is not None
+        code = self._process.wait(seconds)
+        self._process = None
+        return code
 
     def kill(self) -> None:
         """As a crash does it."""
@@ -111,9 +148,9 @@ class Bridge:
 
 
 @contextmanager
-def bridging(folder: Path) -> Iterator[Bridge]:
+def bridging(folder: Path, instance: str | None = None) -> Iterator[Bridge]:
     """A bridge that is ended whatever happens."""
-    bridge = Bridge(folder)
+    bridge = Bridge(folder, instance)
     try:
         yield bridge
     finally:
@@ -122,18 +159,32 @@ def bridging(folder: Path) -> Iterator[Bridge]:
 
 
 class Feeder(threading.Thread):
-    """Publishes numbered orders at a rate, each until it is acknowledged: ``acknowledged`` is what must arrive."""
+    """Publishes numbered orders at a rate, each until it is acknowledged: ``acknowledged`` is what must arrive.
+
+    ``count`` may be set lower while it runs, by ``finish``. ``doubtful`` are the numbers that had to be sent again: the
+    source may have them twice, and behind later ones.
+    """
 
     def __init__(self, endpoint: Endpoint, topic: str, count: int, rate: float, broken_every: int = 0) -> None:
         super().__init__(name="feeder", daemon=True)
         self._sink = adapter(endpoint.system).sink(SinkSpec(endpoint, "feeder"))
-        self._topic, self._count, self._rate, self._broken_every = topic, count, rate, broken_every
+        self._topic, self.count, self._rate, self._broken_every = topic, count, rate, broken_every
         self.acknowledged: set[int] = set()
+        self.doubtful: set[int] = set()
         self.sent = 0
 
     def is_broken(self, number: int) -> bool:
         """Whether this one is no JSON."""
         return bool(self._broken_every) and number % self._broken_every == self._broken_every - 1
+
+    @property
+    def broken(self) -> frozenset[int]:
+        """All that were no JSON."""
+        return frozenset(number for number in range(self.count) if self.is_broken(number))
+
+    def finish(self) -> None:
+        """Begin nothing new; the thread ends when all is acknowledged."""
+        self.count = self.sent
 
     def _message(self, number: int) -> Message:
         body = {"n": number, "customer_id": number % 10, "region": "eu", "type": "new"}
@@ -143,10 +194,10 @@ class Feeder(threading.Thread):
     def run(self) -> None:
         """Open loop: a broker that is away makes a backlog here, and nothing is skipped."""
         self._sink.open()
-        began, deadline = time.monotonic(), time.monotonic() + 120
+        began, deadline = time.monotonic(), time.monotonic() + 240
         waiting: list[int] = []
-        while len(self.acknowledged) < self._count and time.monotonic() < deadline:
-            due = min(self._count, int((time.monotonic() - began) * self._rate) + 1)
+        while len(self.acknowledged) < self.count and time.monotonic() < deadline:
+            due = min(self.count, int((time.monotonic() - began) * self._rate) + 1)
             while self.sent < due and self._sink.send(self._message(self.sent), self.sent):
                 self.sent += 1
             waiting = [number for number in waiting if not self._sink.send(self._message(number), number)]
@@ -154,6 +205,7 @@ class Feeder(threading.Thread):
                 if sent.outcome is Outcome.ACKNOWLEDGED:
                     self.acknowledged.add(sent.token)
                 else:
+                    self.doubtful.add(sent.token)
                     waiting.append(sent.token)
         self._sink.close()
 
@@ -181,7 +233,9 @@ class Collector(threading.Thread):
     def __init__(self, endpoint: Endpoint, place: str) -> None:
         super().__init__(name=f"collector-{place}", daemon=True)
         group = f"collector-{place}" if endpoint.system == "kafka" else None
-        self._source = adapter(endpoint.system).source(SourceSpec(endpoint, f"collector-{place}", (place,), group))
+        settings: dict[str, Any] = {"isolation.level": "read_committed"} if group else {}
+        spec = SourceSpec(endpoint, f"collector-{place}", (place,), group, settings)
+        self._source = adapter(endpoint.system).source(spec)
         self._stop_it = threading.Event()
         self.collected = Collected()
 
@@ -196,11 +250,15 @@ class Collector(threading.Thread):
 
     def until(self, count: int, seconds: float) -> Collected:
         """Wait until so many different messages have come, or the time is over; then a moment for what is too much."""
+        self.some(count, seconds)
+        time.sleep(0.5)
+        return self.collected
+
+    def some(self, count: int, seconds: float) -> None:
+        """Wait until so many different messages have come, or the time is over."""
         deadline = time.monotonic() + seconds
         while len({m.message_id for m in self.collected.messages}) < count and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.5)
-        return self.collected
 
     def end(self) -> None:
         """Stop and disconnect."""
