@@ -28,6 +28,7 @@ from crep.harness.config.errors import EnvironmentFailure
 
 if TYPE_CHECKING:  # every engine imports this page, and the targets' language takes as long as all the rest
     from crep.harness.brokers.dead_letters import DeadLetters
+    from crep.harness.brokers.directions import Directions
     from crep.harness.brokers.streams import Sink, SinkSpec, Source, SourceSpec
     from crep.harness.config.targets import Tls
 
@@ -498,6 +499,10 @@ class Adapter(Protocol):
 
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Look into the broker."""
+
+    def directions(self, endpoint: Endpoint, objects: Json, reader: str | None = None) -> Directions:
+        """How a program that is not crep's finds a channel: ``objects`` of ``Provisioned``, to read it as ``reader``
+        (at-least-once) or, without one, to write it."""
 
     def source(self, spec: SourceSpec) -> Source:
         """A stream of whole messages from a native object that exists."""

@@ -24,7 +24,7 @@ from crep.harness.checks.history import (
 )
 from crep.harness.checks.outage import Silences, silences
 from crep.harness.metrics.history import SENT, Records, joined
-from crep.harness.scenario.plan import Plan, selected
+from crep.harness.scenario.plan import Plan
 from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Times = NDArray[np.int64]
@@ -66,11 +66,11 @@ class ChannelRun:
         self.t0_ns = run.t0_ns or 0
         self.history = ChannelHistory(
             spec.name,
-            tuple(_publisher(run, each, self.t0_ns) for each in plan.publishers_of(spec.name)),
+            tuple(_publisher(run, each, self.t0_ns) for each in plan.feeders_of(spec.name)),
             tuple(
                 ReaderHistory(
                     reader,
-                    selected(reader, spec.topics),
+                    plan.selected(spec, reader),
                     tuple(run.receipts(spec.name, reader.name, member) for member in range(reader.members)),
                 )
                 for reader in spec.readers

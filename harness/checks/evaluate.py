@@ -220,7 +220,7 @@ class _Evaluation:
 
     def _load(self, channel: ChannelTally) -> ChannelLoad:
         """What went through a channel, for its caps (METHOD rule 12)."""
-        publishers = self._plan.publishers_of(channel.channel)
+        publishers = self._plan.feeders_of(channel.channel)
         messages = sum(one.count for one in publishers)
         rates = self._throughput(channel)
         drain_s = 0.0 if self._run.drain is None else self._run.drain.duration_s

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,8 @@ from crep.enrichment.config import BridgeFile
 from crep.enrichment.examples import check_examples
 from crep.enrichment.load import load_bridge, read_bridge_file
 from crep.enrichment.log import Log
+from crep.enrichment.placed import PlacedBridge, Placement
+from crep.enrichment.placed import placed as placed_route
 from crep.enrichment.service import BridgeService
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.cli.group import CommandGroup
@@ -83,19 +87,31 @@ def test(config: Path) -> int:
     "--metrics", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="/metrics and /health; 0: any port"
 )
 @click.option("--log", "form", type=click.Choice(["people", "json"]), default="people", show_default=True)
+@click.option(
+    "--placed", metavar="ROUTE", help="this route alone, between the objects that CREP_FROM_… and CREP_TO_… name"
+)
 @click.option("--instance", metavar="NAME", help="tells processes of one bridge apart; default: the process id")
-def run(config: Path, binding: str | None, targets: Path | None, metrics: str, form: str, instance: str | None) -> int:
+def run(
+    config: Path,
+    binding: str | None,
+    targets: Path | None,
+    metrics: str,
+    form: str,
+    placed: str | None,
+    instance: str | None,
+) -> int:
     """Forward messages until Ctrl-C or SIGTERM, then settle what is under way and print the ledger.
 
     Several processes share a queue or a consumer group. Local targets must stand already: `crep broker start TARGET`.
+    A run of crep starts it with `--placed`, and says by environment variables where the route reads and writes.
     """
     address = Address.parse(metrics, port=0)
-    bound = _bind(read_bridge_file(config), binding, load_targets(targets))
-    systems: dict[str, System] = {site: target.system for site, target in bound.items()}
-    with Stop() as stop, load_bridge(config, systems) as bridge:
-        endpoints = {site: _endpoint(target) for site, target in bound.items()}
-        log = Log(bridge.file.bridge, json=form == "json")
-        service = BridgeService(bridge, endpoints, instance or str(os.getpid()), log)
+    instance = instance or str(os.getpid())
+    with Stop() as stop, ExitStack() as stack:
+        if placed is not None:
+            service: BridgeService = _placed(config, placed, instance, form, stack)
+        else:
+            service = _bound(config, binding, targets, instance, form, stack)
         offered = service.serve(address.host, address.port)
         click.echo(orjson.dumps({"ready": True, "pid": os.getpid(), "metrics": offered.address}).decode())
         try:
@@ -104,6 +120,26 @@ def run(config: Path, binding: str | None, targets: Path | None, metrics: str, f
             offered.close()
         click.echo(orjson.dumps({"ledger": service.ledgers()}).decode())
     return 0
+
+
+def _placed(config: Path, route: str, instance: str, form: str, stack: ExitStack) -> BridgeService:
+    """One route, between the objects that the environment names."""
+    placement = Placement.of(os.environ)
+    bridge = stack.enter_context(load_bridge(config))
+    file = placed_route(bridge.file, route, placement)
+    bridge = replace(bridge, file=file)
+    return PlacedBridge(bridge, placement, instance, Log(file.bridge, json=form == "json"))
+
+
+def _bound(
+    config: Path, binding: str | None, targets: Path | None, instance: str, form: str, stack: ExitStack
+) -> BridgeService:
+    """Every route, between the sites' targets."""
+    bound = _bind(read_bridge_file(config), binding, load_targets(targets))
+    systems: dict[str, System] = {site: target.system for site, target in bound.items()}
+    bridge = stack.enter_context(load_bridge(config, systems))
+    endpoints = {site: _endpoint(target) for site, target in bound.items()}
+    return BridgeService(bridge, endpoints, instance, Log(bridge.file.bridge, json=form == "json"))
 
 
 def _bind(file: BridgeFile, binding: str | None, known: Mapping[str, Target]) -> dict[str, Target]:

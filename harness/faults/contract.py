@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from crep.harness.brokers.contract import Admin, Provisioned
 from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
+from crep.harness.deployment.service import Service
 from crep.harness.faults.nodes import choose
 from crep.harness.faults.undo import Undo
 from crep.harness.scenario.plan import TimelineEvent
@@ -196,6 +197,7 @@ class Stage:
     provisioned: Provisioned
     clients: Clients
     seed: int
+    services: Mapping[str, Service] = field(default_factory=dict)  # by the channel that each fills
 
     def nodes(self) -> tuple[str, ...]:
         """The nodes that the event's word means now. Who leads a channel is asked at this moment.

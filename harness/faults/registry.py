@@ -21,6 +21,7 @@ from crep.harness.faults.half_open import HalfOpenLinks
 from crep.harness.faults.kill_broker import KillBroker
 from crep.harness.faults.latency import AddLatency
 from crep.harness.faults.limit_queue import LimitQueue
+from crep.harness.faults.on_service import KillBridge, PauseBridge, StopBridge
 from crep.harness.faults.partition import Partition
 from crep.harness.faults.pause_broker import PauseBroker
 from crep.harness.faults.pause_reader import PauseReader
@@ -73,6 +74,25 @@ FAULTS: dict[str, FaultKind] = {
             RollingRestart,
         ),
         FaultKind("exec", "run commands of your own", "hook, for", "those with 'exec:' of that name", ExecHook),
+        FaultKind(
+            "kill-bridge",
+            "SIGKILL the bridge that fills a channel, start it again",
+            "channel, restart_after",
+            ALL,
+            KillBridge,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "stop-bridge",
+            "SIGTERM it, start it again",
+            "channel, restart_after, grace",
+            ALL,
+            StopBridge,
+            acts_on="clients",
+        ),
+        FaultKind(
+            "pause-bridge", "SIGSTOP it, SIGCONT it", "channel, resume_after", ALL, PauseBridge, acts_on="clients"
+        ),
         FaultKind(
             "pause-reader",
             "let a reader stand still while publishers go on, then drain its backlog",

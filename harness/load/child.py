@@ -61,7 +61,13 @@ def publish(child: ChildTask, task: PublisherTask, orders: Orders, tell: Tell) -
         segment=child.segment,
         ahead=sent_file(number) if child.write_ahead else None,
     )
-    renderer = Renderer(run=child.run_number, publisher=number, seed=task.plan.seed, carrier=child.carrier)
+    renderer = Renderer(
+        run=child.run_number,
+        publisher=number,
+        seed=task.plan.seed,
+        carrier=child.carrier,
+        documents=task.plan.documents,
+    )
     prepare(renderer, task.plan)
     client = _connected(
         partial(adapter(task.spec.endpoint.system).publisher, task.spec),

@@ -38,6 +38,7 @@ from crep.harness.load.stamp import Carrier
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.metrics.history import SEGMENT
 from crep.harness.scenario.defects import Poison
+from crep.harness.scenario.documents import Documents
 from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Role = Literal["publisher", "subscriber"]
@@ -55,10 +56,14 @@ class PublisherTask:
 
 @dataclass(frozen=True)
 class SubscriberTask:
-    """One receiving client: one member of one reader, and what it is to fail at."""
+    """One receiving client: one member of one reader, and what it is to fail at.
+
+    ``documents``: what was published before a service changed it (``stamp.parse``).
+    """
 
     spec: SubscriberSpec
     poison: Poison | None = None
+    documents: Documents | None = None
 
     @property
     def joins_later(self) -> bool:
@@ -106,8 +111,12 @@ class ChildTask:
         if isinstance(self.task, PublisherTask):
             data |= {"role": "publisher", "plan": self.task.plan.to_json()}
         else:
-            poison = self.task.poison
-            data |= {"role": "subscriber", "poison": None if poison is None else poison.to_json()}
+            poison, documents = self.task.poison, self.task.documents
+            data |= {
+                "role": "subscriber",
+                "poison": None if poison is None else poison.to_json(),
+                "documents": None if documents is None else list(documents.texts),
+            }
         return to_line(data)
 
     @classmethod
@@ -118,8 +127,12 @@ class ChildTask:
         if data["role"] == "publisher":
             task = PublisherTask(PublisherPlan.from_json(data["plan"]), publisher_spec(data["spec"]))
         else:
-            poison = data["poison"]
-            task = SubscriberTask(subscriber_spec(data["spec"]), None if poison is None else Poison.from_json(poison))
+            poison, documents = data["poison"], data["documents"]
+            task = SubscriberTask(
+                subscriber_spec(data["spec"]),
+                None if poison is None else Poison.from_json(poison),
+                None if documents is None else Documents(tuple(documents)),
+            )
         return cls(
             task,
             data["run"],

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from crep.harness.brokers.packed import Packed
 from crep.harness.load.checksum import PayloadSums, head_sums, rows_at
 from crep.harness.metrics.history import CORRUPT, FOREIGN, RECEIVED, Records
+from crep.harness.scenario.documents import Documents
 
 Carrier = Literal["payload", "property"]
 
@@ -68,7 +69,10 @@ class Renderer:
     ``smallest`` is the smallest payload, in bytes, that it can render.
     """
 
-    def __init__(self, *, run: int, publisher: int, seed: int, carrier: Carrier) -> None:
+    def __init__(
+        self, *, run: int, publisher: int, seed: int, carrier: Carrier, documents: Documents | None = None
+    ) -> None:
+        self._documents = documents  # payloads by key, with carrier ``property``; None: filler
         self._run, self._publisher, self._carrier = run, publisher, carrier
         self._random = random.Random(f"filler {seed}")  # noqa: S311 - bytes without meaning
         self._filler = memoryview(b"")
@@ -92,6 +96,8 @@ class Renderer:
         heads["run"], heads["publisher"], heads["version"] = self._run, self._publisher, VERSION
         heads["sequence"], heads["intended_ns"] = sequence, intended_ns
         heads["key"], heads["key_sequence"] = key, key_sequence
+        if self._documents is not None:
+            return self._with_documents(heads, self._documents)
         lengths = size.astype(np.int64) - self.smallest
         if len(lengths) and (lengths == lengths[0]).all():  # as mostly: sorting them out takes longer than all the rest
             different, sums = lengths[:1], np.full(len(lengths), self._sum(int(lengths[0])), np.uint32)
@@ -103,6 +109,13 @@ class Renderer:
         if self._carrier == "property":
             return Rendered(self._packed(None, lengths, different), [stamp.tobytes() for stamp in raw])
         return Rendered(self._packed(raw, lengths, different), None)
+
+    def _with_documents(self, heads: NDArray[Any], documents: Documents) -> Rendered:
+        numbers = documents.number_of(heads["key"])
+        raw = heads.view(np.uint8).reshape(-1, SIZE)
+        heads["crc"] = head_sums(raw[:, :SUMMED], documents.sums[numbers])
+        bodies = Packed.of([documents.bodies[number] for number in numbers.tolist()])
+        return Rendered(bodies, [stamp.tobytes() for stamp in raw])
 
     def _packed(
         self, heads: NDArray[np.uint8] | None, lengths: NDArray[np.int64], different: NDArray[np.int64]
@@ -144,6 +157,7 @@ def parse(
     received_ns: NDArray[np.int64],
     redelivered: NDArray[np.uint8],
     sums: PayloadSums | None = None,
+    documents: Documents | None = None,
 ) -> Records:
     """``RECEIVED`` records of a batch, in its order; the check sum of every message is verified.
 
@@ -154,6 +168,8 @@ def parse(
         received_ns: CLOCK_MONOTONIC time of each receipt.
         redelivered: ``brokers.contract.REDELIVERED_*`` of each message.
         sums: what earlier batches have taught; the records are the same without.
+        documents: what was published, where a service has made other payloads of it since: the check sum is held
+            against the document of the stamp's key. It vouches for the identity then, and not for the payload.
 
     Returns:
         Array of ``RECEIVED``. Whose sum does not match, or who has no whole stamp, is ``CORRUPT`` and has zero fields;
@@ -166,8 +182,11 @@ def parse(
     skipped = SIZE if stamps is None else 0
     whole = packed.lengths >= SIZE if stamps is None else np.array([len(stamp) == SIZE for stamp in stamps], bool)
     fields = _fields(packed, whole) if stamps is None else _fields_of(stamps)
-    tails = np.maximum(packed.lengths - skipped, 0)
-    tail_sums = (sums or PayloadSums()).of(packed.buffer, packed.starts + skipped, tails)
+    if documents is None:
+        tails = np.maximum(packed.lengths - skipped, 0)
+        tail_sums = (sums or PayloadSums()).of(packed.buffer, packed.starts + skipped, tails)
+    else:
+        tail_sums = documents.sums[documents.number_of(fields["key"])]
     intact = whole & (fields["crc"] == head_sums(fields.view(np.uint8).reshape(-1, SIZE)[:, :SUMMED], tail_sums))
     foreign = (fields["run"] != run) | (fields["version"] != VERSION)
     if foreign.any():

@@ -56,6 +56,7 @@ class SubscriberEngine:
         self._client, self._run, self._history, self._tell = client, run_number, history, tell
         self._file = received_file(spec.channel, spec.reader.name, spec.member)
         self._poison = task.poison
+        self._documents = task.documents
         self._sums = PayloadSums()
         self._on_receipt = spec.reader.acknowledge == "on-receipt"
         self._asked_ns = round(spec.reader.processing_s * 1e9)  # processing, by the scenario
@@ -120,6 +121,7 @@ class SubscriberEngine:
             received_ns=received_ns,
             redelivered=deliveries.redelivered,
             sums=self._sums,
+            documents=self._documents,
         )
         if len(records):
             records["intended_ns"] += self._clock_ahead_ns

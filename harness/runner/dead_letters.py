@@ -14,6 +14,7 @@ from crep.harness.load.stamp import Carrier, parse
 from crep.harness.metrics.history import Records
 from crep.harness.runner.prepare import STAMP_PROPERTY, Site
 from crep.harness.runs.document import DeadLetterPart
+from crep.harness.scenario.documents import Documents
 from crep.harness.scenario.plan import Plan
 
 MOST_LETTERS, MOST_BYTES = 100_000, 256 << 20
@@ -34,7 +35,7 @@ def read_places(sites: Sequence[Site], plan: Plan, run_number: int) -> Iterator[
     for site in sites:
         inspect = site.adapter.inspect(site.endpoint, site.provisioned)
         for channel in site.channels:
-            largest = max((max(one.payload_sizes) for one in plan.publishers_of(channel.name)), default=1)
+            largest = max((max(one.payload_sizes) for one in plan.feeders_of(channel.name)), default=1)
             most = max(1, min(MOST_LETTERS, MOST_BYTES // largest))
             for reader in channel.readers:
                 expires = channel.expires and reader.delivery == "at-least-once"
@@ -56,12 +57,14 @@ def read_places(sites: Sequence[Site], plan: Plan, run_number: int) -> Iterator[
                     counted=found.counted,
                     expired_discarded=found.expired_discarded,
                 )
-                letters = identified(found.letters, plan.carrier, run_number)
+                letters = identified(found.letters, plan.carrier, run_number, plan.documents_before(channel.name))
                 yield Place(part, letters, tuple(letter.reason for letter in found.letters))
 
 
-def identified(letters: Sequence[DeadLetter], carrier: Carrier, run_number: int) -> Records:
-    """The letters by their stamps."""
+def identified(
+    letters: Sequence[DeadLetter], carrier: Carrier, run_number: int, documents: Documents | None = None
+) -> Records:
+    """The letters by their stamps; ``documents`` as for ``stamp.parse``."""
     nothing = np.zeros(len(letters), np.int64)
     stamps = [letter.stamp or b"" for letter in letters] if carrier == "property" else None
     read = parse(
@@ -70,6 +73,7 @@ def identified(letters: Sequence[DeadLetter], carrier: Carrier, run_number: int)
         run=run_number,
         received_ns=nothing,
         redelivered=nothing.astype(np.uint8),
+        documents=documents,
     )
     found = np.zeros(len(letters), LETTER)
     for name in ("publisher", "sequence", "key", "key_sequence", "fault"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from crep.harness.deployment.service import Service
 from crep.harness.faults.contract import Clients, Stage
 from crep.harness.faults.registry import make_fault
 from crep.harness.faults.timeline import Announce, Injection, Scheduled, Timeline
@@ -12,7 +13,13 @@ from crep.harness.runner.prepare import Site
 from crep.harness.scenario.plan import TimelineEvent
 
 
-def schedule(events: Sequence[TimelineEvent], sites: Iterable[Site], clients: Clients, seed: int) -> list[Scheduled]:
+def schedule(
+    events: Sequence[TimelineEvent],
+    sites: Iterable[Site],
+    clients: Clients,
+    seed: int,
+    services: Mapping[str, Service] | None = None,
+) -> list[Scheduled]:
     """What the events will do on these sites.
 
     Raises:
@@ -22,7 +29,7 @@ def schedule(events: Sequence[TimelineEvent], sites: Iterable[Site], clients: Cl
     scheduled = []
     for event in events:
         site = of[event.site]
-        stage = Stage(event, site.target, site.deployment, site.admin, site.provisioned, clients, seed)
+        stage = Stage(event, site.target, site.deployment, site.admin, site.provisioned, clients, seed, services or {})
         scheduled.append(Scheduled.of(event, make_fault(stage)))
     return scheduled
 

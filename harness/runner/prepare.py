@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crep.harness.brokers.contract import (
     Adapter,
@@ -13,6 +13,7 @@ from crep.harness.brokers.contract import (
     Endpoint,
     Facts,
     MappingFile,
+    Order,
     Provisioned,
     PublisherSpec,
     ReaderSpec,
@@ -24,10 +25,13 @@ from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
 from crep.harness.load.engines import PublisherTask, SubscriberTask
 from crep.harness.scenario.defects import Poison
-from crep.harness.scenario.plan import Plan
+from crep.harness.scenario.plan import Plan, ServicePlan
+from crep.harness.scenario.via_rules import READER
 
 STAMP_PROPERTY = "crep-stamp"
 """Name of the header or user property that carries the stamp where ``measure.carrier`` is ``property``."""
+
+GIVEN_UP = "given-up"
 
 
 def new_run_id() -> str:
@@ -37,7 +41,7 @@ def new_run_id() -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """One broker of the run, provisioned."""
+    """One broker of the run, provisioned. ``channels`` are the scenario's; more may stand there (``with_services``)."""
 
     name: str
     target: Target
@@ -63,7 +67,8 @@ def provision(
     sites: list[Site] = []
     try:
         for name, channels in plan.channels.items():
-            sites.append(_provision_site(run_id, name, channels, targets[name], deployments[name]))
+            wanted = with_services(name, channels, plan)
+            sites.append(_provision_site(run_id, name, channels, wanted, targets[name], deployments[name]))
     except BaseException:
         for site in sites:
             site.admin.remove(site.provisioned)
@@ -72,8 +77,46 @@ def provision(
     return sites
 
 
+def with_services(site: str, channels: tuple[ChannelSpec, ...], plan: Plan) -> tuple[ChannelSpec, ...]:
+    """What is to stand on a site: its channels, with the services as readers of what they take, and for each service
+    that publishes there a channel of its own for what it gives up."""
+    wanted = [
+        replace(
+            channel, readers=(*channel.readers, *(_reader(one) for one in plan.services if one.source == channel.name))
+        )
+        for channel in channels
+    ]
+    for service in plan.services:
+        if service.site == site:
+            durability = next(channel.durability for channel in channels if channel.name == service.channel)
+            kept = ReaderSpec(GIVEN_UP, "group", 1, "at-least-once")
+            wanted.append(ChannelSpec(given_up_channel(service), (GIVEN_UP,), 1, (kept,), durability))
+    return tuple(wanted)
+
+
+def _reader(service: ServicePlan) -> ReaderSpec:
+    """A service as a reader: it wants every message, with its topic."""
+    order: Order = "per-key" if service.in_order else "none"
+    return ReaderSpec(reader_of(service), "group", 1, "at-least-once", topic_filter=">", order=order)
+
+
+def reader_of(service: ServicePlan) -> str:
+    """What a service is called as a reader of the channel that it takes."""
+    return f"{READER}{service.channel}"
+
+
+def given_up_channel(service: ServicePlan) -> str:
+    """The channel of what a service gives up: its one topic and its one reader are called ``GIVEN_UP``."""
+    return f"{service.channel}-{GIVEN_UP}"
+
+
 def _provision_site(
-    run_id: str, name: str, channels: tuple[ChannelSpec, ...], target: Target, deployment: Deployment
+    run_id: str,
+    name: str,
+    channels: tuple[ChannelSpec, ...],
+    wanted: tuple[ChannelSpec, ...],
+    target: Target,
+    deployment: Deployment,
 ) -> Site:
     system = adapter(target.system)
     endpoint = deployment.endpoint()
@@ -81,7 +124,7 @@ def _provision_site(
     admin = system.admin(endpoint)
     try:
         facts = admin.facts()
-        provisioned = admin.provision(run_id, channels, mapping)
+        provisioned = admin.provision(run_id, wanted, mapping)
     except BaseException:
         admin.close()
         raise
@@ -123,6 +166,7 @@ def tasks(run_id: str, plan: Plan, sites: list[Site]) -> tuple[list[PublisherTas
                 stamp_property=stamp_property,
             ),
             poison=_poison(plan, channel, reader),
+            documents=plan.documents_before(channel.name),
         )
         for site, channel in site_of.values()
         for reader in channel.readers
@@ -133,5 +177,5 @@ def tasks(run_id: str, plan: Plan, sites: list[Site]) -> tuple[list[PublisherTas
 
 def _poison(plan: Plan, channel: ChannelSpec, reader: ReaderSpec) -> Poison | None:
     """What a reader is to fail at; None where it has no dead letter place, or nothing is poison."""
-    shares = {one.publisher: one.defects.poison for one in plan.publishers_of(channel.name) if one.defects.poison}
+    shares = {one.publisher: one.defects.poison for one in plan.feeders_of(channel.name) if one.defects.poison}
     return Poison(plan.seed, shares) if shares and reader.dead_letters_after is not None else None

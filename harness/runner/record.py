@@ -167,8 +167,9 @@ UNACKNOWLEDGED = {"copies": 0, "sync": "none", "known": "configured"}
 def stated_durability(provisioned: Provisioned, plan: Plan) -> dict[str, Any]:
     """Channel → the class that its messages really have (METHOD rule 6)."""
     return {
-        channel: stated if any(one.guaranteed for one in plan.publishers_of(channel)) else UNACKNOWLEDGED
+        channel: stated if any(one.guaranteed for one in plan.feeders_of(channel)) else UNACKNOWLEDGED
         for channel, stated in provisioned.durability.items()
+        if plan.feeders_of(channel)  # else it is the place of what a service gives up
     }
 
 

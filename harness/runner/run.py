@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from crep.harness.brokers.contract import BrokerError, NotSupported, PublisherSpec
+from crep.harness.brokers.contract import BrokerError, NotSupported, Observation, PublisherSpec
 from crep.harness.checks.results import Drain, RunResults
 from crep.harness.config.errors import CrepError, EnvironmentFailure, Interrupted
 from crep.harness.config.targets import Target
@@ -41,6 +41,7 @@ from crep.harness.runner.record import (
     utc_now,
     worker_part,
 )
+from crep.harness.runner.services import END_WITHIN_S, Services
 from crep.harness.runner.stop import Stop
 from crep.harness.runner.whereabouts import find_missing
 from crep.harness.runs.dead_letters import write_dead_letters
@@ -158,6 +159,7 @@ class _Run:
         self._injector: Injector | None = None
         self._keeper: LedgerKeeper | None = None
         self._watch: DrainWatch | None = None
+        self._services: Services | None = None
         self._workers = WorkerLoad(request.plan.measured_s)
         self._lateness = RecentLateness()
         self._cores = Cores(available_cores(), request.plan.pin, request.deployments)
@@ -172,6 +174,7 @@ class _Run:
         """All phases in order."""
         self._stop.check()
         self._provision()
+        self._start_services()
         scheduled = self._schedule()
         engines = self._start_engines()
         self._injector = Injector(scheduled, self._announce, self._record.faults)
@@ -179,6 +182,7 @@ class _Run:
         self._drain(engines, limit_s=self._plan.drain_s)
         engines.finish(FINISH_WITHIN_S)
         self._pump(engines, 0.0)
+        self._end_services()
         self._read_dead_letters()
         self._look_for_missing()
         self._record.end_phases(time.monotonic_ns())
@@ -196,6 +200,7 @@ class _Run:
             self._tell_clocks(self._engines)
             if self._engines.clock_note is not None:
                 self._record.label("several-clocks", self._engines.clock_note)
+        self._end_services()
         for site in self._sites:
             try:
                 site.admin.remove(site.provisioned)
@@ -210,11 +215,11 @@ class _Run:
         self._record.folder.compact_ledger()
 
     def judge_ceiling(self) -> None:
-        """METHOD rule 8: the publishers against a server that does nothing, where that may matter and they ran here."""
+        """METHOD rule 8: the clients against a server that does nothing, where that may matter and they ran here."""
         if self._record.document.workers:
             return
-        publishers, _ = tasks(self._record.document.run_id, self._plan, self._sites)
-        judge_ceiling(self._record, self._sites, publishers, self._plan.carrier, self._note)
+        clients = tasks(self._record.document.run_id, self._plan, self._sites)
+        judge_ceiling(self._record, self._sites, clients, self._plan.carrier, self._note)
 
     def _wind_down(self, engines: EngineGroup) -> None:
         """The user wants the end: stop the schedule, let what is under way arrive, keep the records."""
@@ -247,6 +252,18 @@ class _Run:
                     "emulated", f"{site.target.name} is {site.facts.genuineness}: functional verdicts only"
                 )
         self._view.status.labels = tuple(label.code for label in self._record.document.labels)
+
+    def _start_services(self) -> None:
+        """What stands between channels: there before the first message comes."""
+        self._services = Services(self._plan, self._request.scenario, self._sites, self._record.folder.logs)
+        if self._plan.services:
+            self._phase("services")
+            self._services.start(self._stop.check)
+
+    def _end_services(self) -> None:
+        if self._services is not None:
+            self._services.end(0.0 if self._stop.at_once.is_set() else END_WITHIN_S)
+            self._record.change(services=self._services.parts)
 
     def _start_engines(self) -> EngineGroup:
         self._phase("ready")
@@ -281,7 +298,8 @@ class _Run:
     def _schedule(self) -> list[Scheduled]:
         """What the timeline will do; before any load, so that a target that cannot is found by its control run."""
         clients = RunningClients(self._running_engines, self._publisher_of, self._record.folder.path / "logs")
-        scheduled = schedule(self._request.timeline, self._sites, clients, self._plan.seed)
+        services = {} if self._services is None else self._services.by_channel
+        scheduled = schedule(self._request.timeline, self._sites, clients, self._plan.seed, services)
         return [] if self._request.kind == "control" else scheduled
 
     def _publisher_of(self, channel: str) -> PublisherSpec:
@@ -398,10 +416,14 @@ class _Run:
         for site in self._sites:
             now = time.monotonic()
             try:
-                watch.observed(site.name, site.admin.observe(site.provisioned), now)
+                watch.observed(site.name, self._look(site), now)
             except BrokerError as error:
                 watch.not_observed(site.name, error.message)
         self._view.status.backlog = {reader: count for reader, count in watch.backlog.items() if count is not None}
+
+    def _look(self, site: Site) -> Observation:
+        observation = site.admin.observe(site.provisioned)
+        return observation if self._services is None else self._services.without_given_up(observation)
 
     def _pump_until(self, engines: EngineGroup, done: Callable[[], bool]) -> None:
         while not done():
@@ -412,6 +434,8 @@ class _Run:
         """Take what the children said: keep it, show it."""
         if self._keeper is not None:
             self._keeper.check()
+        if self._services is not None:
+            self._services.check()
         said = engines.take(timeout_s)
         windows = [message for message in said if isinstance(message, Window)]
         if windows:

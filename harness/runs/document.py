@@ -137,6 +137,21 @@ class DeadLetterPart(_Part):
     trouble: str = ""  # why it could not be read
 
 
+class ServicePart(_Part):
+    """A service between two channels: what it is, what it is declared to do, and what it said at its end."""
+
+    channel: str  # that it fills
+    source: str  # that it takes
+    transform: str
+    bridge: str | None = None  # file
+    route: str | None = None
+    command: tuple[str, ...] = ()
+    lives: int = 0  # how often it was started
+    in_order: bool | None = None  # whether it ended by itself when it was told to; None: it was not told yet
+    ledger: dict[str, Any] | None = None  # of its last life, in its own words
+    given_up: int | None = None  # messages in its dead letter place, as the broker counts; None: not known
+
+
 class Label(_Part):
     """A mark that every reader of the numbers must see, e.g. ``quick-profile``, ``emulated``, ``co-located``."""
 
@@ -175,6 +190,7 @@ class RunDocument(_Part):
     faults: tuple[FaultEvent, ...] = ()
     drain: Drain | None = None
     dead_letters: tuple[DeadLetterPart, ...] = ()
+    services: tuple[ServicePart, ...] = ()
     labels: tuple[Label, ...] = ()
     pinning: str = "not pinned"  # which cores brokers and clients kept to (METHOD rule 17), or why they did not
     records_kept: bool = True  # each message's times; else the ledger has bitmaps, counts and anomalies only

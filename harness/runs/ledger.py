@@ -19,9 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import ChannelSpec
 from crep.harness.checks.planned import FromPlan
 from crep.harness.checks.tally import SECOND, ChannelTally, Clock, PublisherTally, ReaderTally
 from crep.harness.metrics.history import (
@@ -40,7 +38,7 @@ from crep.harness.runs.disk import writing
 from crep.harness.runs.handovers import HandoverFile
 from crep.harness.runs.streams import Mark, RecordStream, last_mark
 from crep.harness.runs.tallies import Store
-from crep.harness.scenario.plan import Plan, selected
+from crep.harness.scenario.plan import Plan
 
 SAVE_EVERY_S = 5.0
 BATCH = 1 << 16
@@ -237,12 +235,22 @@ class LedgerFolder:
     def save(self) -> None:
         """Write what changed, then remove the segments that are not needed any more."""
         with writing(self._folder):
-            for store, feed in zip(self._stores, self._feeds, strict=True):
+            for store in self._stores:
                 store.save()
-                if not self._keep:
-                    for name, stream in feed.streams():
-                        stream.drop_before(feed.positions.get(name, 0))
+            if not self._keep:
+                self._drop_folded()
         self._due = self._clock() + SAVE_EVERY_S
+
+    def _drop_folded(self) -> None:
+        """Remove the segments that nobody needs any more: a publisher's may feed several channels."""
+        folded: dict[str, int] = {}
+        streams: dict[str, RecordStream] = {}
+        for feed in self._feeds:
+            for name, stream in feed.streams():
+                at = feed.positions.get(name, 0)
+                folded[name], streams[name] = min(at, folded.get(name, at)), stream
+        for name, stream in streams.items():
+            stream.drop_before(folded[name])
 
     def finish(self) -> None:
         """Every engine has ended: fold all that is left, write the ledger anew, remove what it replaces."""
@@ -291,21 +299,18 @@ def _opened(
     feeds: list[_ChannelFeed] = []
     files: list[HandoverFile] = []
     for spec in (spec for specs in plan.channels.values() for spec in specs):
+        feeders = plan.feeders_of(spec.name)
         handovers = {
-            one.publisher: HandoverFile(folder / f"publisher-{one.publisher}.handovers", writable=writable)
-            for one in plan.publishers_of(spec.name)
+            one.publisher: HandoverFile(folder / f"{spec.name}.publisher-{one.publisher}.handovers", writable=writable)
+            for one in feeders
         }
         tally = ChannelTally.empty(
             spec.name,
             clock,
-            {one.publisher: (FromPlan(one), handovers[one.publisher]) for one in plan.publishers_of(spec.name)},
-            [(reader, _selected(spec, place)) for place, reader in enumerate(spec.readers)],
+            {one.publisher: (FromPlan(one), handovers[one.publisher]) for one in feeders},
+            [(reader, plan.selected(spec, reader)) for reader in spec.readers],
         )
         positions: dict[str, int] = {} if from_records else Store.load(folder, tally)
         feeds.append(_ChannelFeed(folder, tally, positions))
         files += handovers.values()
     return feeds, files
-
-
-def _selected(spec: ChannelSpec, place: int) -> NDArray[np.bool_]:
-    return selected(spec.readers[place], spec.topics)

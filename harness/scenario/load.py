@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from crep.harness.config.errors import UsageError
 from crep.harness.config.yaml import Loc, Positions, Problem, attempt, parse_yaml, read_text, refuse
 from crep.harness.scenario import vary
+from crep.harness.scenario.documents import documents_of
 from crep.harness.scenario.library import requirements
 from crep.harness.scenario.model import Definition, Scenario
 from crep.harness.scenario.params import Value, effective, substitute
@@ -69,7 +70,7 @@ def parse_scenario(
     definition, complaints = attempt(Definition, data)
     refuse(_without_echo(problems, complaints, positions), positions, path)
     assert definition is not None  # noqa: S101 - ``attempt`` gives a model or a problem
-    files, problems = _recordings(definition, path.parent, inputs)
+    files, problems = _other_files(definition, path.parent, inputs)
     refuse(problems, positions, path)
     refuse(check(definition, requirements()), positions, path)
     return Scenario(
@@ -80,6 +81,7 @@ def parse_scenario(
         params={name: str(value) for name, value in values.items()},
         varied=varied,
         files=files,
+        folder=path.parent.absolute(),
     )
 
 
@@ -98,23 +100,41 @@ def _vary(data: dict[str, Any], varied: tuple[str, str], positions: Positions) -
     vary.put(data, dimension, values[0], positions)
 
 
-def _recordings(definition: Definition, folder: Path, inputs: Path | None) -> tuple[tuple[Path, ...], list[Problem]]:
-    """Read the recorded arrivals into the definition; the files, and what is wrong with them."""
+def _other_files(definition: Definition, folder: Path, inputs: Path | None) -> tuple[tuple[Path, ...], list[Problem]]:
+    """Read what lies beside the scenario into the definition; the files, and what is wrong with them."""
     files: dict[str, Path] = {}
     problems = []
-    for entry, load in enumerate(definition.load):
-        name = load.rate.recorded
-        if name is None:
-            continue
-        loc: Loc = ("load", entry, "rate", "recorded")
+    for loc, name, read in _named_files(definition):
         file = folder / name if inputs is None else inputs / Path(name).name
         if files.setdefault(file.name, file) != file:
             problems.append(Problem(loc, f"another file is called {file.name} too; a run keeps both in one folder"))
         try:
-            definition.recordings[name] = packed(read_arrivals(file))
+            read(name, file)
         except UsageError as error:
             problems.append(Problem(loc, error.message))
     return tuple(files.values()), problems
+
+
+def _named_files(definition: Definition) -> Iterator[tuple[Loc, str, Callable[[str, Path], None]]]:
+    """Each file that the scenario names, with its place and what takes it in."""
+
+    def recording(name: str, file: Path) -> None:
+        definition.recordings[name] = packed(read_arrivals(file))
+
+    def documents(name: str, file: Path) -> None:
+        definition.documents[name] = documents_of(read_text(file), file)
+
+    def bridge(name: str, file: Path) -> None:
+        read_text(file)  # what it means is the bridge's to say
+
+    for entry, load in enumerate(definition.load):
+        if load.rate.recorded is not None:
+            yield ("load", entry, "rate", "recorded"), load.rate.recorded, recording
+        if load.message.file is not None:
+            yield ("load", entry, "message", "file"), load.message.file, documents
+    for name, channel in definition.channels.items():
+        if channel.via is not None and channel.via.bridge is not None:
+            yield ("channels", name, "via", "bridge"), channel.via.bridge, bridge
 
 
 def _declared(data: Mapping[str, Any]) -> dict[str, Value]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from crep.harness.config.suggest import nearest
 from crep.harness.config.units import format_duration, format_rate, format_size
 from crep.harness.config.yaml import Loc, Problem
-from crep.harness.scenario.model import Burst, Definition, Hold, Load, Ramp, Sine
+from crep.harness.scenario.load_model import Burst, Hold, Load, Ramp, Sine
+from crep.harness.scenario.model import Definition
 from crep.harness.scenario.profile import Part, Profile, Wave, burst, hold, ramp
 from crep.harness.scenario.recording import Recording, Schedule
 
@@ -123,6 +124,10 @@ def _entries(definition: Definition) -> Iterator[Problem]:
         loc: Loc = ("load", index)
         if load.to not in definition.channels:
             text = f"there is no channel {load.to!r}{nearest(load.to, definition.channels)}"
+            yield Problem((*loc, "to"), text)
+            continue
+        if (via := definition.channels[load.to].via) is not None:
+            text = f"channel {load.to!r} is filled by its 'via'; send to {via.from_!r}, from which that takes"
             yield Problem((*loc, "to"), text)
             continue
         by_channel[load.to] = by_channel.get(load.to, 0) + load.publishers

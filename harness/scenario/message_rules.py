@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from crep.harness.config.units import format_size
 from crep.harness.config.yaml import Loc, Problem
-from crep.harness.scenario.model import Channel, Definition, Load, can_fail
+from crep.harness.scenario.load_model import Load
+from crep.harness.scenario.model import Channel, Definition, can_fail
 
 SMALLEST_MAX_SIZE = 8 << 10
 """Bytes. Brokers measure a message with its headers, so the limit that is set has a few KiB more than the payload."""
@@ -19,6 +20,9 @@ def message_problems(definition: Definition) -> list[Problem]:
     for entry, load in enumerate(definition.load):
         if load.to in definition.channels:
             problems += _load(load, definition.channels[load.to], ("load", entry))
+        if load.message.file is not None and definition.measure.carrier == "payload":
+            text = "a document would be spoiled by a stamp before it: write 'carrier: property' under 'measure'"
+            problems.append(Problem(("load", entry, "message", "file"), text))
     return problems
 
 
@@ -67,6 +71,8 @@ def _defects(load: Load, channel: Channel, loc: Loc) -> Iterator[Problem]:
     if poison and channel.dead_letters is None:
         text = f"would be delivered again for ever: give channel {load.to!r} 'dead_letters: {{after_deliveries: 3}}'"
         yield Problem((*loc, "poison"), text)
+    if oversize and load.message.file is not None:
+        yield Problem((*loc, "oversize"), "a document has the size that it has; take 'size' instead of 'file'")
     if oversize and channel.max_size is None:
         text = f"larger than what? Give channel {load.to!r} a 'max_size', for example 64 KiB"
         yield Problem((*loc, "oversize"), text)

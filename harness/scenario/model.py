@@ -8,6 +8,7 @@ spelled already and refused as *not available yet*, so that a scenario which nam
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,12 +16,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from crep.harness.brokers.contract import Acknowledge, Guarantee, Share, Sync
-from crep.harness.config.units import Duration, PositiveDuration, Rate, Size
-from crep.harness.config.units import Share as Fraction
+from crep.harness.config.units import Duration, PositiveDuration, Size
 from crep.harness.scenario.actions import TimelineAction
 from crep.harness.scenario.actions.base import Action
 from crep.harness.scenario.assignment import parse_skew
 from crep.harness.scenario.chaos import Chaos
+from crep.harness.scenario.documents import Documents
+from crep.harness.scenario.load_model import Load
 from crep.harness.scenario.parts import NOT_YET, Count, Name, Part, Scalar, only
 from crep.harness.scenario.topics import check_filter, expand
 
@@ -108,20 +110,75 @@ def _count_or_mapping(value: object) -> str:
     return "<mapping>" if isinstance(value, dict | Keys) else "<count>"
 
 
+class Via(Part):
+    """A service that takes what is published to one channel and publishes what it makes of it to this one.
+
+    What it does to the messages is declared here, for the ledger holds it to that: a message for each message, but
+    those that it drops, under the topics that it gives them. A key keeps its order, and the stamp goes along.
+    """
+
+    from_: Name = Field(alias="from", description="the channel whose messages it takes; publishers send to it")
+    bridge: str | None = Field(
+        None, description="file of an enrichment bridge (`crep bridge`); its path is relative to the scenario"
+    )
+    route: Name | None = Field(None, description="the bridge's route; may be left out where it has one")
+    command: (
+        Annotated[
+            Annotated[str, Tag("<text>")] | Annotated[list[str], Field(min_length=1), Tag("<list>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="instead of `bridge`: a program of your own, run in the scenario's folder; `python` is crep's own",
+    )
+    keeps: Annotated[str, AfterValidator(check_filter)] | None = Field(
+        None, description="topics of `from` that go on, as a reader's filter; the rest it drops. Default: all go on"
+    )
+    topic: str | None = Field(
+        None,
+        description="the topic that a message goes out under: names in {} are those of the levels that it came with. "
+        "Default: the same",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_service(self) -> Via:
+        if (self.bridge is None) == (self.command is None):
+            raise ValueError("needs either 'bridge', the file of an enrichment bridge, or 'command', your own program")
+        if self.route is not None and self.bridge is None:
+            raise ValueError("'route' is a bridge's: take it out, or name the 'bridge'")
+        return self
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command's words; none of a bridge."""
+        return tuple(shlex.split(self.command) if isinstance(self.command, str) else self.command or ())
+
+
 class Channel(Part):
     """Where messages go: a topic space at a site, and the readers of it."""
 
     site: Name | None = Field(None, description="one of `sites`; may be left out where there is one")
-    topics: Annotated[
-        Annotated[Template, Tag("<text>")] | Annotated[list[Template], Tag("<list>")], Discriminator(_form)
-    ] = Field(description="topic templates: levels by '/', values of a level as {name:first,second}")
-    keys: Annotated[
-        Annotated[Count, Tag("<count>")] | Annotated[Keys, Tag("<mapping>")], Discriminator(_count_or_mapping)
-    ] = Field(
-        description="message keys; key k belongs to publisher k modulo the number of publishers. A number: "
-        "all are used equally"
+    topics: (
+        Annotated[Annotated[Template, Tag("<text>")] | Annotated[list[Template], Tag("<list>")], Discriminator(_form)]
+        | None
+    ) = Field(
+        None,
+        description="topic templates: levels by '/', values of a level as {name:first,second}. Needed, but with `via`",
     )
-    readers: dict[Name, Reader] = Field(min_length=1, description="who reads the channel")
+    keys: (
+        Annotated[
+            Annotated[Count, Tag("<count>")] | Annotated[Keys, Tag("<mapping>")], Discriminator(_count_or_mapping)
+        ]
+        | None
+    ) = Field(
+        None,
+        description="message keys; key k belongs to publisher k modulo the number of publishers. A number: "
+        "all are used equally. Needed, but with `via`",
+    )
+    readers: dict[Name, Reader] = Field(
+        default_factory=dict, description="who reads the channel; none where a `via` alone takes its messages"
+    )
     dead_letters: DeadLetters | None = Field(
         None,
         description="when a message is given up; default never: it is delivered again, and discarded when it has "
@@ -130,164 +187,40 @@ class Channel(Part):
     max_size: Size | None = Field(
         None, description="largest payload that the channel takes; the broker is set to refuse what is twice as large"
     )
-    via: Annotated[str | None, NOT_YET] = Field(None, description="file of the bridge that fills the channel")
+    via: Via | None = Field(
+        None, description="the service that fills the channel from another one, instead of publishers"
+    )
+
+    @model_validator(mode="after")
+    def _topics_and_keys(self) -> Channel:
+        for name in ("topics", "keys"):
+            if getattr(self, name) is None and self.via is None:
+                raise ValueError(f"needs {name!r}; or 'via', the service that fills it from another channel")
+            if getattr(self, name) is not None and self.via is not None:
+                raise ValueError(f"has 'via', so its {name} come from channel {self.via.from_!r}: take out {name!r}")
+        return self
 
     @property
     def key_count(self) -> int:
-        """Number of keys."""
+        """Number of keys; of a channel that publishers send to."""
+        if self.keys is None:
+            return 0
         return self.keys if isinstance(self.keys, int) else self.keys.count
 
     @property
     def key_skew(self) -> float:
         """Exponent of Zipf's law; 0: all keys are used equally."""
-        return 0.0 if isinstance(self.keys, int) else parse_skew(self.keys.skew)
+        return parse_skew(self.keys.skew) if isinstance(self.keys, Keys) else 0.0
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates of its topics; none where it is filled by a service."""
+        return (self.topics,) if isinstance(self.topics, str) else tuple(self.topics or ())
 
     @property
     def concrete_topics(self) -> tuple[str, ...]:
-        """Every topic of the channel, in the order of the templates."""
-        templates = [self.topics] if isinstance(self.topics, str) else self.topics
-        return tuple(topic for template in templates for topic in expand(template))
-
-
-class SizeShare(Part):
-    """One size and how many of the messages have it."""
-
-    size: Size
-    share: Fraction = Field(description="per cent of the messages")
-
-
-class Message(Part):
-    """What a message looks like. Sizes are of the payload, with crep's 40-byte stamp where the payload carries it."""
-
-    size: Size | None = Field(None, description="payload bytes")
-    sizes: list[SizeShare] | None = Field(None, min_length=1, description="instead of `size`: several, by share")
-    file: Annotated[str | None, NOT_YET] = Field(None, description="instead of `size`: a file of documents")
-    properties: dict[str, Scalar] | None = Field(
-        None, description="user properties (Solace) or headers (Kafka) that each message carries"
-    )
-    ttl: PositiveDuration | None = Field(
-        None, description="time to live: a reader that comes later gets the message no more"
-    )
-    priority: Annotated[Annotated[int, Field(strict=True, ge=0, le=9)] | None, NOT_YET] = Field(
-        None, description="0 to 9"
-    )
-
-    @model_validator(mode="after")
-    def _one_kind_of_size(self) -> Message:
-        if (self.size is None) == (self.sizes is None):
-            raise ValueError("needs either 'size' or 'sizes'")
-        if self.sizes is not None and abs(sum(choice.share for choice in self.sizes) - 1) > 1e-9:
-            total = sum(choice.share for choice in self.sizes)
-            raise ValueError(f"the shares of 'sizes' add up to {total * 100:.6g} %, not to 100 %")
-        return self
-
-    @property
-    def size_choices(self) -> tuple[tuple[int, float], ...]:
-        """Bytes and fraction of each size."""
-        if self.sizes is not None:
-            return tuple((choice.size, choice.share) for choice in self.sizes)
-        return ((self.size, 1.0),) if self.size is not None else ()
-
-
-class Hold(Part):
-    """A constant rate."""
-
-    hold: Rate = Field(description="messages per time, over all publishers")
-    for_: PositiveDuration = Field(alias="for")
-
-
-class Ramp(Part):
-    """A rate that changes linearly."""
-
-    ramp: Rate = Field(description="the rate at the end")
-    over: PositiveDuration
-    from_: Rate | None = Field(None, alias="from", description="the rate at the start; default the one before")
-
-
-class Burst(Part):
-    """Bursts on top of the rate before, which holds between them."""
-
-    burst: Rate = Field(description="the rate during a burst")
-    for_: PositiveDuration = Field(alias="for", description="length of one burst")
-    every: PositiveDuration | None = Field(None, description="from one burst to the next; default its length")
-    times: Count = Field(1, description="how many")
-
-
-class Sine(Part):
-    """A rate that swings as a sine wave, like the load of a day; it begins at its lowest."""
-
-    sine: Rate = Field(description="the highest rate")
-    from_: Rate | None = Field(None, alias="from", description="the lowest rate; default the one before")
-    period: PositiveDuration = Field(description="from one lowest rate to the next")
-    for_: PositiveDuration | None = Field(None, alias="for", description="default one period")
-
-
-def _segment(value: object) -> str | None:
-    words = value if isinstance(value, dict) else ()
-    return next((f"<{word}>" for word in ("hold", "ramp", "burst", "sine") if word in words), None)
-
-
-SegmentPart = Annotated[
-    Annotated[Hold, Tag("<hold>")]
-    | Annotated[Ramp, Tag("<ramp>")]
-    | Annotated[Burst, Tag("<burst>")]
-    | Annotated[Sine, Tag("<sine>")],
-    Discriminator(
-        _segment,
-        custom_error_type="segment",
-        custom_error_message="is no part of a profile; write {hold: 2000/s, for: 30 s}, {ramp: 5000/s, over: 10 s}, "
-        "{burst: 9000/s, for: 1 s, every: 5 s, times: 3} or {sine: 5000/s, from: 1000/s, period: 60 s}",
-    ),
-]
-
-
-class RateProfile(Part):
-    """The load profile: how many messages are meant to be sent when, over all publishers of the entry."""
-
-    total: list[SegmentPart] | None = Field(None, min_length=1, description="parts, one after the other")
-    recorded: str | None = Field(
-        None,
-        description="instead of `total`: a file of arrivals, one time in seconds a line, that are sent again as they "
-        "came; its path is relative to the scenario",
-    )
-    arrivals: Literal["even", "poisson"] = Field(
-        "even",
-        description="even: at equal distances; poisson: at random, as from many independent clients, with the profile "
-        "as mean rate (the seed fixes them)",
-    )
-
-    @model_validator(mode="after")
-    def _one_kind_of_profile(self) -> RateProfile:
-        if (self.total is None) == (self.recorded is None):
-            raise ValueError("needs either 'total' or 'recorded'")
-        if self.recorded is not None and self.arrivals != "even":
-            raise ValueError("recorded arrivals are sent as they came: take out 'arrivals', or write 'total'")
-        return self
-
-
-class DefectShares(Part):
-    """Messages that are meant to go wrong; which ones is fixed by the seed."""
-
-    poison: Fraction | None = Field(
-        None, description="per cent that every reader with `dead_letters` fails to process, at each delivery"
-    )
-    oversize: Fraction | None = Field(
-        None, description="per cent that are twice as large as the channel takes (`max_size`)"
-    )
-
-
-class Load(Part):
-    """Publishers of one channel."""
-
-    to: Name = Field(description="the channel")
-    publishers: Count = Field(1, description="publishing clients")
-    mode: Literal["guaranteed", "direct"] = Field(
-        "guaranteed", description="guaranteed: each message is acknowledged; direct: sent without acknowledgement"
-    )
-    message: Message
-    rate: RateProfile
-    defects: DefectShares | None = Field(None, description="messages that are meant to go wrong; default none")
-    replay: Annotated[str | None, NOT_YET] = Field(None, description="an archive that is sent instead")
+        """Every topic of a channel that publishers send to, in the order of the templates."""
+        return tuple(topic for template in self.templates for topic in expand(template))
 
 
 class Reconnect(Part):
@@ -375,11 +308,17 @@ class Definition(Part):
     users: Annotated[SideUsers | None, NOT_YET] = None
     tls: Annotated[SideTls | None, NOT_YET] = None
     _recordings: dict[str, str] = PrivateAttr(default_factory=dict)
+    _documents: dict[str, Documents] = PrivateAttr(default_factory=dict)
 
     @property
     def recordings(self) -> dict[str, str]:
         """Recorded arrivals: file as the scenario names it → packed times (``recording``). ``load`` fills it."""
         return self._recordings
+
+    @property
+    def documents(self) -> dict[str, Documents]:
+        """Payloads: file as the scenario names it → its documents. ``load`` fills it."""
+        return self._documents
 
     @property
     def actions(self) -> list[Action]:
@@ -389,6 +328,16 @@ class Definition(Part):
     def site_of(self, channel: str) -> str:
         """The site of a channel."""
         return self.channels[channel].site or self.sites[0]
+
+    def source_of(self, channel: str) -> str:
+        """The channel that its messages are published to: itself, or the one that a service takes them from."""
+        via = self.channels[channel].via
+        return channel if via is None else via.from_
+
+    def loads_of(self, channel: str) -> list[Load]:
+        """The load entries whose messages come into the channel, by a service too."""
+        source = self.source_of(channel)
+        return [load for load in self.load if load.to == source]
 
 
 def logical_readers(definition: Definition) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -416,6 +365,7 @@ class Scenario:
     varied: tuple[str, str] | None = None  # dimension and value of this one of several
     files: tuple[Path, ...] = ()  # what it reads beside itself, which a run keeps a copy of
     dated_utc: str | None = field(default=None, compare=False)  # of its file; None: the text did not come from one
+    folder: Path = field(default=Path(), compare=False)  # of its file, where its services find theirs
 
     @property
     def label(self) -> str:

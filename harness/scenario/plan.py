@@ -20,14 +20,17 @@ from crep.harness.scenario.actions.clients import most_members
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.defects import Defects
+from crep.harness.scenario.documents import Documents
 from crep.harness.scenario.expectation import Expectation
+from crep.harness.scenario.load_model import Load
 from crep.harness.scenario.load_rules import measured_s, profile_of
-from crep.harness.scenario.model import Definition, Load, Scenario, can_fail, logical_readers
+from crep.harness.scenario.model import Definition, Scenario, can_fail, logical_readers
 from crep.harness.scenario.publisher_plan import PublisherPlan
 from crep.harness.scenario.rules import expectations
 from crep.harness.scenario.sizes import Sizes
 from crep.harness.scenario.timeline_rules import happenings, where
 from crep.harness.scenario.topics import selection
+from crep.harness.scenario.via_rules import forwarding
 
 Carrier = Literal["payload", "property"]
 
@@ -63,6 +66,26 @@ class TimelineEvent:
 
 
 @dataclass(frozen=True)
+class ServicePlan:
+    """A service that fills ``channel`` from ``source``: a bridge, or a command of the user's.
+
+    ``kept`` says of each topic of the source whether its messages go on; what they then are called stands in the
+    channel's spec, at the same place.
+    """
+
+    channel: str
+    site: str
+    source: str
+    source_site: str
+    kept: tuple[bool, ...]
+    in_order: bool  # whether a reader behind it asks for order per key
+    bridge: str | None = None  # as the scenario names the file
+    route: str | None = None
+    command: tuple[str, ...] = ()
+    transform: str = ""  # in words
+
+
+@dataclass(frozen=True)
 class Plan:
     """One run. ``channels`` is keyed by site; readers with ``share: all`` are expanded into their members."""
 
@@ -81,16 +104,32 @@ class Plan:
     repeat: int
     pin: Literal["auto", "off"] = "auto"  # brokers and clients to cores of their own (METHOD rule 17)
     daily: Daily | None = None  # the volume that is asked for
+    services: tuple[ServicePlan, ...] = ()  # between channels
 
     def publishers_of(self, channel: str) -> tuple[PublisherPlan, ...]:
         """The channel's publishers, by their place in it."""
         mine = [publisher for publisher in self.publishers if publisher.channel == channel]
         return tuple(sorted(mine, key=lambda publisher: publisher.channel_index))
 
+    def service_of(self, channel: str) -> ServicePlan | None:
+        """The service that fills the channel; None where publishers do."""
+        return next((service for service in self.services if service.channel == channel), None)
 
-def selected(reader: ReaderSpec, topics: tuple[str, ...]) -> NDArray[np.bool_]:
-    """For each topic of the channel whether the reader's filter selects it."""
-    return selection(reader.topic_filter, topics)
+    def feeders_of(self, channel: str) -> tuple[PublisherPlan, ...]:
+        """The publishers whose messages come into the channel, by a service too; by their place."""
+        service = self.service_of(channel)
+        return self.publishers_of(channel if service is None else service.source)
+
+    def documents_before(self, channel: str) -> Documents | None:
+        """What was published, where a service makes other payloads of it before it comes into the channel."""
+        feeders = self.feeders_of(channel)
+        return feeders[0].documents if feeders and self.service_of(channel) is not None else None
+
+    def selected(self, channel: ChannelSpec, reader: ReaderSpec) -> NDArray[np.bool_]:
+        """For each topic that its feeders publish to whether the reader is to get what is published there."""
+        wanted = selection(reader.topic_filter, channel.topics)
+        service = self.service_of(channel.name)
+        return wanted if service is None else wanted & np.array(service.kept, np.bool_)
 
 
 def without_faults(original: Plan) -> Plan:
@@ -134,12 +173,14 @@ def plan(scenario: Scenario) -> Plan:
         seed=measure.seed,
         repeat=measure.repeat,
         pin=measure.pin,
+        services=tuple(_services(definition)),
         daily=None if definition.daily is None else Daily(definition.daily.messages, definition.daily.peak),
     )
 
 
 def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
     channel = definition.channels[name]
+    source = definition.channels[definition.source_of(name)]
     given_up_after = None if channel.dead_letters is None else channel.dead_letters.after_deliveries
     readers = [
         ReaderSpec(
@@ -160,13 +201,34 @@ def _channel_spec(name: str, definition: Definition) -> ChannelSpec:
     durability = Durability(definition.durability.copies, definition.durability.sync)
     return ChannelSpec(
         name,
-        channel.concrete_topics,
-        channel.key_count,
+        channel.concrete_topics if channel.via is None else forwarding(channel.via, definition).topics,
+        source.key_count,
         tuple(readers),
         durability,
         max_bytes=channel.max_size,
-        expires=any(load.message.ttl is not None for load in definition.load if load.to == name),
+        expires=any(load.message.ttl is not None for load in definition.loads_of(name)),
     )
+
+
+def _services(definition: Definition) -> Iterator[ServicePlan]:
+    for name, channel in definition.channels.items():
+        via = channel.via
+        if via is None:
+            continue
+        kept = "all" if via.keeps is None else via.keeps
+        topic = "its topic" if via.topic is None else via.topic
+        yield ServicePlan(
+            channel=name,
+            site=definition.site_of(name),
+            source=via.from_,
+            source_site=definition.site_of(via.from_),
+            kept=tuple(forwarding(via, definition).kept.tolist()),
+            in_order=any(reader.order == "per-key" for reader in channel.readers.values()),
+            bridge=via.bridge,
+            route=via.route,
+            command=via.words,
+            transform=f"{kept} of {via.from_} goes on, one message for each, under {topic}",
+        )
 
 
 def _defects(load: Load, definition: Definition) -> Defects:
@@ -184,6 +246,7 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
     numbers = count()
     for entry, load in enumerate(definition.load):
         profile = profile_of(definition, entry)
+        documents = None if load.message.file is None else definition.documents[load.message.file]
         for index in range(load.publishers):
             channel = channels[load.to]
             assignment = Assignment(
@@ -206,10 +269,11 @@ def _publishers(definition: Definition, channels: dict[str, ChannelSpec]) -> Ite
                 seed=definition.measure.seed,
                 profile=profile,
                 assignment=assignment,
-                sizes=Sizes(load.message.size_choices),
+                sizes=Sizes(load.message.size_choices if documents is None else documents.size_choices),
                 defects=_defects(load, definition),
                 ttl_ms=None if load.message.ttl is None else max(1, round(load.message.ttl * 1000)),
                 properties=dict(load.message.properties or {}),
+                documents=documents,
             )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.defects import NO_DEFECTS, Defects
+from crep.harness.scenario.documents import Documents
 from crep.harness.scenario.recording import Schedule, schedule_from_json
 from crep.harness.scenario.sizes import Sizes
 
@@ -35,6 +36,7 @@ class PublisherPlan:
     defects: Defects = NO_DEFECTS
     ttl_ms: int | None = None  # time to live of each message
     properties: dict[str, str | int | float | bool] = field(default_factory=dict)  # of each message
+    documents: Documents | None = None  # payloads; None: bytes without meaning, of these sizes
 
     @property
     def count(self) -> int:
@@ -62,6 +64,9 @@ class PublisherPlan:
 
     def size_of(self, sequences: ArrayLike) -> NDArray[np.uint32]:
         """Payload bytes, stamp included; 1-d, same length."""
+        if self.documents is not None:
+            keys, _ = self.assignment.of(sequences)
+            return self.documents.sizes[self.documents.number_of(keys)]
         sizes = self.sizes.of(self.seed, self.publisher, sequences)
         if self.defects.oversize:
             sizes[self.oversized(sequences)] = self.defects.oversize_bytes
@@ -89,6 +94,7 @@ class PublisherPlan:
             "assignment": self.assignment.to_json(),
             "sizes": self.sizes.to_json(),
             "defects": self.defects.to_json(),
+            "documents": None if self.documents is None else list(self.documents.texts),
         }
 
     @classmethod
@@ -101,5 +107,6 @@ class PublisherPlan:
                 "assignment": Assignment.from_json(data["assignment"]),
                 "sizes": Sizes.from_json(data["sizes"]),
                 "defects": Defects.from_json(data["defects"]),
+                "documents": None if data["documents"] is None else Documents(tuple(data["documents"])),
             }
         )

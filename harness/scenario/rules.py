@@ -16,6 +16,7 @@ from crep.harness.scenario.message_rules import message_problems
 from crep.harness.scenario.model import Channel, Definition, ExpectEntry, Reader, can_fail, logical_readers
 from crep.harness.scenario.timeline_rules import timeline_problems
 from crep.harness.scenario.topics import selection
+from crep.harness.scenario.via_rules import READER, forwarding, via_problems
 
 MOST_KEYS = 10_000_000
 
@@ -27,6 +28,7 @@ def check(definition: Definition, requirements: Mapping[str, str]) -> list[Probl
         *_channels(definition),
         *load_problems(definition),
         *message_problems(definition),
+        *via_problems(definition),
         *_requirements(definition, requirements),
     ]
     if not problems:  # times and subjects mean nothing while the load and the names are wrong
@@ -51,32 +53,63 @@ def _sites(definition: Definition) -> Iterator[Problem]:
 
 
 def _channels(definition: Definition) -> Iterator[Problem]:
-    readers = logical_readers(definition)
-    loaded = {load.to for load in definition.load}
     for name, channel in definition.channels.items():
-        loc: Loc = ("channels", name)
-        topics = channel.concrete_topics
-        if len(set(topics)) < len(topics):
-            twice = next(topic for index, topic in enumerate(topics) if topic in topics[:index])
-            yield Problem((*loc, "topics"), f"topic {twice!r} comes from two templates")
-        yield from _keys(channel, len(topics), sum(one.publishers for one in definition.load if one.to == name), loc)
-        if name not in loaded:
-            yield Problem(loc, "no load entry sends to this channel", at_key=True)
-        expanded = [logical for names in readers[name].values() for logical in names]
-        for reader, content in channel.readers.items():
-            place = (*loc, "readers", reader)
-            if reader in definition.channels:
-                yield Problem(place, "a channel has the same name; expectations could not tell them apart", at_key=True)
-            for logical in readers[name][reader]:
-                if expanded.count(logical) > 1:
-                    text = f"member {logical!r} of a reader with 'share: all' would have the name of another reader"
-                    yield Problem(place, text, at_key=True)
-            if content.acknowledge == "on-receipt" and content.delivery == "at-most-once":
-                text = "an at-most-once reader acknowledges nothing; take it out, or make the reader at-least-once"
-                yield Problem((*place, "acknowledge"), text)
-            if content.filter is not None and not selection(content.filter.topic, topics).any():
-                text = f"{content.filter.topic!r} selects none of the channel's topics, for example {topics[0]!r}"
-                yield Problem((*place, "filter", "topic"), text)
+        topics = _topics(name, definition)
+        if channel.via is None:
+            yield from _published(name, channel, definition)
+        yield from _readers(name, channel, topics, definition)
+
+
+def _published(name: str, channel: Channel, definition: Definition) -> Iterator[Problem]:
+    """A channel that publishers send to."""
+    loc: Loc = ("channels", name)
+    topics = channel.concrete_topics
+    if len(set(topics)) < len(topics):
+        twice = next(topic for index, topic in enumerate(topics) if topic in topics[:index])
+        yield Problem((*loc, "topics"), f"topic {twice!r} comes from two templates")
+    loads = [load for load in definition.load if load.to == name]
+    yield from _keys(channel, len(topics), sum(load.publishers for load in loads), loc)
+    if not loads:
+        yield Problem(loc, "no load entry sends to this channel", at_key=True)
+
+
+def _readers(name: str, channel: Channel, topics: tuple[str, ...], definition: Definition) -> Iterator[Problem]:
+    loc: Loc = ("channels", name)
+    logical_ones = logical_readers(definition)[name]
+    expanded = [logical for names in logical_ones.values() for logical in names]
+    if not channel.readers and not any(one.via and one.via.from_ == name for one in definition.channels.values()):
+        yield Problem(loc, "needs 'readers', because no service takes its messages", at_key=True)
+    for reader, content in channel.readers.items():
+        place = (*loc, "readers", reader)
+        if reader.startswith(READER):
+            yield Problem(place, f"names that begin with {READER!r} are those of services", at_key=True)
+        if reader in definition.channels:
+            yield Problem(place, "a channel has the same name; expectations could not tell them apart", at_key=True)
+        for logical in logical_ones[reader]:
+            if expanded.count(logical) > 1:
+                text = f"member {logical!r} of a reader with 'share: all' would have the name of another reader"
+                yield Problem(place, text, at_key=True)
+        if content.acknowledge == "on-receipt" and content.delivery == "at-most-once":
+            text = "an at-most-once reader acknowledges nothing; take it out, or make the reader at-least-once"
+            yield Problem((*place, "acknowledge"), text)
+        if content.filter is not None and topics and not selection(content.filter.topic, topics).any():
+            text = f"{content.filter.topic!r} selects none of the channel's topics, for example {topics[0]!r}"
+            yield Problem((*place, "filter", "topic"), text)
+
+
+def _topics(name: str, definition: Definition) -> tuple[str, ...]:
+    """The topics that messages of a channel can have; none where that cannot be said, which is told elsewhere."""
+    via = definition.channels[name].via
+    if via is None:
+        return definition.channels[name].concrete_topics
+    source = definition.channels.get(via.from_)
+    if source is None or source.via is not None:
+        return ()
+    try:
+        made = forwarding(via, definition)
+    except ValueError:
+        return ()
+    return tuple(topic for topic, kept in zip(made.topics, made.kept.tolist(), strict=True) if kept)
 
 
 def _keys(channel: Channel, topics: int, publishers: int, loc: Loc) -> Iterator[Problem]:
@@ -131,7 +164,7 @@ def _cannot_fail(expectation: Expectation, definition: Definition) -> str | None
     needs_fault = expectation.metric.name in ("outage", "recovery") or expectation.when == "during faults"
     if needs_fault and not definition.actions:
         return "needs a fault, and the timeline has none"
-    modes = {load.mode for load in definition.load if load.to == expectation.channel}
+    modes = {load.mode for load in definition.loads_of(expectation.channel)}
     if modes == {"direct"} and expectation.metric.name in ("lost", "acknowledge", "outage"):
         return "needs acknowledgements, and all load of the channel is direct: what is missing counts as missing"
     channel = definition.channels[expectation.channel]
@@ -146,7 +179,7 @@ def _cannot_fail(expectation: Expectation, definition: Definition) -> str | None
 
 def _nothing_goes_wrong(metric: str, name: str, channel: Channel, definition: Definition) -> str | None:
     """Why a count of what went wrong on purpose is 0 whatever the broker does."""
-    loads = [load for load in definition.load if load.to == name]
+    loads = definition.loads_of(name)
     if metric in ("dead_lettered", "misplaced") and channel.dead_letters is None:
         return f"is always 0, because channel {name!r} has no dead_letters"
     if metric == "expired" and not any(load.message.ttl for load in loads):

@@ -8,7 +8,7 @@ more; adapters translate it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -20,6 +20,7 @@ MOST_TOPICS = 10_000
 LONGEST_TOPIC = 200  # bytes: the systems stop at 249 or 250, and adapters put the run's name in front
 _LEVEL = re.compile(r"[A-Za-z0-9_.-]+")
 _RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
+_NAMED = re.compile(r"\{([^{}]*)\}")
 _VALUES = re.compile(r"\{([a-z][a-z0-9_-]*):([^{}]*)\}")
 
 
@@ -39,6 +40,37 @@ def expand(template: str) -> tuple[str, ...]:
     if len(longest) > LONGEST_TOPIC:
         raise ValueError(f"topic {longest[:40]}… has {len(longest)} characters; at most {LONGEST_TOPIC} are allowed")
     return topics
+
+
+def named_levels(template: str) -> tuple[dict[str, str], ...]:
+    """For each topic of ``expand``, in its order, the values of the levels that have a name."""
+    names = [named[1] if (named := _VALUES.fullmatch(level)) else None for level in template.split("/")]
+    return tuple(
+        {name: value for name, value in zip(names, topic.split("/"), strict=True) if name is not None}
+        for topic in expand(template)
+    )
+
+
+def renamed(rule: str, levels: Mapping[str, str]) -> str:
+    """The topic that a rule such as ``ext/{region}/{type}`` makes of named levels.
+
+    Raises:
+        ValueError: there is no level of that name, or what comes out is no topic.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in levels:
+            known = ", ".join(f"{{{name}}}" for name in levels) or "none"
+            raise ValueError(f"{rule!r}: {found[0]} is no level of the topics that come in; their names are {known}")
+        return levels[found[1]]
+
+    topic = _NAMED.sub(value, rule)
+    for level in topic.split("/"):
+        if not _LEVEL.fullmatch(level):
+            raise ValueError(f"{rule!r}: level {level!r} is not understood; write letters, digits, '_', '-', '.'")
+    if len(topic) > LONGEST_TOPIC:
+        raise ValueError(f"topic {topic[:40]}… has {len(topic)} characters; at most {LONGEST_TOPIC} are allowed")
+    return topic
 
 
 def _choices(level: str, template: str) -> list[str]:

@@ -9,7 +9,7 @@ from crep.harness.brokers.contract import Durability
 from crep.harness.config.resources import resource
 from crep.harness.scenario.load import load_scenario
 from crep.harness.scenario.model import Scenario
-from crep.harness.scenario.plan import plan, selected, without_faults
+from crep.harness.scenario.plan import plan, without_faults
 from crep.harness.scenario.publisher_plan import PublisherPlan
 
 Good = Callable[..., Scenario]
@@ -66,8 +66,9 @@ def test_a_reader_for_all_becomes_one_reader_for_each_member(scenario: Good) -> 
 
 
 def test_a_reader_with_a_filter_gets_the_topics_that_it_selects(scenario: Good) -> None:
-    (channel,) = plan(scenario()).channels["bus"]
-    chosen = {reader.name: selected(reader, channel.topics).tolist() for reader in channel.readers}
+    made = plan(scenario())
+    (channel,) = made.channels["bus"]
+    chosen = {reader.name: made.selected(channel, reader).tolist() for reader in channel.readers}
     assert chosen["audit"] == [True, True, False, False]
     assert chosen["billing"] == [True, True, True, True]
 

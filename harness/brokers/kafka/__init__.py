@@ -16,12 +16,14 @@ from crep.harness.brokers.contract import (
     BulkSubscriber,
     Endpoint,
     Inspect,
+    Json,
     Messages,
     Provisioned,
     PublisherSpec,
     ReaderSpec,
     SubscriberSpec,
 )
+from crep.harness.brokers.directions import Directions
 from crep.harness.brokers.kafka.admin import KafkaAdmin
 from crep.harness.brokers.kafka.inspect import KafkaInspect
 from crep.harness.brokers.kafka.messages import KafkaMessages
@@ -74,6 +76,11 @@ class KafkaAdapter:
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Look into a reader's backlog."""
         return KafkaInspect(endpoint, provisioned)
+
+    def directions(self, endpoint: Endpoint, objects: Json, reader: str | None = None) -> Directions:
+        """The way to a channel: its topic, and the reader's group."""
+        group = None if reader is None else str(objects["groups"][reader])
+        return Directions(endpoint, topic=objects["topic"], group=group, topic_header=objects["topic_header"])
 
     def source(self, spec: SourceSpec) -> Source:
         """A stream of whole messages from topics."""

@@ -17,12 +17,14 @@ from crep.harness.brokers.contract import (
     BulkSubscriber,
     Endpoint,
     Inspect,
+    Json,
     Messages,
     Provisioned,
     PublisherSpec,
     ReaderSpec,
     SubscriberSpec,
 )
+from crep.harness.brokers.directions import Directions
 from crep.harness.brokers.solace.admin import SolaceAdmin
 from crep.harness.brokers.solace.inspect import SolaceInspect
 from crep.harness.brokers.solace.messages import SolaceMessages
@@ -75,6 +77,11 @@ class SolaceAdapter:
     def inspect(self, endpoint: Endpoint, provisioned: Provisioned) -> Inspect:
         """Browse a reader's queue."""
         return SolaceInspect(endpoint, provisioned)
+
+    def directions(self, endpoint: Endpoint, objects: Json, reader: str | None = None) -> Directions:
+        """The way to a channel: the prefix of its topics, and the reader's queue."""
+        queue = None if reader is None else str(objects["queues"][reader]["name"])
+        return Directions(endpoint, queue=queue, topic_prefix=f"{objects['topic_prefix']}/")
 
     def source(self, spec: SourceSpec) -> Source:
         """A stream of whole messages from a queue."""
