@@ -17,10 +17,13 @@ import fcntl
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
+
+import duckdb
 
 from crep.harness.brokers.contract import Message
 from crep.harness.config.errors import EnvironmentFailure, UsageError
@@ -29,10 +32,12 @@ from crep.replay.segment import Segment, digest, merge_segments, sync_folder, wr
 from crep.replay.stored import COLUMNS, Row, Stored, to_row
 
 SCHEMA = 1
-_MANIFEST, _JOURNAL, _LOCK = "manifest.json", "journal", "lock"
+MANIFEST, JOURNAL, _LOCK = "manifest.json", "journal", "lock"
 _MICRO = 1_000_000
+_MAGIC = b"PAR1"  # a Parquet file ends with it
 _MERGE_AT = 8  # small segments that follow each other
 _POSITION, _STORED_MS = COLUMNS.index("position"), COLUMNS.index("stored_ms")
+_RETAIN_EVERY_S = 10.0
 
 Captured = tuple[int, Message]
 """When a message was received (Unix microseconds), and the message."""
@@ -55,16 +60,13 @@ class Manifest:
 
     name: str
     source: dict[str, str]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # tells it from one that is made anew in its place
     segments: tuple[Segment, ...] = ()
+    next_sequence: int = 0  # behind the last segment
     removed: int = 0  # messages that retention has removed
+    damaged: int = 0  # messages of segments that were set aside
     positions: dict[str, tuple[int, int]] = field(default_factory=dict)  # Kafka: partition → next offset, latest ms
     schema: int = SCHEMA
-
-    @property
-    def next_sequence(self) -> int:
-        """Behind the last segment."""
-        last = self.segments[-1] if self.segments else None
-        return self.removed if last is None else last.first_sequence + last.count
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -73,7 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UsageError: there is none, it is damaged, or of a later version.
     """
-    path = folder / _MANIFEST
+    path = folder / MANIFEST
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if data.get("schema") != SCHEMA:
@@ -82,19 +84,19 @@ def read_manifest(folder: Path) -> Manifest:
             )
         return Manifest(**{**data, "segments": tuple(Segment(**segment) for segment in data["segments"])})
     except FileNotFoundError:
-        raise UsageError(f"{folder} is no archive: it has no {_MANIFEST}") from None
+        raise UsageError(f"{folder} is no archive: it has no {MANIFEST}") from None
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path} is damaged: {error}") from None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest as a whole."""
-    draft = folder / f"{_MANIFEST}.draft"
+    draft = folder / f"{MANIFEST}.draft"
     with draft.open("w", encoding="utf-8") as file:
         json.dump(asdict(manifest), file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(folder / _MANIFEST)
+    draft.replace(folder / MANIFEST)
     sync_folder(folder)
 
 
@@ -120,30 +122,43 @@ class Archive:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder, self._rolling, self._say = folder, rolling or Rolling(), say
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder)
-        if not (folder / _MANIFEST).exists():
-            write_manifest(folder, Manifest(folder.name, source))
-        self.manifest = read_manifest(folder)
+        self.doubled = 0  # came again from the source and are in the archive already
+        self._opened_s = self._retained_s = time.monotonic()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(folder)
+        except OSError as error:
+            raise EnvironmentFailure(f"{folder} cannot be written: {error.strerror}") from None
+        try:
+            self._open(source)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _open(self, source: dict[str, str]) -> None:
+        if not (self.folder / MANIFEST).exists():
+            write_manifest(self.folder, Manifest(self.folder.name, source))
+        self.manifest = read_manifest(self.folder)
         if self.manifest.source != source:
             raise UsageError(
-                f"{folder} holds messages of {self.manifest.source}, not of {source}: name another archive"
+                f"{self.folder} holds messages of {told(self.manifest.source)}, not of {told(source)}",
+                hint="name another archive",
             )
-        self._journal = Journal(folder / _JOURNAL)
-        self._opened_s = time.monotonic()
+        self._journal = Journal(self.folder / JOURNAL)
         self._recover()
-        self._known = _Known(self.manifest, self._journal)
-        self.doubled = 0  # came again from the source and are in the archive already
+        self._known = _Known(self.manifest, self._journal, self.folder)
 
     def _recover(self) -> None:
+        for segment in self.manifest.segments:
+            self._set_aside_if_damaged(segment)
         if self._journal.set_aside is not None:
             self._say(
-                f"the last write was cut off by a kill; its {self._journal.set_aside.stat().st_size} bytes are set "
-                f"aside in {self._journal.set_aside} (their message was not accepted and comes again)"
+                f"the last write was cut off; its {self._journal.set_aside.stat().st_size} bytes are set aside in "
+                f"{self._journal.set_aside} (what they hold was not accepted at its source and comes again)"
             )
         if self._journal.rows and self._journal.rows[0][0] < self.manifest.next_sequence:
             self._journal.remove()  # its segment was written and named before a kill
-            self._journal = Journal(self.folder / _JOURNAL)
+            self._journal = Journal(self.folder / JOURNAL)
         elif self._journal.rows:
             self._say(f"{len(self._journal.rows)} messages of the capture before are recovered")
         named = {segment.file for segment in self.manifest.segments}
@@ -151,11 +166,33 @@ class Archive:
             if path.name not in named:
                 path.unlink()  # a draft, or a segment that the manifest does not name yet: its rows are in the journal
 
+    def _set_aside_if_damaged(self, segment: Segment) -> None:
+        path = self.folder / segment.file
+        why = damage_of(path, segment)
+        if why is None:
+            return
+        if path.exists():
+            path.rename(path.with_suffix(".damaged"))
+        kept = tuple(one for one in self.manifest.segments if one != segment)
+        self._write(replace(self.manifest, segments=kept, damaged=self.manifest.damaged + segment.count))
+        self._say(
+            f"{segment.file} {why}: its {segment.count} messages (sequences {segment.first_sequence} to "
+            f"{segment.end - 1}) are left out, the file is kept as *.damaged"
+        )
+
     @property
     def next_sequence(self) -> int:
         """Of the next message."""
         rows = self._journal.rows
         return self.manifest.next_sequence if not rows else int(rows[-1][0]) + 1
+
+    def reached(self) -> dict[str, int]:
+        """Kafka: ``topic[partition]`` → the offset behind the last that is here."""
+        return {partition: following for partition, (following, _) in self._known.partitions().items()}
+
+    def last_position(self) -> str | None:
+        """Other brokers: the position of the latest message that has one."""
+        return self._known.last()
 
     def append(self, messages: Sequence[Captured]) -> int:
         """Store messages; those that are in the archive already (they came again) are only counted.
@@ -164,7 +201,8 @@ class Archive:
             How many were new.
 
         Raises:
-            EnvironmentFailure: a topic was deleted and made again, so that positions mean other messages now.
+            EnvironmentFailure: the disk does not take them; or a topic was deleted and made again, so that positions
+                mean other messages now.
         """
         sequence, rows = self.next_sequence, list[Row]()
         for captured_us, message in messages:
@@ -182,17 +220,31 @@ class Archive:
         aged = time.monotonic() - self._opened_s >= self._rolling.after_s
         if self._journal.size >= self._rolling.after_bytes or (aged and self._journal.rows):
             self.roll()
+        elif time.monotonic() - self._retained_s >= _RETAIN_EVERY_S:
+            self._retain()
 
     def roll(self) -> None:
         """Make a segment of the journal."""
         self._opened_s = time.monotonic()
         if not self._journal.rows:
             return
-        segment = write_segment(self.folder, self._journal.rows)
-        segments = (*self.manifest.segments, segment)
-        self._write(replace(self.manifest, segments=segments, positions=self._known.partitions()))
+        try:
+            segment = write_segment(self.folder, self._journal.rows)
+        except (duckdb.Error, OSError) as error:
+            raise EnvironmentFailure(
+                f"no segment can be written in {self.folder}: {error}",
+                hint="everything captured so far is in its journal and becomes a segment with the next capture",
+            ) from error
+        self._write(
+            replace(
+                self.manifest,
+                segments=(*self.manifest.segments, segment),
+                next_sequence=segment.end,
+                positions=self._known.partitions(),
+            )
+        )
         self._journal.remove()
-        self._journal = Journal(self.folder / _JOURNAL)
+        self._journal = Journal(self.folder / JOURNAL)
         self._merge()
         self._retain()
 
@@ -201,6 +253,8 @@ class Archive:
         segments = self.manifest.segments
         small = len(segments)
         while small and segments[small - 1].bytes < self._rolling.merge_below:
+            if small < len(segments) and segments[small - 1].end != segments[small].first_sequence:
+                break  # a damaged one stood between
             small -= 1
         parts = segments[small:]
         if len(parts) < _MERGE_AT:
@@ -211,6 +265,7 @@ class Archive:
             (self.folder / part.file).unlink()
 
     def _retain(self) -> None:
+        self._retained_s = time.monotonic()
         kept = list(self.manifest.segments)
         limit_us = None if self._rolling.keep_s is None else (time.time() - self._rolling.keep_s) * _MICRO
         gone: list[Segment] = []
@@ -232,8 +287,15 @@ class Archive:
 
     def close(self) -> None:
         """Make a segment of what is open, and let others in."""
-        self.roll()
-        self._journal.remove()
+        try:
+            self.roll()
+            self._journal.remove()
+        finally:
+            self._lock.close()
+
+    def leave(self) -> None:
+        """Let others in and leave everything as it is, as a kill does: the next capture recovers it."""
+        self._journal.close()
         self._lock.close()
 
 
@@ -241,16 +303,29 @@ class _Known:
     """Which messages the archive holds, as far as they can come again: what was captured and not accepted in time.
 
     A Kafka position is ``topic[partition]@offset``: the highest offset of each partition says it all. Other brokers'
-    positions are remembered one by one, for the latest messages.
+    positions are remembered one by one, for the latest messages: more than can be under way.
     """
 
     MOST = 100_000
 
-    def __init__(self, manifest: Manifest, journal: Journal) -> None:
+    def __init__(self, manifest: Manifest, journal: Journal, folder: Path) -> None:
         self._partitions = {name: (int(at[0]), int(at[1])) for name, at in manifest.positions.items()}
         self._positions: dict[str, None] = {}
+        if not self._partitions:
+            self._read(manifest, folder)
         for row in journal.rows:
             self.add(row[_POSITION], row[_STORED_MS])
+
+    def _read(self, manifest: Manifest, folder: Path) -> None:
+        """The latest positions of the closed segments: their messages may not have been accepted before a kill."""
+        paths = [str(folder / segment.file) for segment in manifest.segments]
+        if not paths:
+            return
+        least = manifest.next_sequence - self.MOST
+        query = "SELECT position FROM read_parquet(?) WHERE sequence >= ? AND position IS NOT NULL ORDER BY sequence"
+        with duckdb.connect() as connection:
+            for (position,) in connection.execute(query, [paths, least]).fetchall():
+                self.add(position, None)
 
     def has(self, message: Message) -> bool:
         """Whether it is there; a message without a position never is.
@@ -287,6 +362,10 @@ class _Known:
         while len(self._positions) > self.MOST:
             del self._positions[next(iter(self._positions))]
 
+    def last(self) -> str | None:
+        """The latest position that is no offset."""
+        return next(reversed(self._positions), None)
+
     def partitions(self) -> dict[str, tuple[int, int]]:
         """Kafka's partitions, each with its next offset and its latest time."""
         return dict(self._partitions)
@@ -302,13 +381,32 @@ def _locked(folder: Path) -> IO[str]:
     return lock
 
 
+def damage_of(path: Path, segment: Segment) -> str | None:
+    """What a look at a segment's length and end tells: *is missing*, *is cut off*; None: nothing."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size != segment.bytes:
+                return f"is cut off: {size} of {segment.bytes} bytes are there" if size < segment.bytes else "has grown"
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return None if file.read() == _MAGIC else "has lost its end"
+    except FileNotFoundError:
+        return "is missing"
+
+
 def verify_archive(folder: Path) -> list[str]:
     """What is wrong with an archive's files; nothing where all check sums are right."""
     wrong = []
     for segment in read_manifest(folder).segments:
         path = folder / segment.file
-        if not path.exists():
-            wrong.append(f"{segment.file} is missing: {segment.count} messages from sequence {segment.first_sequence}")
-        elif digest(path) != segment.sha256:
-            wrong.append(f"{segment.file} was changed: its SHA-256 is another one than the manifest's")
+        what = damage_of(path, segment)
+        if what is None and digest(path) != segment.sha256:
+            what = "was changed: its SHA-256 is another one than the manifest's"
+        if what is not None:
+            wrong.append(f"{segment.file} {what} ({segment.count} messages from sequence {segment.first_sequence})")
     return wrong
+
+
+def told(source: dict[str, str]) -> str:
+    """A source for people: ``orders of kafka-local``."""
+    return f"{source.get('place', '?')} of {source.get('target', '?')}"

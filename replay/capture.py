@@ -14,10 +14,12 @@ from queue import Empty, SimpleQueue
 
 from crep.harness.brokers.contract import Message
 from crep.harness.brokers.streams import Source
+from crep.harness.config.errors import EnvironmentFailure
 from crep.replay.archive import Archive, Captured
 
 _BATCH = 2000
 _WAIT_S = 0.05
+_TEND_S = 1.0
 _FINISH_WITHIN_S = 30.0
 
 
@@ -38,6 +40,7 @@ class Capture:
         archive: open; it is closed by ``run``.
         limit: end after so many new messages; None: none.
         idle_s: end when nothing came for so long; None: go on.
+        ended: says, while nothing is under way, whether the source will give nothing more; None: it never ends.
         under_way: messages received and not yet stored, at most.
     """
 
@@ -48,10 +51,11 @@ class Capture:
         *,
         limit: int | None = None,
         idle_s: float | None = None,
+        ended: Callable[[], bool] | None = None,
         under_way: int = 20_000,
     ) -> None:
         self._source, self._archive = source, archive
-        self._limit, self._idle_s, self._under_way = limit, idle_s, under_way
+        self._limit, self._idle_s, self._ended, self._under_way = limit, idle_s, ended, under_way
         self._to_store: SimpleQueue[Captured | None] = SimpleQueue()
         self._stored: SimpleQueue[list[Message]] = SimpleQueue()
         self._broken: BaseException | None = None
@@ -64,8 +68,12 @@ class Capture:
             BrokerError: the source is out of reach for good.
             EnvironmentFailure: the disk does not take it, or the archive does not fit the source.
         """
-        writer = threading.Thread(target=self._write, name="archive")
-        self._source.open(self._settle_all)
+        writer = threading.Thread(target=self._write, name="archive", daemon=True)
+        try:
+            self._source.open(self._settle_all)
+        except BaseException:
+            self._archive.close()
+            raise
         writer.start()
         try:
             self._receive(stopping)
@@ -74,15 +82,23 @@ class Capture:
             writer.join(_FINISH_WITHIN_S)
             self._accept()
             self._source.close()
+            if writer.is_alive():
+                self._broken = self._broken or EnvironmentFailure(
+                    f"the disk of {self._archive.folder} has not taken the last messages for {_FINISH_WITHIN_S:.0f} s",
+                    hint="they were not accepted at their source and come again",
+                )
+            if self._broken is not None:
+                self._archive.leave()
+                raise self._broken
             self._archive.close()
-        if self._broken is not None:
-            raise self._broken
         return self.progress
 
     def _receive(self, stopping: Callable[[], bool]) -> None:
         progress, waiting, last_s = self.progress, 0, time.monotonic()
         while not stopping() and self._broken is None:
             room = min(_BATCH, self._under_way - waiting)
+            if self._limit is not None:
+                room = min(room, self._limit - progress.received + progress.doubled)
             messages = self._source.receive(room, 0.0 if waiting else _WAIT_S)
             now = time.time_ns() // 1000
             for message in messages:
@@ -97,6 +113,8 @@ class Capture:
             if self._limit is not None and progress.stored >= self._limit:
                 return
             if self._idle_s is not None and not waiting and time.monotonic() - last_s >= self._idle_s:
+                return
+            if self._ended is not None and not waiting and not messages and self._ended():
                 return
 
     def _accept(self) -> None:
@@ -123,13 +141,16 @@ class Capture:
             ended = False
             while not ended:
                 batch: list[Captured] = []
-                one = self._to_store.get()
-                while one is not None:
-                    batch.append(one)
-                    if len(batch) >= _BATCH or self._to_store.empty():
-                        break
-                    one = self._to_store.get()
-                ended = one is None
+                try:
+                    one = self._to_store.get(timeout=_TEND_S)
+                    while one is not None:
+                        batch.append(one)
+                        if len(batch) >= _BATCH or self._to_store.empty():
+                            break
+                        one = self._to_store.get()
+                    ended = one is None
+                except Empty:  # nothing comes, and yet what lies open is to become a segment in time
+                    pass
                 if batch:
                     new = self._archive.append(batch)
                     self.progress.stored += new

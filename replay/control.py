@@ -80,9 +80,9 @@ class Control:
 class Progress:
     """One look at a replay. Counts are of the whole replay, runs before included; ``None``: not known yet.
 
-    ``selected = acknowledged + rejected + removed`` when it is done, else ``+ unknown`` (sent, without an outcome) ``+``
-    what is still to come. ``maybe_doubled``: sent again although an earlier send may have arrived (after a kill, or
-    where the broker gave no outcome). Times are Unix microseconds of the original messages.
+    ``selected = acknowledged + rejected + removed`` when it is done; until then ``unknown`` (sent, without an outcome)
+    and what is still to come are missing in that sum. ``maybe_doubled``: sent again although an earlier send may have
+    arrived (after a kill, or where the broker gave no outcome). Times are Unix microseconds of the original messages.
     """
 
     state: State

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -91,6 +92,9 @@ class Select(_Part):
     properties: dict[str, str] = Field(default_factory=dict, description="property → its value as text")
     payload: str | None = Field(None, description="regular expression (RE2), found anywhere in a payload that is text")
     limit: Count | None = Field(None, description="the first so many of these")
+    times: Literal["captured", "broker"] = Field(
+        "captured", description="which time counts, here and for the pace: of the capture, or the broker's (Kafka)"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Select:
@@ -127,15 +131,20 @@ class Job(_Part):
     id: ReplayId = Field(description="names the replay: the same id goes on where it was ended, and never sends twice")
     origin: Origin = Field(alias="from")
     to: Destination
-    select: Select = Select()
+    select: Select = Field(default_factory=lambda: Select.model_validate({}))
     remap: tuple[Remap, ...] = Field((), description="the first rule whose pattern matches; none: the topic stays")
     pace: PaceText = Pace(speed=1.0)
     window: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
         WINDOW, description="sent and not yet in the checkpoint, at most: what a kill can make come twice"
     )
 
-    def identity(self) -> dict[str, Any]:
-        """What makes it this replay: all but how fast and in what portions, which may differ when it is gone on with."""
-        found = self.model_dump(mode="json", by_alias=True, exclude={"pace", "window"})
-        found["to"].pop("settings")
-        return found
+    def identity(self, archive: str) -> dict[str, Any]:
+        """What makes it this replay: all but how fast and in what portions, which may differ when it goes on.
+
+        Args:
+            archive: its own id; the folder may be moved meanwhile.
+        """
+        shown: dict[str, Any] = json.loads(self.model_dump_json(by_alias=True, exclude={"pace", "window"}))
+        shown["from"]["archive"] = archive
+        del shown["to"]["settings"]
+        return shown

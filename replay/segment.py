@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -16,7 +15,7 @@ import pandas as pd
 from crep.replay.stored import COLUMNS, Row
 
 _CHUNK = 1 << 20
-_WHOLE_NUMBERS = frozenset({"ttl_ms", "priority", "stored_ms"})
+_ROWS = 5000  # that are handed to DuckDB at once: some milliseconds in which no other thread runs
 _TYPES = {
     "sequence": "BIGINT",
     "captured_us": "BIGINT",
@@ -29,7 +28,7 @@ _TYPES = {
     "priority": "BIGINT",
     "stored_ms": "BIGINT",
 }
-SELECT_TYPED = ", ".join(f"{name}::{_TYPES.get(name, 'VARCHAR')} AS {name}" for name in COLUMNS)
+_NUMBERS = frozenset(name for name, kind in _TYPES.items() if kind == "BIGINT")
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,38 @@ class Segment:
     bytes: int
     sha256: str
 
+    @property
+    def end(self) -> int:
+        """The sequence behind its last message: within a segment none is left out."""
+        return self.first_sequence + self.count
+
 
 def write_segment(folder: Path, rows: Sequence[Row]) -> Segment:
     """Write rows (at least one, in the order of their sequence) as a file, whole or not at all."""
     file = f"{rows[0][0]:012d}.parquet"
     draft, path = folder / f"{file}.draft", folder / file
-    columns: dict[str, Any] = {}
-    for place, name in enumerate(COLUMNS):
-        values = [row[place] for row in rows]
-        columns[name] = pd.array(values, dtype="Int64") if name in _WHOLE_NUMBERS else pd.Series(values, dtype=object)
-    frame = pd.DataFrame(columns)
     with _connected() as connection:
-        connection.register("frame", frame)
-        _copy(connection, f"SELECT {SELECT_TYPED} FROM frame ORDER BY sequence", draft)  # noqa: S608 - constants
-    return _placed(draft, path, len(rows), first_sequence=rows[0][0], first_us=rows[0][1], last_us=rows[-1][1])
+        typed = ", ".join(f"{name} {_TYPES.get(name, 'VARCHAR')}" for name in COLUMNS)
+        connection.execute(f"CREATE TABLE segment ({typed})")
+        for start in range(0, len(rows), _ROWS):
+            _insert(connection, rows[start : start + _ROWS])
+        _copy(connection, "SELECT * FROM segment", draft)
+    times = [row[1] for row in rows]  # a clock that is set may go back
+    return _placed(draft, path, len(rows), first_sequence=rows[0][0], first_us=min(times), last_us=max(times))
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
+    """Columns without any value, which most are, cost nothing."""
+    given = {}
+    for name, values in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+        if any(value is not None for value in values):
+            whole = name in _NUMBERS
+            given[name] = pd.array(values, dtype="Int64") if whole else pd.Series(values, dtype=object)
+    frame = pd.DataFrame(given)
+    connection.register("frame", frame)
+    names = ", ".join(given)
+    connection.execute(f"INSERT INTO segment ({names}) SELECT {names} FROM frame")  # noqa: S608 - our own names
+    connection.unregister("frame")
 
 
 def merge_segments(folder: Path, parts: Sequence[Segment]) -> Segment:
@@ -66,11 +83,39 @@ def merge_segments(folder: Path, parts: Sequence[Segment]) -> Segment:
     draft, path = folder / f"{file}.draft", folder / file
     with _connected() as connection:
         paths = ", ".join(_quoted(folder / part.file) for part in parts)
-        _copy(connection, f"SELECT * FROM read_parquet([{paths}]) ORDER BY sequence", draft)  # noqa: S608 - our own names
-    count, first = sum(part.count for part in parts), parts[0]
+        _copy(connection, f"SELECT * FROM read_parquet([{paths}])", draft)  # noqa: S608 - our own names
     return _placed(
-        draft, path, count, first_sequence=first.first_sequence, first_us=first.first_us, last_us=parts[-1].last_us
+        draft,
+        path,
+        sum(part.count for part in parts),
+        first_sequence=parts[0].first_sequence,
+        first_us=min(part.first_us for part in parts),
+        last_us=max(part.last_us for part in parts),
     )
+
+
+def arrange_segments(folder: Path, parts: Sequence[Segment]) -> Segment:
+    """One file with new sequences: ordered by the broker's times, each Kafka partition in its own order.
+
+    A message that is older than its forerunner in the partition (publishers set the times) stands right behind it.
+    """
+    file = f"{parts[0].first_sequence:012d}-arranged.parquet"
+    draft, path = folder / f"{file}.draft", folder / file
+    paths = ", ".join(_quoted(folder / part.file) for part in parts)
+    others = ", ".join(name for name in COLUMNS if name != "sequence")
+    running = (
+        "max(coalesce(stored_ms, 0)) OVER (PARTITION BY regexp_extract(position, '^(.*)@', 1) ORDER BY sequence "
+        "ROWS UNBOUNDED PRECEDING)"
+    )
+    query = (
+        f"SELECT row_number() OVER (ORDER BY due, sequence) - 1 AS sequence, {others} "  # noqa: S608 - our own names
+        f"FROM (SELECT *, {running} AS due FROM read_parquet([{paths}])) ORDER BY due, sequence"
+    )
+    with _connected() as connection:
+        connection.execute(f"SET temp_directory = {_quoted(folder / 'temporary')}")
+        _copy(connection, query, draft)
+    first, last = min(part.first_us for part in parts), max(part.last_us for part in parts)
+    return _placed(draft, path, sum(part.count for part in parts), first_sequence=0, first_us=first, last_us=last)
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, draft: Path) -> None:

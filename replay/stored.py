@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ import orjson
 from crep.harness.brokers.contract import Message
 
 Property = str | int | float | bool | bytes
-_BYTES = "base64"
+_BYTES, _INT, _FLOAT = "base64", "int", "float"
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -112,17 +114,34 @@ def from_row(row: Row) -> Stored:
 
 
 def properties_text(properties: Mapping[str, Property]) -> str:
-    """JSON; bytes as ``{"base64": …}``, so that every type comes back as it went."""
+    """JSON, so that every type comes back as it went.
+
+    What JSON cannot say is an object: ``{"base64": …}`` bytes, ``{"int": "…"}`` one of more than 64 bits, ``{"float":
+    "nan"}`` one that is not finite.
+    """
     return orjson.dumps({name: _plain(value) for name, value in properties.items()}).decode()
 
 
 def _plain(value: Property) -> Any:
-    return {_BYTES: base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        return {_BYTES: base64.b64encode(value).decode()}
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        return {_INT: str(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: repr(value)}
+    return value
 
 
 def properties_of(text: str) -> dict[str, Property]:
     """The inverse of ``properties_text``."""
+    if text == "{}":
+        return {}
     found: dict[str, Any] = orjson.loads(text)
-    return {
-        name: base64.b64decode(value[_BYTES]) if isinstance(value, dict) else value for name, value in found.items()
-    }
+    return {name: _special(value) if isinstance(value, dict) else value for name, value in found.items()}
+
+
+def _special(value: dict[str, str]) -> Property:
+    [(kind, text)] = value.items()
+    if kind == _BYTES:
+        return base64.b64decode(text)
+    return int(text) if kind == _INT else float(text)

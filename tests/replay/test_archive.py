@@ -42,7 +42,7 @@ def test_what_was_captured_comes_back_byte_for_byte_and_by_time(tmp_path: Path) 
     assert reader.summary(Selection(topic="orders/*")).count == 4
     first = Selection(limit=2)
     assert [one.sequence for one in reader.messages(first)] == [0, 1]
-    assert reader.summary(first) == Summary(2, 2, 0, 1_000_000)
+    assert reader.summary(first) == Summary(2, 2, 0, 1_000_000, (("orders/eu", 2),), end_sequence=2)
     assert verify_archive(tmp_path / "a") == []
 
 
