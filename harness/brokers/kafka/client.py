@@ -19,6 +19,9 @@ from crep.harness.brokers.contract import BrokerError, ClientEvent, Endpoint, Ou
 
 CONNECT_TIMEOUT_S = 10.0
 _EVENTS_KEPT = 1000
+_SILENCE_S = 15.0
+"""The library tries every 10 s at least (``reconnect.backoff.max.ms``). Longer without a failure: the cluster is back,
+and nothing flows because there is nothing."""
 _MOCK_CLUSTER_PREFIX = "mockCluster"  # librdkafka's built-in mock cluster names itself so
 
 # Errors that prove that no log holds the message. Any other leaves it unknown: a time-out, a lost connection, and what
@@ -98,6 +101,7 @@ class ConnectionWatch:
         self._events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
         self.connected = True
         self._told_s = 0.0
+        self._lost_s = self._failed_s = 0.0  # the first failure of a row, and the last
         self.last_error: str | None = None
         self.refused = False  # login or TLS was refused: waiting longer does not help
 
@@ -120,6 +124,9 @@ class ConnectionWatch:
     def _lost(self, text: str) -> None:
         """The library tries about ten times a second; one event a second tells as much."""
         now = time.monotonic()
+        if self.connected or now - self._failed_s > _SILENCE_S:
+            self._lost_s = now
+        self._failed_s = now
         if self.connected or now - self._told_s >= 1.0:
             self.note("down" if self.connected else "reconnecting", text)
             self._told_s = now
@@ -134,6 +141,19 @@ class ConnectionWatch:
         if not self.connected:
             self.connected = True
             self.note("reconnected", f"first {what} after the connection was lost")
+
+    def see_that_it_is_worth_trying(self, for_s: float, endpoint: Endpoint) -> None:
+        """Librdkafka itself tries for ever.
+
+        Raises:
+            BrokerError: the cluster has been out of reach for longer than ``for_s``, and still is.
+        """
+        now = time.monotonic()
+        if not self.connected and now - self._failed_s <= _SILENCE_S and now - self._lost_s > for_s:
+            raise BrokerError(
+                f"Kafka at {endpoint.bootstrap} (target {endpoint.target!r}) was out of reach for {for_s:g} s: "
+                f"{self.last_error}"
+            )
 
     def take(self) -> list[ClientEvent]:
         """Events since the last call."""

@@ -311,7 +311,7 @@ class KafkaTransactions:
         return all(stored.get(partition, -1) >= offset for partition, offset in self._next.items())
 
     def _gone_back(self, reason: str) -> TransactionAborted:
-        """Read again from what is committed: at once, or after the call that is receiving, as what it has comes again."""
+        """Read again from what is committed: at once, or after the call that is receiving (its messages come again)."""
         stored = self._stored()
         backs = {at: stored.get(at, first) for at, first in self._first.items() if at in self._mine}
         if self._receiving:

@@ -16,6 +16,7 @@ class EventLog:
     def __init__(self) -> None:
         self._events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
         self._down = False
+        self.given_up: str | None = None  # why the library tries no more
 
     def note(self, kind: str, text: str) -> None:
         """Record an event."""
@@ -34,6 +35,7 @@ class EventLog:
     def gave_up(self, cause: str) -> None:
         """The library tries no more."""
         self._down = True
+        self.given_up = cause
         self.note("down", f"gave up reconnecting: {cause}")
 
     def take(self) -> list[ClientEvent]:

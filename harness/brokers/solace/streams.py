@@ -8,6 +8,7 @@ from queue import Empty
 
 from solace.messaging.config.message_acknowledgement_configuration import Outcome as Settlement
 from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+from solace.messaging.messaging_service import MessagingService
 from solace.messaging.publisher.persistent_message_publisher import PersistentMessagePublisher
 from solace.messaging.receiver.inbound_message import InboundMessage
 from solace.messaging.receiver.persistent_message_receiver import PersistentMessageReceiver
@@ -19,15 +20,15 @@ from crep.harness.brokers.solace.client import ApiClient, Patience
 from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.messages import from_inbound, to_properties
 from crep.harness.brokers.solace.publisher import PUBLISH_FAILURES, Receipts, is_given_up
+from crep.harness.brokers.solace.rebinding import FlowLoss, RebindingClient
 from crep.harness.brokers.solace.service import connect
-from crep.harness.brokers.solace.subscriber import FlowLoss
 from crep.harness.brokers.streams import GiveBack, Sent, SinkSpec, SourceSpec
 
 _MS = 1000
 
 
-class SolaceSource(ApiClient):
-    """A flow on one queue. See ``streams.Source``.
+class SolaceSource(RebindingClient):
+    """A flow on one queue, bound again when the broker has ended it. See ``streams.Source``.
 
     The broker itself hands what is not accepted to another client, so nothing is given back here.
     """
@@ -35,9 +36,9 @@ class SolaceSource(ApiClient):
     def __init__(self, spec: SourceSpec) -> None:
         if len(spec.places) != 1:
             raise BrokerError(f"{spec.name}: a Solace source reads one queue, not {len(spec.places)}")
-        super().__init__(spec, {})
+        super().__init__(spec, {}, f"source {spec.name!r} (queue {spec.places[0]!r})")
         self._spec = spec
-        self._layout = {"topic_prefix": "", "key_property": spec.key_property}
+        self._layout = {"topic_prefix": spec.topic_prefix.removesuffix("/"), "key_property": spec.key_property}
         self._receiver: PersistentMessageReceiver | None = None
 
     def open(self, give_back: GiveBack | None = None) -> None:
@@ -45,25 +46,31 @@ class SolaceSource(ApiClient):
         del give_back
         spec = self._spec
         self._service = connect(spec.endpoint, spec.name, self._properties, self._log)
-        builder = self._service.create_persistent_message_receiver_builder()
-        builder = builder.with_required_message_outcome_support(Settlement.FAILED, Settlement.REJECTED)
-        # For an existing queue the library takes the access type from the broker; this one only names it.
-        self._worker = self._receiver = builder.build(Queue.durable_non_exclusive_queue(spec.places[0]))
         try:
-            self._receiver.start()
-            self._receiver.set_termination_notification_listener(FlowLoss(self._log))
+            self._start(self._service)
         except PubSubPlusClientError as error:
             self.close()
             raise BrokerError(
                 f"Solace at {spec.endpoint.smf} refuses queue {spec.places[0]!r}: {reason_of(error)}"
             ) from error
 
+    def _start(self, service: MessagingService) -> None:
+        builder = service.create_persistent_message_receiver_builder()
+        builder = builder.with_required_message_outcome_support(Settlement.FAILED, Settlement.REJECTED)
+        # For an existing queue the library takes the access type from the broker; this one only names it.
+        self._worker = self._receiver = builder.build(Queue.durable_non_exclusive_queue(self._spec.places[0]))
+        self._receiver.start()
+        self._receiver.set_termination_notification_listener(FlowLoss(self._log))
+
     def receive(self, max_messages: int, timeout_s: float) -> list[Message]:
         """See ``Source``; while nothing is to be taken the flow's window holds the rest back."""
-        receiver = self._open_receiver()
         if max_messages <= 0:
             time.sleep(timeout_s)
             return []
+        self._open_receiver()
+        if not self._flow_is_there(timeout_s):
+            return []
+        receiver = self._open_receiver()
         taken: list[Message] = []
         wait_ms = max(0, int(timeout_s * _MS))
         try:
@@ -71,11 +78,11 @@ class SolaceSource(ApiClient):
                 raw = receiver.receive_message(wait_ms)
                 if raw is None:
                     break
-                taken.append(from_inbound(raw, self._layout, raw))
+                taken.append(from_inbound(raw, self._layout, (receiver, raw)))
                 wait_ms = 0
         except PubSubPlusClientError as error:
             if not taken:
-                raise BrokerError(f"queue {self._spec.places[0]!r} cannot be read: {reason_of(error)}") from error
+                self._flow_ended(error)
         return taken
 
     def accept(self, messages: Sequence[Message]) -> None:
@@ -87,12 +94,16 @@ class SolaceSource(ApiClient):
         self._settle(messages, Settlement.FAILED)
 
     def _settle(self, messages: Sequence[Message], how: Settlement) -> None:
-        receiver = self._open_receiver()
+        bound = self._open_receiver()
         for message in messages:
-            if not isinstance(message.token, InboundMessage):
-                raise BrokerError("only a message that was received from this source can be settled here")
+            match message.token:
+                case (PersistentMessageReceiver() as receiver, InboundMessage() as raw):
+                    if receiver is not bound:
+                        continue  # of a flow that was ended: it comes again
+                case _:
+                    raise BrokerError("only a message that was received from this source can be settled here")
             try:
-                receiver.settle(message.token, how)
+                receiver.settle(raw, how)
             except PubSubPlusClientError as error:
                 self._log.note("error", f"not settled: {reason_of(error)}")
 
@@ -135,6 +146,7 @@ class SolaceSink(ApiClient):
         """See ``Sink``; what the library cannot compose, or refuses for 5 s, is *rejected*."""
         publisher = self._open_publisher()
         if not publisher.is_ready():
+            self._see_that_it_is_tried()
             self._patience.renew()
             return False
         try:
@@ -157,7 +169,7 @@ class SolaceSink(ApiClient):
         if found is None:
             if len(self._topics) >= 10_000:
                 self._topics.clear()
-            found = self._topics[name] = Topic.of(name)
+            found = self._topics[name] = Topic.of(self._spec.topic_prefix + name)
         return found
 
     def poll(self, timeout_s: float) -> list[Sent]:
@@ -173,8 +185,18 @@ class SolaceSink(ApiClient):
                 sent.append(Sent(token, outcome, reason))
         except Empty:
             pass
+        if not sent and self._pending:
+            self._see_that_it_is_tried()
         self._pending -= len(sent)
         return sent
+
+    def _see_that_it_is_tried(self) -> None:
+        """There is no connection now: is there going to be one?"""
+        if self._log.given_up is not None:
+            raise BrokerError(
+                f"Solace at {self._spec.endpoint.smf} was out of reach for {self._spec.reconnect_for_s:g} s: "
+                f"{self._log.given_up}"
+            )
 
     def drain(self, timeout_s: float) -> list[Sent]:
         """See ``Sink``."""

@@ -1,8 +1,4 @@
-"""The bulk subscriber on the vendor's public API: one flow on a reader's queue, or one direct subscription.
-
-A flow that the broker ends (its queue's egress was shut, the permission was taken) ends the library's receiver: another
-one is made, as an application would, until the budget for reconnecting is spent.
-"""
+"""The bulk subscriber on the vendor's public API: one flow on a reader's queue, or one direct subscription."""
 
 from __future__ import annotations
 
@@ -18,7 +14,6 @@ from solace.messaging.receiver.inbound_message import InboundMessage
 from solace.messaging.receiver.persistent_message_receiver import PersistentMessageReceiver
 from solace.messaging.resources.share_name import ShareName
 from solace.messaging.resources.topic_subscription import TopicSubscription
-from solace.messaging.utils.life_cycle_control import TerminationEvent, TerminationNotificationListener
 
 from crep.harness.brokers.contract import (
     REDELIVERED_NO,
@@ -29,38 +24,24 @@ from crep.harness.brokers.contract import (
     Json,
     SubscriberSpec,
 )
-from crep.harness.brokers.solace.binding import BindAgain
-from crep.harness.brokers.solace.client import ApiClient
 from crep.harness.brokers.solace.errors import reason_of
-from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.messages import queue_of
 from crep.harness.brokers.solace.native.byte_property import byte_property_of
+from crep.harness.brokers.solace.rebinding import FlowLoss, RebindingClient
 from crep.harness.brokers.solace.service import connect
 
 _MS = 1000
 
 
-class FlowLoss(TerminationNotificationListener):  # type: ignore[misc]
-    """A lost flow (queue deleted, egress shut) ends the receiver; this is its only sign."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-
-    def on_termination(self, termination_event: TerminationEvent) -> None:
-        """Note why."""
-        self._log.note("error", f"the receiver was ended: {termination_event.message}")
-
-
-class SolaceSubscriber(ApiClient):
+class SolaceSubscriber(RebindingClient):
     """One messaging service with one receiver."""
 
     def __init__(self, spec: SubscriberSpec) -> None:
-        super().__init__(spec, {})
+        super().__init__(spec, {}, f"reader {spec.reader.name!r}")
         self._spec = spec
         self._queue: Json | None = spec.objects["queues"].get(spec.reader.name)
         self._direct: Json | None = spec.objects["direct"].get(spec.reader.name)
         self._receiver: PersistentMessageReceiver | DirectMessageReceiver | None = None
-        self._bind_again = BindAgain(spec.reconnect_for_s)
 
     def open(self) -> None:
         """Connect, then bind to the queue or subscribe. Returns when the broker has confirmed.
@@ -82,35 +63,8 @@ class SolaceSubscriber(ApiClient):
         self._receiver.start()
         self._receiver.set_termination_notification_listener(FlowLoss(self._log))
 
-    def _ended(self, error: PubSubPlusClientError) -> None:
-        """Bind again later where the broker has ended the flow.
-
-        Raises:
-            BrokerError: that has been tried for long enough, or it is the connection that is lost.
-        """
-        now, reason = time.monotonic(), reason_of(error)
-        self._bind_again.failed(reason, now)
-        connected = self._service is not None and self._service.is_connected
-        if self._queue is None or not connected or self._bind_again.over(now):
-            self._log.gave_up(reason)
-            raise BrokerError(f"reader {self._spec.reader.name!r} cannot receive: {reason}") from error
-        self._log.reconnecting(f"the broker has ended the flow, binding again: {reason}")
-
-    def _flow_is_there(self, timeout_s: float) -> bool:
-        """Whether there is a receiver to ask; without one, try to have another when it is time to."""
-        if not self._bind_again.going_on:
-            return True
-        if self._service is None or not self._bind_again.due(time.monotonic()):
-            time.sleep(timeout_s)
-            return False
-        try:
-            self._start(self._service)
-        except PubSubPlusClientError as error:
-            self._ended(error)
-            return False
-        self._bind_again.succeeded()
-        self._log.reconnected("the flow is bound again")
-        return True
+    def _may_bind_again(self) -> bool:
+        return self._queue is not None
 
     def _build(self, service: MessagingService) -> PersistentMessageReceiver | DirectMessageReceiver:
         if self._queue is not None:
@@ -152,7 +106,7 @@ class SolaceSubscriber(ApiClient):
                 wait_ms = 0
         except PubSubPlusClientError as error:
             if not messages:
-                self._ended(error)
+                self._flow_ended(error)
         return self._deliveries(messages, received)
 
     def _deliveries(self, messages: list[InboundMessage], received: list[int]) -> Deliveries:
