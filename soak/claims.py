@@ -14,6 +14,7 @@ from soak.administered import (
 from soak.chaos import Chaos
 from soak.churn import Churn
 from soak.claim import Claim
+from soak.cluster import STOCK_FAILURES
 from soak.ended import Ended
 from soak.journal import Journal
 from soak.kill import Kill
@@ -42,4 +43,5 @@ CLAIMS: tuple[Claim, ...] = (
     Administered("permission-revoked-kafka", "kafka-local", REVOKED, rejected=True),
     Administered("disk-full-solace", "solace-emulator", DISK_FULL, rejected=True),
     Administered("disk-full-kafka", "kafka-local", DISK_FULL, rejected=None),
+    *STOCK_FAILURES,
 )

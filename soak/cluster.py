@@ -1,0 +1,351 @@
+"""Nodes and links of a cluster fail: each stock scenario ends on three real brokers as theory demands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from crep.harness.brokers.contract import Outcome
+from crep.harness.checks.channel import ChannelRun, channel_runs
+from crep.harness.checks.results import FaultResult, RunResults
+from crep.harness.cli.judge import plan_of
+from crep.harness.runner.whereabouts import LIMIT
+from crep.harness.runs.read import Run
+from soak.claim import Verdict, broken
+from soak.crep_outside import crep_in, left_behind, runs_in
+from soak.kill import channel_faults, reader_faults
+from tests.end_to_end.outside import Crep
+
+_RUN_WITHIN_S = 400.0
+ALL, LEADER = "kafka-local-3", "kafka-local-3-acks-1"
+"""Publishers wait for every replica in sync (acks=all), or for the leader alone (acks=1)."""
+
+_SESSION_S = {"quick": 3.0, "default": 9.0}
+"""``broker.session.timeout.ms`` of the profiles: so long a broker that says nothing is taken for alive."""
+_ELECTION_S = 4.0
+"""What may pass on a busy machine from the end of a session until publishers have the new leader's acknowledgement."""
+_STALL_S = 1.0
+"""A key that waits longer was kept waiting by somebody: usual are milliseconds."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One measured run: what its results say, and its only channel message by message."""
+
+    run: Run
+    results: RunResults
+
+    @cached_property
+    def channel(self) -> ChannelRun:
+        """The channel of the stock scenarios."""
+        return channel_runs(self.run, plan_of(self.run))["orders"]
+
+    @property
+    def faults(self) -> tuple[FaultResult, ...]:
+        """In the order of their injection."""
+        return self.results.faults
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged, and never received."""
+        return sum(ledger.lost for ledger in self.results.readers)
+
+    @property
+    def given_up(self) -> int:
+        """Rejected or unknown."""
+        return sum(ledger.rejected + ledger.unknown for ledger in self.results.channels)
+
+    @property
+    def outage_s(self) -> float:
+        """The longest time that a key waited for an acknowledgement, over all faults."""
+        return max((fault.publish.longest_s for fault in self.faults if fault.publish), default=0.0)
+
+    @cached_property
+    def stalled(self) -> float:
+        """The share of keys that were kept waiting."""
+        found = self.channel.publish_silences
+        longer = found.to_ns - found.from_ns > _STALL_S * 1e9
+        return len(np.unique(found.key[longer])) / len(np.unique(found.key))
+
+    def acknowledged_between(self, from_s: float | None, to_s: float | None) -> int:
+        """How many acknowledgements came between two moments; a moment that was not seen leaves the question open."""
+        if from_s is None or to_s is None:
+            raise ValueError("the run did not come so far")
+        at_s = self.channel.moments("acknowledged") / 1e9
+        return int(np.count_nonzero((at_s > from_s) & (at_s < to_s)))
+
+    def figures(self) -> Iterator[tuple[str, float | None]]:
+        """What is worth keeping of each trial."""
+        yield "publish outage s", self.outage_s
+        yield "keys stalled %", round(100 * self.stalled, 1)
+        yield "recovered after s", self.faults[-1].time_to_recover_s
+        yield "lost", self.lost
+        yield "rejected or unknown", self.given_up
+
+
+Theory = Callable[[Seen], Mapping[str, bool]]
+"""What must hold beside that the run is valid and its ledger adds up: in words → whether it does."""
+
+
+def _waits_for_an_election(session_s: float) -> Theory:
+    def theory(seen: Seen) -> Mapping[str, bool]:
+        within = f"{seen.outage_s:.1f} s of outage follow the session of {session_s:g} s"
+        # A session is renewed by heartbeats: the last one may have come some time before the failure.
+        return {within: 0.5 * session_s < seen.outage_s < session_s + _ELECTION_S}
+
+    return theory
+
+
+def _every_key_waits_for(session_s: float) -> Theory:
+    def theory(seen: Seen) -> Mapping[str, bool]:
+        waits = {f"every key waits: {seen.stalled:.0%}": seen.stalled == 1.0}
+        return {**waits, **_waits_for_an_election(session_s)(seen)}
+
+    return theory
+
+
+def _only_the_paused_leads_wait(seen: Seen) -> Mapping[str, bool]:
+    # Two partitions of six; keys are spread by their hash.
+    return {f"no more keys wait than one of three brokers leads: {seen.stalled:.0%}": 0.0 < seen.stalled < 0.7}
+
+
+def _nobody_waits(seen: Seen) -> Mapping[str, bool]:
+    return {f"no key waits: {seen.stalled:.0%}, {seen.outage_s:.1f} s": seen.stalled == 0.0}
+
+
+def _waits_for_the_lag(lag_s: float) -> Theory:
+    def theory(seen: Seen) -> Mapping[str, bool]:
+        # Kafka looks every half of that time, and counts from when the follower last had all.
+        within = f"{seen.outage_s:.1f} s of outage follow the replica lag of {lag_s:g} s"
+        return {
+            within: lag_s - 1.0 < seen.outage_s < 1.5 * lag_s + _ELECTION_S,
+            f"keys of the third broker do not wait: {seen.stalled:.0%}": 0.3 < seen.stalled < 0.95,
+        }
+
+    return theory
+
+
+def _lost_for_want_of_replication(seen: Seen) -> Mapping[str, bool]:
+    cut, kill = seen.faults
+    found = seen.run.whereabouts
+    states, reasons = {one.state for one in found}, {one.why.partition(":")[0] for one in found}
+    moments = [one.at_s for one in found if one.at_s is not None]
+    # What was on its way to the followers at the cut may have been intended a moment before.
+    within = all((cut.injected_s or 0.0) - _STALL_S < at_s < (kill.injected_s or 0.0) for at_s in moments)
+    return {
+        f"the storage was searched for all of them: {len(found)} of {seen.lost}": len(found) == min(seen.lost, LIMIT),
+        f"none was stored: {states}": states == {"never-stored"},
+        f"because of missing replication: {reasons}": reasons == {"never replicated"},
+        "all are from between the cut and the kill": within,
+        "the cost of the two": sum(group.cost["lost"] for group in seen.results.fault_groups) == seen.lost,
+    }
+
+
+def _stops_until_two_are_back(seen: Seen) -> Mapping[str, bool]:
+    [fault] = seen.faults
+    # What the last acknowledged messages had already been promised may be on its way for a moment.
+    since_s = None if fault.injected_s is None else fault.injected_s + _STALL_S
+    acknowledged = seen.acknowledged_between(since_s, fault.heal_started_s)
+    outcomes = seen.channel.sends.outcome
+    after = seen.acknowledged_between(fault.healed_s, np.inf)
+    return {
+        f"nothing is acknowledged by one broker alone: {acknowledged}": acknowledged == 0,
+        f"every key waits: {seen.stalled:.0%}": seen.stalled == 1.0,
+        f"sends are given up: {np.count_nonzero(outcomes != Outcome.ACKNOWLEDGED)}": seen.given_up > 0,
+        f"publishing goes on afterwards: {after}": after > 0,
+    }
+
+
+def _goes_on(seen: Seen) -> Mapping[str, bool]:
+    return {f"all that was sent is acknowledged, but for {seen.given_up}": seen.given_up == 0}
+
+
+def _ended_of_it_and_came_back(seen: Seen) -> Mapping[str, bool]:
+    [fault] = seen.faults
+    told = f"the report says what became of the broker: {fault.subject}"
+    return {told: "(ended when it could not write)" in (fault.subject or ""), **_goes_on(seen)}
+
+
+@dataclass(frozen=True)
+class StockFailure:
+    """``crep run SCENARIO --on TARGET``, with shorter times.
+
+    ``settings``: of the brokers, beside the profile's. ``loses``: theory demands that acknowledged messages are lost,
+    and with them the expectation; the exit code is then 1. None: it allows that.
+    """
+
+    name: str
+    scenario: str
+    target: str
+    theory: Theory
+    words: str
+    params: Mapping[str, str]
+    profile: str = "quick"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    loses: bool | None = False
+    count: int = 5
+    allowed: int = 0
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        settings = "".join(f", {key}={value}" for key, value in self.settings.items())
+        lost = {
+            True: "acknowledged messages are lost",
+            False: "no acknowledged message is lost",
+            None: "acknowledged messages may be lost, and are then found",
+        }[self.loses]
+        return (
+            f"the scenario `{self.scenario}` on `{self.target}` (profile {self.profile}{settings}): {self.words}; "
+            f"{lost}, every send is accounted for, every fault confirmed and healed, and no process left."
+        )
+
+    def trial(self, seed: int, folder: Path) -> Verdict:
+        """One run with its control run."""
+        with crep_in(folder) as crep:
+            return self.judged(crep, seed)
+
+    def judged(self, crep: Crep, seed: int) -> Verdict:
+        """Run it and look at what came of it."""
+        if self.settings:
+            target = {"system": "kafka", "source": "local", "topology": "three-nodes", "settings": dict(self.settings)}
+            (crep.folder / "crep-targets.yaml").write_text(json.dumps({"targets": {self.target: target}}))
+        words = ["run", self.scenario, "--on", self.target, "--profile", self.profile, "--repeat", "1", "--no-report"]
+        for name, value in {**self.params, "seed": str(seed)}.items():
+            words += ["-p", f"{name}={value}"]
+        done = crep(*words, timeout=_RUN_WITHIN_S)
+        (crep.folder / "output.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+        left = left_behind(crep)
+        runs = [run for run in runs_in(crep.folder / "results") if run.document.kind == "measured"]
+        if not runs or runs[0].document.results is None:
+            return Verdict((f"no results, exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}",))
+        seen = Seen(runs[0], runs[0].document.results)
+        why = [*self._broken(seen, done.returncode), *([left] if left else [])]
+        return Verdict(tuple(why), {name: value for name, value in seen.figures() if value is not None})
+
+    def _broken(self, seen: Seen, exit_code: int) -> Iterator[str]:
+        results = seen.results
+        yield from (f"rule broken: {rule.text}" for rule in results.rules if not rule.holds)
+        yield from (words for ledger in results.channels for words in channel_faults(ledger))
+        yield from (words for ledger in results.readers for words in reader_faults(ledger) if not self._due(words))
+        yield from broken(
+            **{
+                f"exit code {exit_code} with {seen.lost} lost": exit_code == int(seen.lost > 0),
+                f"{seen.lost} lost as theory demands": self.loses is None or (seen.lost > 0) == self.loses,
+                **self.theory(seen),
+            }
+        )
+
+    def _due(self, words: str) -> bool:
+        return self.loses is not False and words.endswith(" lost")
+
+
+STOCK_FAILURES: tuple[StockFailure, ...] = (
+    StockFailure(
+        "leader-killed",
+        "int-n2-leader-killed",
+        ALL,
+        _waits_for_an_election(_SESSION_S["quick"]),
+        "publishing goes on when the dead leader's session has ended",
+        {"at": "4 s", "down": "7 s", "length": "24 s"},
+    ),
+    StockFailure(
+        "leader-cut-off-and-killed-acks-1",
+        "int-n2-leader-cut-off-and-killed",
+        LEADER,
+        _lost_for_want_of_replication,
+        "what it acknowledged between the two is lost; the ledger finds it, and the storage names as the reason that "
+        "it was never replicated",
+        {"cut": "4 s", "kill": "7 s", "apart": "6 s", "down": "8 s", "length": "26 s"},
+        loses=True,
+    ),
+    StockFailure(
+        "leader-cut-off-and-killed",
+        "int-n2-leader-cut-off-and-killed",
+        ALL,
+        _goes_on,
+        "it acknowledges nothing that its followers do not have",
+        {"cut": "4 s", "kill": "7 s", "apart": "6 s", "down": "8 s", "length": "30 s"},
+    ),
+    StockFailure(
+        "majority-down",
+        "int-n2-majority-down",
+        ALL,
+        _stops_until_two_are_back,
+        "the broker that is left acknowledges nothing, sends are rejected or unknown, and publishing goes on when the "
+        "others are back",
+        {"at": "4 s", "down": "9 s", "length": "34 s"},
+    ),
+    StockFailure(
+        "follower-paused",
+        "int-n2-follower-paused",
+        ALL,
+        _every_key_waits_for(_SESSION_S["quick"]),
+        "every key waits until the session of the paused broker has ended",
+        {"at": "4 s", "paused": "8 s", "length": "24 s"},
+    ),
+    StockFailure(
+        "follower-paused-default",
+        "int-n2-follower-paused",
+        ALL,
+        _every_key_waits_for(_SESSION_S["default"]),
+        "every key waits until the session of the paused broker has ended",
+        {"at": "4 s", "paused": "16 s", "length": "32 s"},
+        profile="default",
+    ),
+    StockFailure(
+        "follower-paused-acks-1",
+        "int-n2-follower-paused",
+        LEADER,
+        _only_the_paused_leads_wait,
+        "keys wait that the paused broker itself leads, no others; what it takes as if it still led may be gone",
+        {"at": "4 s", "paused": "8 s", "length": "24 s"},
+        loses=None,
+    ),
+    StockFailure(
+        "follower-cut-off",
+        "int-n2-follower-cut-off",
+        ALL,
+        _waits_for_the_lag(6.0),
+        "keys of the two brokers wait until one drops the other from those in sync",
+        {"at": "4 s", "cut": "14 s", "length": "28 s"},
+        settings={"replica.lag.time.max.ms": "6000"},
+    ),
+    StockFailure(
+        "follower-cut-off-acks-1",
+        "int-n2-follower-cut-off",
+        LEADER,
+        _nobody_waits,
+        "no publisher waits",
+        {"at": "4 s", "cut": "10 s", "length": "24 s"},
+    ),
+    StockFailure(
+        "rolling-restart",
+        "int-n2-rolling-restart",
+        ALL,
+        _goes_on,
+        "each broker hands over before it ends",
+        {"at": "4 s", "length": "60 s"},
+    ),
+    StockFailure(
+        "cut-from-quorum",
+        "int-n2-cut-from-quorum",
+        ALL,
+        _goes_on,
+        "publishing stands still for a while that is measured, and goes on",
+        {"at": "4 s", "cut": "9 s", "length": "30 s"},
+    ),
+    StockFailure(
+        "disk-full-on-the-leader",
+        "int-n2-disk-full",
+        ALL,
+        _ended_of_it_and_came_back,
+        "the report says that the broker ended when it could not write, and it comes back when there is room",
+        {"at": "4 s", "full": "8 s", "length": "34 s"},
+    ),
+)
