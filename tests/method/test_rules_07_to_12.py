@@ -14,8 +14,8 @@ from crep.harness.checks.results import Verdict
 from crep.harness.checks.statistics import paired_ratio
 from crep.harness.checks.usage import Sample
 from crep.harness.config.errors import UsageError
-from crep.harness.load.ceiling.measure import Ceiling
-from crep.harness.runner.ceiling import bound
+from crep.harness.load.ceiling.cache import Ceiling
+from crep.harness.runner.ceiling import Work, bound
 from crep.harness.runner.processor import WorkerLoad
 from crep.harness.runner.record import CLIENT_BOUND_CPU
 from crep.harness.scenario.binding import Binding
@@ -71,10 +71,12 @@ def test_rule_07_latency_at_an_unknown_load_is_not_compared() -> None:
 # 8. Client ceiling. On a real Kafka: tests/end_to_end/test_labels.py.
 
 
-def test_rule_08_publishers_at_seventy_percent_of_their_ceiling_are_client_bound() -> None:
+@pytest.mark.parametrize(("work", "who"), [("sent", "the publishers sent"), ("received", "the subscribers received")])
+def test_rule_08_clients_at_seventy_percent_of_their_ceiling_are_client_bound(work: Work, who: str) -> None:
     ceiling = Ceiling(per_s=100_000.0, clients=2)
-    assert bound(69_900.0, ceiling) is None
-    assert "70% of the 100,000 messages/s" in (bound(70_000.0, ceiling) or "")
+    assert bound(work, 69_900.0, ceiling) is None
+    text = bound(work, 70_000.0, ceiling) or ""
+    assert text.startswith(f"{who} 70,000 messages/s, 70% of the 100,000 messages/s")
 
 
 def test_rule_08_a_client_at_its_cores_limit_is_the_one_that_decides() -> None:

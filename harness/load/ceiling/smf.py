@@ -6,8 +6,9 @@ what a client does     what it gets
 log in                 every capability, whoever it says it is
 send direct            nothing: the bytes are swallowed
 send persistent        an acknowledgement of everything that came with one read
-subscribe              after a moment, ``--deliver`` direct messages, as fast as it takes them
-bind to any queue      after a moment, as many guaranteed messages, as its transport window allows
+subscribe              after a moment (or, ``--when-told``, after the first byte on standard input), ``--deliver``
+                       direct messages, as fast as it takes them
+bind to any queue      then as many guaranteed messages, as its transport window allows
 =====================  ==============================================================================================
 
 The messages delivered carry stamps of run ``--run`` with valid check sums, so that an engine's checks are all at work;
@@ -63,6 +64,12 @@ class Deliveries:
     count: int
     size: int
     run: int
+    may_begin: threading.Event
+
+    def wait(self) -> None:
+        """Until the client is at rest, and messages may come."""
+        time.sleep(_PAUSE_S)
+        self.may_begin.wait()
 
     def bodies(self) -> list[bytes]:
         """One block: ``_BLOCK`` different messages, whole payloads with the stamp in front."""
@@ -156,7 +163,7 @@ class Connection:
         parameters = frame.parameter(frame.TOPIC, frame.terminated(topic))
         frames = [frame.frame(frame.MESSAGE, parameters, body, ttl=0xFF) for body in self._deliveries.bodies()]
         block, length, left = b"".join(frames), len(frames[0]), self._deliveries.count
-        time.sleep(_PAUSE_S)
+        self._deliveries.wait()
         while left > 0:
             part = min(left, _BLOCK)
             self._socket.sendall(memoryview(block)[: part * length])
@@ -165,7 +172,7 @@ class Connection:
     def _feed(self) -> None:
         """Guaranteed messages, as far as the transport window reaches; acknowledgements are read in between."""
         block, stride = _GuaranteedBlock(self._deliveries.bodies()), _BLOCK
-        time.sleep(_PAUSE_S)
+        self._deliveries.wait()
         sent = acknowledged = 0
         window = _WINDOW
         while acknowledged < self._deliveries.count:
@@ -275,16 +282,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--deliver", type=int, default=0, help="messages for each subscription or bind")
     parser.add_argument("--size", type=int, default=100, help=f"bytes of each, at least {STAMP_SIZE}")
     parser.add_argument("--run", type=int, default=0, help="run number of their stamps")
+    parser.add_argument("--when-told", action="store_true", help="deliver from the first byte on standard input on")
     chosen = parser.parse_args(arguments)
     if chosen.size < STAMP_SIZE:
         parser.error(f"--size: at least {STAMP_SIZE}, for the stamp")
-    deliveries = Deliveries(chosen.deliver, chosen.size, chosen.run)
+    deliveries = Deliveries(chosen.deliver, chosen.size, chosen.run, threading.Event())
+    if not chosen.when_told:
+        deliveries.may_begin.set()
     listener = socket.create_server(("127.0.0.1", chosen.port))
     threading.Thread(target=_accept, args=(listener, deliveries), daemon=True).start()
     ready: dict[str, Any] = {"ready": True, "smf": f"tcp://127.0.0.1:{listener.getsockname()[1]}"}
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    sys.stdin.buffer.read()
+    if sys.stdin.buffer.read(1):
+        deliveries.may_begin.set()
+        sys.stdin.buffer.read()
     return 0
 
 
