@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +14,14 @@ State = Literal["waiting", "fetching", "running", "paused", "stopped", "cancelle
 
 
 class Control:
-    """Orders for one replay; every method may be called by any thread at any time."""
+    """Orders for one replay; every method may be called by any thread at any time.
 
-    def __init__(self) -> None:
+    Args:
+        stopping: says the same as ``stop`` from without, for example that a signal came.
+    """
+
+    def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._stopping = stopping
         self._changed = threading.Condition()
         self._pace: Pace | None = None
         self._paused = self._stopped = self._cancelled = False
@@ -61,7 +67,7 @@ class Control:
     @property
     def ending(self) -> bool:
         """Whether it is to end, one way or the other."""
-        return self._stopped or self._cancelled
+        return self._stopped or self._cancelled or self._stopping()
 
     def wait(self, seconds: float) -> None:
         """Until an order comes, or the time is over."""

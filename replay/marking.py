@@ -22,12 +22,14 @@ _LATEST_MS = 253_402_300_800_000  # the year 10,000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def marked(stored: Stored, replay_id: str, remapping: Remapping) -> Message:
-    """The message to send."""
+def marked(stored: Stored, replay_id: str, remapping: Remapping, *, timed: bool = True) -> Message:
+    """The message to send. ``timed`` False: nobody knows when it was."""
     message = stored.message
     told = message.stored_ms  # whatever its publisher said: it may be no time at all
     at_us = told * 1000 if told is not None and 0 <= told < _LATEST_MS else stored.captured_us
-    original = {ORIGINAL_TIME: time_text(at_us), ORIGINAL_TOPIC: message.topic}
+    original = {ORIGINAL_TOPIC: message.topic}
+    if timed:
+        original[ORIGINAL_TIME] = time_text(at_us)
     if message.position is not None:
         original[ORIGINAL_ID] = message.position
     properties = {**original, **message.properties, REPLAY_ID: replay_id, SEQUENCE: stored.sequence}

@@ -79,7 +79,7 @@ def fetch(job: Job, endpoint: Endpoint, folder: Path, control: Control, seen: Fe
         NotSupported: the broker cannot begin or end there; with the reason.
         EnvironmentFailure: broker or disk fail. Running the replay again goes on.
     """
-    times: Times = "broker" if endpoint.system == "kafka" else "captured"
+    times: Times = "broker" if endpoint.system == "kafka" else "none"
     if (folder / _WHOLE).exists():
         return times
     origin, select = job.origin, job.select

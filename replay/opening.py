@@ -19,7 +19,7 @@ from crep.replay.control import Control, Progress, State
 from crep.replay.job import Destination, Job
 from crep.replay.native import Fetched, fetch, origin_endpoint
 from crep.replay.player import Ledger, OnSent, Player
-from crep.replay.selection import Reader, Summary
+from crep.replay.selection import Reader, Summary, Times
 
 Reach = Callable[[str], Endpoint]
 """Target → where its broker is. Raises CrepError."""
@@ -87,7 +87,8 @@ class Replay:
         """The player; None where ``control`` ended the reading of a native replay."""
         if self._player is not None:
             return self._player
-        job, times = self._job, self._job.select.times
+        job = self._job
+        times: Times = job.select.times
         if job.origin.archive is None:
             folder = self._checkpoint.folder / "fetched"
             self._fetching = Fetched()

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from crep.harness.brokers.contract import Outcome
+from crep.harness.brokers.contract import Message, Outcome
 from crep.harness.brokers.streams import Sent, Sink
 from crep.harness.config.errors import CrepError, EnvironmentFailure, UsageError
 from crep.replay.ahead import Ahead
@@ -66,6 +66,11 @@ class Ledger:
     reasons: dict[str, int]
 
     @property
+    def open(self) -> int:
+        """Without a final outcome yet."""
+        return self.selected - self.acknowledged - self.rejected - self.removed
+
+    @property
     def exact(self) -> bool:
         """Every selected message was acknowledged or rejected."""
         return self.selected == self.acknowledged + self.rejected
@@ -88,10 +93,10 @@ class Ledger:
 
 def selection_of(job: Job, times: Times) -> Selection:
     """What a job selects, as the archive is asked for it."""
-    select = job.select
+    select, timed = job.select, times != "none"  # else the broker has seen to it
     return Selection(
-        from_us=_micro(select.begin),
-        until_us=_micro(select.until),
+        from_us=_micro(select.begin) if timed else None,
+        until_us=_micro(select.until) if timed else None,
         topic=select.topic,
         key=select.key,
         properties=tuple(select.properties.items()),
@@ -158,7 +163,7 @@ class Player:
         summary = self._reader.summary(selection_of(self._job, self._times))
         topics: dict[str, int] = {}
         for topic, count in summary.topics:
-            new = self._remapping(topic)
+            new = self._job.to.topic or self._remapping(topic)
             topics[new] = topics.get(new, 0) + count
         return replace(summary, topics=tuple(sorted(topics.items(), key=lambda one: (-one[1], one[0]))))
 
@@ -289,7 +294,7 @@ class Player:
 
     def _hand_over(self, row: Row) -> bool:
         stored = from_row(row)
-        if not self._sink.send(marked(stored, self._job.id, self._remapping), stored.sequence):
+        if not self._sink.send(self._marked(stored), stored.sequence):
             return False
         self._under_way[stored.sequence] = row
         self._sent += 1
@@ -298,10 +303,13 @@ class Player:
         self._told(stored, time.monotonic_ns())
         return True
 
+    def _marked(self, stored: Stored) -> Message:
+        return marked(stored, self._job.id, self._remapping, timed=self._times != "none")
+
     def _time_of(self, row: Row) -> int:
         if self._times == "captured":
             return int(row[_CAPTURED])
-        return int(row[_STORED] or 0) * 1000
+        return int(row[_STORED] or 0) * 1000 if self._times == "broker" else 0
 
     def _idle(self) -> None:
         """Nothing is asked of the broker now: its patience begins anew."""

@@ -25,9 +25,10 @@ from crep.replay.stored import COLUMNS, Row, Stored, from_row
 
 FETCH = 256  # rows that are made Python objects at once: half a millisecond in which no other thread runs
 _TRIES = 100
-Times = Literal["captured", "broker"]
-TIMES: dict[Times, str] = {"captured": "captured_us", "broker": "stored_ms * 1000"}
-"""Which time of a message counts, as SQL (microseconds): of its capture, or the broker's own (Kafka's timestamp)."""
+Times = Literal["captured", "broker", "none"]
+TIMES: dict[Times, str] = {"captured": "captured_us", "broker": "stored_ms * 1000", "none": "NULL::BIGINT"}
+"""Which time of a message counts, as SQL (microseconds): of its capture, the broker's own (Kafka's timestamp), or none
+where neither says anything (read from Solace's replay log)."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ COMMANDS = {
     "broker": "broker",
     "doctor": "doctor",
     "bridge": "bridge",
+    "replay": "replay",
 }
 """Command → module of this package; the module offers ``command``."""
 
