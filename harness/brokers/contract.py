@@ -278,7 +278,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class ClientEvent:
-    """A connection event that the client library reported: ``down``, ``reconnecting``, ``reconnected``, ``error``."""
+    """A connection event that the client library reported: ``down``, ``reconnecting``, ``reconnected``, ``error``.
+
+    ``disconnected``: the connection to one of several brokers ended; the client goes on with the others.
+    """
 
     at_ns: int
     kind: str

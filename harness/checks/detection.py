@@ -14,7 +14,7 @@ SECOND = 1_000_000_000
 UNUSUAL = 2
 UNUSUAL_AT_LEAST_NS = SECOND // 10
 """A silence is unusual when it lasts this many times the longest that is usual, and this long at least."""
-TROUBLE = ("down", "reconnecting", "error")
+TROUBLE = ("down", "reconnecting", "disconnected", "error")
 """Kinds of client events that tell of a fault (``brokers.contract.ClientEvent``)."""
 LOST, RECONNECTED = ("down", "reconnecting"), "reconnected"
 

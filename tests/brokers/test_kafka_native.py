@@ -159,6 +159,10 @@ class Recorded:
         return 0
 
 
+def _ignored(*_told: object) -> None:
+    """Of an error or a line of the log."""
+
+
 @pytest.mark.parametrize(
     ("protocol", "made"),
     [
@@ -170,7 +174,7 @@ def test_what_moves_is_told_and_then_assigned_as_the_protocol_wants(
     protocol: bytes, made: list[tuple[str, bool]]
 ) -> None:
     told: list[tuple[str, list[tuple[str, int]]]] = []
-    consumer = NativeConsumer(load(), {"group.id": "g"}, failed=lambda _code, _words: None, committed=None)
+    consumer = NativeConsumer(load(), {"group.id": "g"}, failed=_ignored, logged=_ignored, committed=None)
     recorded = Recorded(protocol)
     real = consumer._calls
     places = Places(1, 1, ctypes.pointer(Place(topic=TOPIC.encode(), partition=3)))
@@ -186,7 +190,7 @@ def test_what_moves_is_told_and_then_assigned_as_the_protocol_wants(
 
 
 def test_what_a_callback_raises_is_raised_by_the_call_that_it_ran_in() -> None:
-    consumer = NativeConsumer(load(), {"group.id": "g"}, failed=lambda _code, _words: None, committed=None)
+    consumer = NativeConsumer(load(), {"group.id": "g"}, failed=_ignored, logged=_ignored, committed=None)
 
     def refuse(_consumer: object, _partitions: object) -> None:
         raise KafkaException("no")
@@ -212,7 +216,7 @@ def test_the_answer_to_a_commit_is_its_first_failure() -> None:
 
 
 def test_places_travel_to_the_library_with_their_offsets() -> None:
-    consumer = NativeConsumer(load(), {"group.id": "g"}, failed=lambda _code, _words: None, committed=None)
+    consumer = NativeConsumer(load(), {"group.id": "g"}, failed=_ignored, logged=_ignored, committed=None)
     seen: list[tuple[bytes, int, int]] = []
 
     def look(_handle: int, places: Any) -> int:

@@ -7,6 +7,7 @@ again": `ConnectionWatch` takes the log and the error callback, and its owner te
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -94,7 +95,8 @@ class ConnectionWatch:
     """Turns librdkafka's errors into `ClientEvent`s. Its callbacks run inside poll, on the owner's thread.
 
     ``down`` is the first failure after data flowed, ``reconnecting`` further ones, ``reconnected`` the first message or
-    acknowledgement after that: the only proof of a connection that the library gives.
+    acknowledgement after that: the only proof of a connection that the library gives. All three mean that no broker is
+    left: of one among several the library's log alone says that its connection ended, which is ``disconnected``.
     """
 
     def __init__(self) -> None:
@@ -107,7 +109,7 @@ class ConnectionWatch:
 
     def options(self) -> dict[str, Any]:
         """The two callbacks, as constructor options of a client."""
-        return {"error_cb": self._on_error, "logger": _SILENT}
+        return {"error_cb": self._on_error, "logger": _Log(self)}
 
     def _on_error(self, error: KafkaError) -> None:
         self.failed(error.code(), error.str())
@@ -120,6 +122,11 @@ class ConnectionWatch:
             self._lost(text)
         else:
             self.note("error", text)
+
+    def logged(self, facility: str, line: str) -> None:
+        """Take in a line of the library's log."""
+        if facility == "FAIL" and _WAS_UP.search(line):
+            self.note("disconnected", line)
 
     def _lost(self, text: str) -> None:
         """The library tries about ten times a second; one event a second tells as much."""
@@ -162,9 +169,24 @@ class ConnectionWatch:
         return taken
 
 
-_SILENT = logging.getLogger("crep.kafka.librdkafka")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False  # its connection errors reach the user as events and in the text of BrokerError
+_WAS_UP = re.compile(r"\(after \d+ms in state UP\b")
+"""How the library's log ends a line about a connection that had been there; what follows is attempts at a new one."""
+
+
+class _Log(logging.Logger):
+    """Prints nothing: what matters reaches the user as events and in the text of BrokerError.
+
+    The library calls with ``"%s [%s] %s"`` and facility, client, line, from within poll.
+    """
+
+    def __init__(self, watch: ConnectionWatch) -> None:
+        super().__init__("crep.kafka.librdkafka")
+        self._watch = watch
+
+    def log(self, _level: int, _format: object, *parts: object, **_options: object) -> None:
+        """Hand facility and line on."""
+        facility, _, line = map(str, parts)
+        self._watch.logged(facility, line)
 
 
 def unreachable(endpoint: Endpoint, cause: object, watch: ConnectionWatch | None = None) -> BrokerError:

@@ -11,7 +11,7 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from numpy.typing import NDArray
 
-from crep.harness.brokers.kafka.native.library import ERROR, MOVED, Library
+from crep.harness.brokers.kafka.native.library import ERROR, LOG, MOVED, Library
 from crep.harness.brokers.kafka.reading import Moved
 
 Pointers = NDArray[np.uint64]
@@ -29,6 +29,7 @@ class NativeConsumer:
         library: as loaded.
         properties: librdkafka's.
         failed: told each error, code and words, that is not one message's.
+        logged: told each line of the library's log: facility and words.
         committed: told the outcome of each commit; None where nobody asks.
 
     Raises:
@@ -41,15 +42,20 @@ class NativeConsumer:
         properties: dict[str, object],
         *,
         failed: Callable[[int, str], None],
+        logged: Callable[[str, str], None],
         committed: Callable[[KafkaError | None], None] | None,
     ) -> None:
         self._library, self._calls = library, library.calls
-        self._failed, self._committed = failed, committed
+        self._failed, self._logged, self._committed = failed, logged, committed
         self._on_assign: Moved = _nothing
         self._on_revoke: Moved = _nothing
         self._assigned_by_callback = False
         self._raised: list[BaseException] = []
-        self._callbacks: dict[str, Any] = {"error_cb": ERROR(self._error), "rebalance_cb": MOVED(self._rebalanced)}
+        self._callbacks: dict[str, Any] = {
+            "error_cb": ERROR(self._error),
+            "log_cb": LOG(self._line),
+            "rebalance_cb": MOVED(self._rebalanced),
+        }
         if committed is not None:
             self._callbacks["offset_commit_cb"] = MOVED(self._commit_answered)
         self._handle = library.consumer(properties, self._callbacks)
@@ -153,6 +159,9 @@ class NativeConsumer:
 
     def _error(self, _handle: int, code: int, words: bytes | None, _opaque: object) -> None:
         self._failed(code, (words or b"").decode(errors="replace"))
+
+    def _line(self, _handle: int, _level: int, facility: bytes | None, line: bytes | None) -> None:
+        self._logged((facility or b"").decode(errors="replace"), (line or b"").decode(errors="replace"))
 
     def _commit_answered(self, _handle: int, code: int, places: Any, _opaque: object) -> None:
         code = code or next((item.err for item in _items(places) if item.err), 0)

@@ -40,10 +40,10 @@ OLDEST, BELOW = (2, 3), (3, 0)
 PRODUCER, CONSUMER = 0, 1
 UNASSIGNED: Final = -1
 """``RD_KAFKA_PARTITION_UA``: the library's partitioner chooses."""
-COPY: Final = 0x2
-"""``RD_KAFKA_MSG_F_COPY``: the payload is copied, so that its buffer can be used again at once."""
-DELIVERED, FAILED = 0x1, 0x8
-"""``RD_KAFKA_EVENT_DR`` and ``RD_KAFKA_EVENT_ERROR``."""
+IN_PLACE: Final = 0x0
+"""Neither ``RD_KAFKA_MSG_F_COPY`` nor ``_FREE``: the library reads payloads where they are until it reports them."""
+DELIVERED, LOGGED, FAILED = 0x1, 0x4, 0x8
+"""``RD_KAFKA_EVENT_DR``, ``_LOG`` and ``_ERROR``."""
 _ERROR_BYTES: Final = 512
 
 MESSAGE = np.dtype(
@@ -115,6 +115,8 @@ MOVED = CFUNCTYPE(None, c_void_p, c_int, POINTER(Places), c_void_p)
 """``rebalance_cb`` and ``offset_commit_cb``: handle, code, places, opaque."""
 ERROR = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_void_p)
 """``error_cb``: handle, code, words, opaque."""
+LOG = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_char_p)
+"""``log_cb``: handle, level, facility, line."""
 
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "version_str": (),
@@ -122,7 +124,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "conf_destroy": (c_void_p,),
     "conf_set": (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t),
     "conf_set_events": (c_void_p, c_int),
-    "conf_set_log_cb": (c_void_p, c_void_p),
+    "conf_set_log_cb": (c_void_p, LOG),
     "conf_set_error_cb": (c_void_p, ERROR),
     "conf_set_rebalance_cb": (c_void_p, MOVED),
     "conf_set_offset_commit_cb": (c_void_p, MOVED),
@@ -135,12 +137,14 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "produce_batch": (c_void_p, c_int32, c_int, c_void_p, c_int),
     "outq_len": (c_void_p,),
     "purge": (c_void_p, c_int),
+    "set_log_queue": (c_void_p, c_void_p),
     "queue_get_main": (c_void_p,),
     "queue_destroy": (c_void_p,),
     "queue_poll": (c_void_p, c_int),
     "event_type": (c_void_p,),
     "event_error": (c_void_p,),
     "event_error_string": (c_void_p,),
+    "event_log": (c_void_p, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_int)),
     "event_message_count": (c_void_p,),
     "event_message_array": (c_void_p, c_void_p, c_size_t),
     "event_destroy": (c_void_p,),
@@ -255,12 +259,12 @@ class Library:
     def _configuration(self, properties: Mapping[str, object]) -> int:
         calls, words = self.calls, create_string_buffer(_ERROR_BYTES)
         configuration = int(calls.conf_new())
-        for name, value in properties.items():
+        for name, value in {**properties, "log.queue": True}.items():  # lines come where they are polled for
             text = str(value).lower() if isinstance(value, bool) else str(value)
             if calls.conf_set(configuration, name.encode(), text.encode(), words, _ERROR_BYTES):
                 calls.conf_destroy(configuration)
                 raise BrokerError(f"the Kafka client refused its settings: {words.value.decode(errors='replace')}")
-        calls.conf_set_log_cb(configuration, None)
+        calls.conf_set_log_cb(configuration, LOG())
         return configuration
 
     def _client(self, kind: int, configuration: int) -> int:
@@ -269,6 +273,7 @@ class Library:
         if not handle:
             calls.conf_destroy(configuration)
             raise BrokerError(f"the Kafka client refused its settings: {words.value.decode(errors='replace')}")
+        calls.set_log_queue(handle, None)  # to its main queue
         return int(handle)
 
     def leaders(self, handle: int, topic: str, timeout_ms: int) -> list[int] | str:

@@ -2,11 +2,14 @@
 
 librdkafka reports the outcomes of one produce response as one event, which names each message: ``private`` is its
 sequence number. The time of an outcome is that of its event, not that of a Python callback behind thousands of others.
+
+Payloads are not copied: the library reads them where the engine has rendered them, until it reports (``lent``).
 """
 
 from __future__ import annotations
 
 import time
+from ctypes import byref, c_char_p, c_int
 
 import numpy as np
 from confluent_kafka import KafkaError
@@ -16,14 +19,16 @@ from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
 from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
 from crep.harness.brokers.kafka.native.library import (
-    COPY,
     DELIVERED,
     FAILED,
+    IN_PLACE,
+    LOGGED,
     MESSAGE,
     UNASSIGNED,
     NativeClientUnavailable,
     load,
 )
+from crep.harness.brokers.kafka.native.lent import LentBuffers
 from crep.harness.brokers.kafka.native.memory import structures_at
 from crep.harness.brokers.kafka.producing import fixed_headers, publisher_properties
 from crep.harness.brokers.packed import Packed
@@ -61,6 +66,7 @@ class NativeKafkaPublisher:
         self._pointers = np.empty(self._most, np.uint64)
         self._under_way = 0  # messages that the library has taken and not reported
         self._bytes_under_way = 0
+        self._lent = LentBuffers()
         self._came: list[tuple[NDArray[np.uint64], NDArray[np.uint8], int]] = []
         self._reasons: dict[int, str] = {}
 
@@ -70,7 +76,7 @@ class NativeKafkaPublisher:
         Raises:
             BrokerError: no answer within 10 s, login refused, or the topic is not there.
         """
-        self._handle = self._library.producer(self._properties, DELIVERED | FAILED)
+        self._handle = self._library.producer(self._properties, DELIVERED | LOGGED | FAILED)
         self._queue = int(self._calls.queue_get_main(self._handle))
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
         try:
@@ -104,7 +110,7 @@ class NativeKafkaPublisher:
             return 0
         part = slice(start, start + count)
         messages = self._described(batch.sequence[part], batch.key[part], bodies, part)
-        self._calls.produce_batch(self._open_topic(), UNASSIGNED, COPY, messages.ctypes.data, count)
+        self._calls.produce_batch(self._open_topic(), UNASSIGNED, IN_PLACE, messages.ctypes.data, count)
         refused = np.flatnonzero(messages["err"])
         lengths = bodies.lengths[part]
         if len(refused):
@@ -112,7 +118,9 @@ class NativeKafkaPublisher:
             if taken < count:
                 count, lengths = taken, lengths[:taken]
         kept = messages["err"][:count] == 0
-        self._under_way += int(np.count_nonzero(kept))
+        messages_kept = int(np.count_nonzero(kept))
+        self._lent.lend(bodies.buffer, int(batch.sequence[start]), messages_kept)
+        self._under_way += messages_kept
         self._bytes_under_way += int(lengths[kept].sum())
         return count
 
@@ -126,7 +134,7 @@ class NativeKafkaPublisher:
     def _described(
         self, sequences: NDArray[np.uint64], keys: NDArray[np.uint32], bodies: Packed, part: slice
     ) -> NDArray[np.void]:
-        """``rd_kafka_message_t`` for each; they point into ``bodies`` and ``_keys``, which the call copies."""
+        """``rd_kafka_message_t`` for each; they point into ``bodies``, and into ``_keys``, which the call copies."""
         count = len(sequences)
         if len(self._messages) < count:
             self._messages, self._keys = np.zeros(count, MESSAGE), np.zeros(count, ">u4")
@@ -170,8 +178,11 @@ class NativeKafkaPublisher:
                 if kind == DELIVERED:
                     self._delivered(event, time.monotonic_ns())
                 elif kind == FAILED:
-                    words = (calls.event_error_string(event) or b"").decode(errors="replace")
-                    self._watch.failed(calls.event_error(event), words)
+                    self._watch.failed(calls.event_error(event), _text(calls.event_error_string(event)))
+                elif kind == LOGGED:
+                    facility, line, level = c_char_p(), c_char_p(), c_int()
+                    calls.event_log(event, byref(facility), byref(line), byref(level))
+                    self._watch.logged(_text(facility.value), _text(line.value))
             finally:
                 calls.event_destroy(event)
 
@@ -186,6 +197,7 @@ class NativeKafkaPublisher:
             pointers = self._pointers[:count]
             messages = structures_at(pointers, MESSAGE)
             sequences, errors = messages["private"].copy(), messages["err"]
+            self._lent.reported(sequences)
             self._under_way -= count
             self._bytes_under_way -= int(messages["length"].sum())
             outcomes = np.full(count, self._success, np.uint8)
@@ -242,11 +254,16 @@ class NativeKafkaPublisher:
             self._calls.event_destroy(event)
         self._calls.queue_destroy(queue)
         self._calls.destroy_flags(handle, _DESTROY_AT_ONCE)
+        self._lent.clear()
 
     def _open_topic(self) -> int:
         if not self._topic:
             raise BrokerError(f"publisher {self._spec.name!r} is not open")
         return self._topic
+
+
+def _text(words: bytes | None) -> str:
+    return (words or b"").decode(errors="replace")
 
 
 def _one(outcome: Outcome) -> NDArray[np.uint8]:

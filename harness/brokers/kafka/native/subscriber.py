@@ -45,7 +45,10 @@ class NativeKafkaSubscriber(KafkaReading[NativeConsumer]):
 
     def _client(self, properties: Mapping[str, object]) -> NativeConsumer:
         committed = (lambda error: self._on_commit(error, [])) if self._at_most_once else None
-        return NativeConsumer(self._library, dict(properties), failed=self._watch.failed, committed=committed)
+        watch = self._watch
+        return NativeConsumer(
+            self._library, dict(properties), failed=watch.failed, logged=watch.logged, committed=committed
+        )
 
     def _has_topic(self) -> bool:
         return self._open_consumer().has_topic(self._topic, 1.0)
