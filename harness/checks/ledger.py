@@ -77,7 +77,9 @@ def ledger(
     missing_unknown         no outcome known and not received: neither lost nor delivered
     unknown_received        no outcome known, and it came (part of ``received``): no duplicate, no fault
     rejected_received       the broker refused it and delivered it all the same
-    duplicates_flagged      further receipts that the broker marked as redelivered
+    duplicates_flagged      further receipts that the broker marked as redelivered; and one that it did not mark, where
+                            it marked the first: a broker marks each delivery but the first, and members of a reader
+                            may come to them in another order
     duplicates_unflagged    further receipts that it did not mark, though it offers the mark
     duplicates_flag_…       further receipts where it has no such mark (classic Kafka)
     reordered               first receipts overtaken by a later message of their key (see ``order.overtaken``)
@@ -169,6 +171,7 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
     outcome = np.full(len(records), 255, np.uint8)  # of the message; 255: not located
     outcome[located] = sends.outcome[receipts.row[located]]
     again = located & ~receipts.first
+    marked = again & ((records["redelivered"] == REDELIVERED_YES) | _marked_before(receipts, again))
     late = overtaken(sends, receipts)
     excused = receipts.flagged | (reader.spec.order == "none") | at_most_once
     return Findings(
@@ -184,8 +187,8 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
             "missing-unknown": absent & unknown,
         },
         receipts={
-            "duplicate-flagged": again & (records["redelivered"] == REDELIVERED_YES),
-            "duplicate-unflagged": again & (records["redelivered"] == REDELIVERED_NO),
+            "duplicate-flagged": marked,
+            "duplicate-unflagged": again & (records["redelivered"] == REDELIVERED_NO) & ~marked,
             "duplicate-flag-not-offered": again & (records["redelivered"] == REDELIVERED_NOT_OFFERED),
             "reordered": late & ~excused,
             "reordered-allowed": late & excused,
@@ -196,6 +199,17 @@ def find(sends: Sends, reader: ReaderHistory, receipts: Receipts, drain_clean: b
             "unexpected": (records["fault"] != CORRUPT) & (records["fault"] != FOREIGN) & ~located & ~receipts.failed,
         },
     )
+
+
+def _marked_before(receipts: Receipts, again: Mask) -> Mask:
+    """Of each message whose first receipt is marked as redelivered: the first of its further ones that is not."""
+    of_marked = np.zeros(len(receipts.received_ns), np.bool_)
+    of_marked[receipts.row[receipts.first & receipts.flagged]] = True
+    places = np.flatnonzero(again & (receipts.records["redelivered"] == REDELIVERED_NO))
+    places = places[of_marked[receipts.row[places]]]
+    found = np.zeros(len(again), np.bool_)
+    found[places[np.unique(receipts.row[places], return_index=True)[1]]] = True
+    return found
 
 
 def read_ledger(

@@ -51,12 +51,6 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.uint64]
 Times = NDArray[np.int64]
 
-_AGAIN = {
-    REDELIVERED_YES: "duplicate-flagged",
-    REDELIVERED_NO: "duplicate-unflagged",
-    REDELIVERED_NOT_OFFERED: "duplicate-flag-not-offered",
-}
-
 
 class Handovers(Protocol):
     """When each message of one publisher was handed over: 8 bytes each, so not for a tally to hold."""
@@ -231,6 +225,8 @@ class ReaderTally:
         self._publishers = publishers
         self.received = {one.planned.publisher: Bitmap() for one in publishers}
         self.wanted = {n: Bitmap() for n in self.received} if not self.selects_all else {}
+        self.marked = {n: Bitmap() for n in self.received}  # first receipts that are marked as redelivered
+        self.unmarked = {n: Bitmap() for n in self.received}  # of these, with a further receipt that is not
         self.highest = np.full(0, -1, np.int64)  # by key: the highest key sequence received, -1 for none
         self.counts: Counter[str] = Counter()
         self.members = np.zeros(spec.members, np.int64)
@@ -374,9 +370,16 @@ class ReaderTally:
         if not located.all():
             unexpected = (fault != CORRUPT) & (fault != FOREIGN) & ~located & ~failed
             found |= {"corrupt": fault == CORRUPT, "foreign": fault == FOREIGN, "unexpected": unexpected}
+        self._note_marked(records, first & (flag == REDELIVERED_YES))
         if not first.all():
             again = located & ~first
-            found |= {kind: again & (flag == value) for value, kind in _AGAIN.items()}
+            marked = again & (flag == REDELIVERED_YES)
+            marked |= self._marked_before(records, again & (flag == REDELIVERED_NO))
+            found |= {
+                "duplicate-flagged": marked,
+                "duplicate-unflagged": again & (flag == REDELIVERED_NO) & ~marked,
+                "duplicate-flag-not-offered": again & (flag == REDELIVERED_NOT_OFFERED),
+            }
         if late.any():
             excused = flag == REDELIVERED_YES
             if self.spec.order == "none" or self.spec.delivery == "at-most-once":
@@ -390,6 +393,23 @@ class ReaderTally:
                 if kind.startswith("duplicate"):
                     kept["first_ns"] = [self._recent.time_of(*one) for one in _identities(kept)]
                 self.anomalies.keep(kind, kept)
+
+    def _note_marked(self, records: Records, marked: Mask) -> None:
+        for number, places in self._by_publisher(records, marked):
+            self.marked[number].add(records["sequence"][places])
+
+    def _marked_before(self, records: Records, unmarked: Mask) -> Mask:
+        """Of further receipts without the mark: the first of each message whose first receipt has it."""
+        found = np.zeros(len(records), np.bool_)
+        for number, places in self._by_publisher(records, unmarked):
+            spared = places[self.marked[number].holds(records["sequence"][places])]
+            found[spared] = self.unmarked[number].add(records["sequence"][spared])
+        return found
+
+    def _by_publisher(self, records: Records, chosen: Mask) -> Iterable[tuple[int, NDArray[np.intp]]]:
+        places = np.flatnonzero(chosen)
+        for number in self.received if len(places) else ():
+            yield number, places[records["publisher"][places] == number]
 
     def _await(self, records: Records, members: NDArray[np.uint16], places: NDArray[np.intp]) -> None:
         if len(places):

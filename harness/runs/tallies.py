@@ -130,13 +130,18 @@ def _bitmaps(tally: ChannelTally) -> Iterator[tuple[str, Bitmap]]:
         for what in ("sent", "acknowledged", "rejected", "accepted"):
             yield f"publisher.{publisher.planned.publisher}.{what}", getattr(publisher, what)
     for reader in tally.readers:
-        for what, bitmaps in (("received", reader.received), ("wanted", reader.wanted)):
+        for what, bitmaps in _bitmaps_of(reader).items():
             for number, bitmap in bitmaps.items():
                 yield f"reader.{reader.spec.name}.{what}.{number}", bitmap
 
 
+def _bitmaps_of(reader: ReaderTally) -> dict[str, dict[int, Bitmap]]:
+    return {what: getattr(reader, what) for what in ("received", "wanted", *_LATER)}
+
+
 _OF_PUBLISHER = ("sent_per_second", "acknowledged_per_second")
 _OF_READER = ("highest", "members", "per_second", "awaited")
+_LATER = ("marked", "unmarked")  # bitmaps that an earlier crep did not have
 _NUMBERS_OF_READER = ("latest_ns", "late_receipts", "late_sends")
 
 
@@ -186,9 +191,11 @@ def _restore_reader(reader: ReaderTally, arrays: Arrays, pieces: bytes) -> None:
             reader.counts[name.removeprefix(prefix + "count.")] = int(array)
         elif name.startswith(prefix + "anomalies."):
             reader.anomalies.keep(name.removeprefix(prefix + "anomalies."), array)
-    for what, bitmaps in (("received", reader.received), ("wanted", reader.wanted)):
+    for what, bitmaps in _bitmaps_of(reader).items():
         for number in bitmaps:
-            bitmaps[number] = _bitmap(arrays[f"{prefix}{what}.{number}"], pieces)
+            name = f"{prefix}{what}.{number}"
+            if name in arrays or what not in _LATER:
+                bitmaps[number] = _bitmap(arrays[name], pieces)
 
 
 def service_of(arrays: Arrays, reader: str) -> Histogram:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from crep.harness.brokers.contract import Order, Outcome, ReaderSpec
+from crep.harness.brokers.contract import REDELIVERED_YES, Order, Outcome, ReaderSpec
 from crep.harness.checks.dead_letters import LETTER, GivenUp
 from crep.harness.checks.history import ChannelHistory, PublisherHistory, ReaderHistory
 from crep.harness.metrics.history import CORRUPT, FAILED, FOREIGN, INTACT, OUTCOME, RECEIVED, SENT
@@ -191,6 +191,7 @@ def naive_reader_ledger(world: World, name: str, drain_clean: bool) -> dict[str,
     spec, at_most_once = world.readers[name], world.readers[name].delivery == "at-most-once"
     sent = {(m.publisher, m.sequence): m for m in world.messages}
     got: set[tuple[int, int]] = set()
+    mark_to_spare: set[tuple[int, int]] = set()  # the first receipt has the mark that a later one lacks
     highest: dict[tuple[int, int], int] = defaultdict(lambda: -1)
     ordering = sorted(world.receipts[name], key=lambda r: (r.at_ns, r.member))
     for receipt in ordering:
@@ -211,11 +212,15 @@ def naive_reader_ledger(world: World, name: str, drain_clean: bool) -> dict[str,
         elif receipt.fault == FAILED:
             count["failed"] += 1
         elif identity in got:
-            count[
-                ("duplicates_unflagged", "duplicates_flagged", "duplicates_flag_not_offered")[receipt.redelivered]
-            ] += 1
+            kind = ("duplicates_unflagged", "duplicates_flagged", "duplicates_flag_not_offered")[receipt.redelivered]
+            if kind == "duplicates_unflagged" and identity in mark_to_spare:
+                mark_to_spare.remove(identity)
+                kind = "duplicates_flagged"
+            count[kind] += 1
         else:
             got.add(identity)
+            if receipt.redelivered == REDELIVERED_YES:
+                mark_to_spare.add(identity)
             outcome = final_outcome(world, message)
             count["rejected_received"] += outcome is Outcome.REJECTED
             count["unknown_received"] += outcome is Outcome.UNKNOWN

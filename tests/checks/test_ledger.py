@@ -85,6 +85,24 @@ def test_a_doubled_message_is_told_apart_by_the_brokers_flag(flag: int, kind: st
     assert accused(judged(world)["billing"]) == {kind: 1}
 
 
+@pytest.mark.parametrize(
+    ("marks", "flagged", "unflagged"),
+    [("U F", 1, 0), ("F U", 1, 0), ("F F", 1, 0), ("U U", 0, 1), ("F F U", 2, 0), ("F U U", 1, 1), ("U F U", 1, 1)],
+)
+def test_one_delivery_of_a_message_may_be_unmarked_whichever_member_comes_to_its_own_first(
+    marks: str, flagged: int, unflagged: int
+) -> None:
+    """A paused member has the first delivery in its buffer, while another one processes the repeated one."""
+    world = honest_world()
+    one = world.receipts["billing"][3]
+    for number, mark in enumerate(marks.split()):
+        again = copy_of(one, at_ns=one.at_ns + number * 90 * MS, redelivered=int(mark == "F"), member=number % 2)
+        world.receipts["billing"].append(again)
+    world.receipts["billing"].remove(one)
+    counts = {"duplicates_flagged": flagged, "duplicates_unflagged": unflagged}
+    assert accused(judged(world)["billing"]) == {kind: count for kind, count in counts.items() if count}
+
+
 def test_a_redelivery_of_a_whole_stretch_is_duplication_and_not_disorder() -> None:
     world = honest_world()
     world.receipts["billing"] += [copy_of(r, at_ns=r.at_ns + 90 * MS) for r in world.receipts["billing"][5:30]]
