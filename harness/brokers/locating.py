@@ -1,12 +1,13 @@
 """Where a message that was lost is, as the broker's own storage tells.
 
 An *identity* is the first 16 bytes of a message's stamp: whose it is (8 bytes, the same for all messages of one
-publisher of one run), then its sequence (8 bytes, little-endian). It stands at the beginning of the payload or of a
-property.
+publisher of one run), then its sequence (8 bytes, little-endian). It stands at the beginning of the payload, or in
+hexadecimal digits at that of a property.
 """
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -55,9 +56,26 @@ def sequence_of(identity: bytes) -> int:
 
 def identity_of(owners: frozenset[bytes], body: bytes, properties: Iterable[object]) -> bytes | None:
     """The identity of a stored message, if one of these owners sent it."""
-    for value in (body, *properties):
-        if isinstance(value, bytes | bytearray) and len(value) >= IDENTITY_BYTES:
-            identity = bytes(value[:IDENTITY_BYTES])
-            if identity[:OWNER_BYTES] in owners:
-                return identity
+    if len(body) >= IDENTITY_BYTES and body[:OWNER_BYTES] in owners:
+        return body[:IDENTITY_BYTES]
+    for value in properties:
+        identity = _from_digits(value)
+        if identity is not None and identity[:OWNER_BYTES] in owners:
+            return identity
     return None
+
+
+def carries(identity: bytes, body: bytes, properties: Iterable[object]) -> bool:
+    """Whether a message's body has that identity in it, or a property begins with its digits."""
+    return identity in body or any(_from_digits(value) == identity for value in properties)
+
+
+def _from_digits(value: object) -> bytes | None:
+    if isinstance(value, str):
+        value = value.encode()
+    if not isinstance(value, bytes | bytearray) or len(value) < 2 * IDENTITY_BYTES:
+        return None
+    try:
+        return unhexlify(value[: 2 * IDENTITY_BYTES])
+    except ValueError:
+        return None

@@ -155,9 +155,9 @@ class Service:
         except subprocess.TimeoutExpired:
             return False
 
-    def last_of(self, word: str) -> Any:
-        """What it said last under that word, in a line of JSON, in this life; None where it did not."""
-        found = [said[word] for said in self._said() if word in said]
+    def last_of(self, word: str) -> dict[str, Any] | None:
+        """The mapping that it said last under that word, in a line of JSON, in this life; None where it did not."""
+        found = [said[word] for said in self._said() if isinstance(said.get(word), dict)]
         return found[-1] if found else None
 
     def _running(self) -> Child:

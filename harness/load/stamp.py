@@ -15,7 +15,9 @@ offset  type  field         meaning
 ======  ====  ============  =========================================================================================
 
 Little-endian, 40 bytes. With carrier ``payload`` the stamp stands before the payload's other bytes; with ``property``
-it is a header or user property of 40 bytes and the payload is left whole. The check sum runs over the payload *first*,
+it is a header or user property of 80 hexadecimal digits and the payload is left whole: digits come through every
+client that forwards a message, and zeros do not (the vendor's Python API for Solace cuts bytes there). The check sum
+runs over the payload *first*,
 so that a sender adds only 36 bytes to a sum that it has computed once (METHOD rule 2).
 """
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crep.harness.brokers.packed import Packed
+from crep.harness.load.buffers import PayloadBuffers
 from crep.harness.load.checksum import PayloadSums, head_sums, rows_at
 from crep.harness.metrics.history import CORRUPT, FOREIGN, RECEIVED, Records
 from crep.harness.scenario.documents import Documents
@@ -51,6 +55,7 @@ STAMP = np.dtype(
     ]
 )
 SIZE = 40
+DIGITS = 2 * SIZE
 SUMMED = 36  # bytes of the stamp that the check sum covers
 VERSION = 1
 
@@ -77,6 +82,7 @@ class Renderer:
         self._random = random.Random(f"filler {seed}")  # noqa: S311 - bytes without meaning
         self._filler = memoryview(b"")
         self._sums: dict[int, int] = {0: 0}  # length of filler → its CRC-32
+        self._buffers = PayloadBuffers()
         self.smallest = SIZE if carrier == "payload" else 0
 
     def render(
@@ -107,7 +113,7 @@ class Renderer:
         raw = heads.view(np.uint8).reshape(-1, SIZE)
         heads["crc"] = head_sums(raw[:, :SUMMED], sums)
         if self._carrier == "property":
-            return Rendered(self._packed(None, lengths, different), [stamp.tobytes() for stamp in raw])
+            return Rendered(self._packed(None, lengths, different), _digits(raw))
         return Rendered(self._packed(raw, lengths, different), None)
 
     def _with_documents(self, heads: NDArray[Any], documents: Documents) -> Rendered:
@@ -115,7 +121,7 @@ class Renderer:
         raw = heads.view(np.uint8).reshape(-1, SIZE)
         heads["crc"] = head_sums(raw[:, :SUMMED], documents.sums[numbers])
         bodies = Packed.of([documents.bodies[number] for number in numbers.tolist()])
-        return Rendered(bodies, [stamp.tobytes() for stamp in raw])
+        return Rendered(bodies, _digits(raw))
 
     def _packed(
         self, heads: NDArray[np.uint8] | None, lengths: NDArray[np.int64], different: NDArray[np.int64]
@@ -123,19 +129,20 @@ class Renderer:
         """Payloads of so much filler, behind their heads; ``different`` are the lengths that occur."""
         sizes = lengths + self.smallest
         starts = np.cumsum(sizes) - sizes
+        if len(different) == 1:  # all in a row: no index is needed
+            length = int(different[0])
+            filler = np.frombuffer(self._filler, np.uint8, length)
+            buffer = self._buffers.of(len(sizes), length + self.smallest, filler)
+            if heads is not None:
+                buffer.reshape(len(sizes), -1)[:, :SIZE] = heads
+            return Packed(buffer, starts, sizes)
         buffer = np.empty(int(sizes.sum()), np.uint8)
         for length in different.tolist():
             filler = np.frombuffer(self._filler, np.uint8, length)
-            if len(different) == 1:  # all in a row: no index is needed
-                rows = buffer.reshape(len(lengths), -1)
-                rows[:, self.smallest :] = filler
-                if heads is not None:
-                    rows[:, :SIZE] = heads
-            else:
-                of_it = np.flatnonzero(lengths == length)
-                buffer[starts[of_it, None] + self.smallest + np.arange(length)] = filler
-                if heads is not None:
-                    buffer[starts[of_it, None] + np.arange(SIZE)] = heads[of_it]
+            of_it = np.flatnonzero(lengths == length)
+            buffer[starts[of_it, None] + self.smallest + np.arange(length)] = filler
+            if heads is not None:
+                buffer[starts[of_it, None] + np.arange(SIZE)] = heads[of_it]
         return Packed(buffer, starts, sizes)
 
     def _sum(self, length: int) -> int:
@@ -180,8 +187,11 @@ def parse(
         return records
     packed = bodies if isinstance(bodies, Packed) else Packed.of(bodies)
     skipped = SIZE if stamps is None else 0
-    whole = packed.lengths >= SIZE if stamps is None else np.array([len(stamp) == SIZE for stamp in stamps], bool)
-    fields = _fields(packed, whole) if stamps is None else _fields_of(stamps)
+    if stamps is None:
+        whole = packed.lengths >= SIZE
+        fields = _fields(packed, whole)
+    else:
+        fields, whole = _fields_of(stamps)
     if documents is None:
         tails = np.maximum(packed.lengths - skipped, 0)
         tail_sums = (sums or PayloadSums()).of(packed.buffer, packed.starts + skipped, tails)
@@ -210,8 +220,29 @@ def _fields(bodies: Packed, whole: NDArray[np.bool_]) -> NDArray[Any]:
     return fields
 
 
-def _fields_of(stamps: Sequence[bytes]) -> NDArray[Any]:
-    """The stamps that came as properties, cut or filled up where they are not whole."""
-    fields = np.zeros(len(stamps), STAMP)
-    fields.view(np.uint8)[:] = np.frombuffer(b"".join([stamp[:SIZE].ljust(SIZE, b"\0") for stamp in stamps]), np.uint8)
-    return fields
+def _digits(raw: NDArray[np.uint8]) -> list[bytes]:
+    """Stamps as properties carry them."""
+    digits = raw.tobytes().hex().encode()
+    return [digits[at : at + DIGITS] for at in range(0, len(digits), DIGITS)]
+
+
+def _fields_of(stamps: Sequence[bytes]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The stamps that came as properties, and which of them are whole; zeros where one is not."""
+    fields, whole = np.zeros(len(stamps), STAMP), np.ones(len(stamps), np.bool_)
+    raw = _read(b"".join(stamps), DIGITS * len(stamps))
+    if raw is None or any(len(stamp) != DIGITS for stamp in stamps):  # not as we write them: each by itself
+        read = [_read(stamp, DIGITS) for stamp in stamps]
+        whole = np.array([stamp is not None for stamp in read], np.bool_)
+        raw = b"".join([stamp or bytes(SIZE) for stamp in read])
+    fields.view(np.uint8)[:] = np.frombuffer(raw, np.uint8)
+    return fields, whole
+
+
+def _read(digits: bytes, length: int) -> bytes | None:
+    """Bytes of so many digits, None where they are not as we write them: a letter that is a capital was damaged."""
+    if len(digits) != length or digits != digits.lower():
+        return None
+    try:
+        return unhexlify(digits)
+    except ValueError:
+        return None

@@ -21,7 +21,6 @@ from crep.harness.scenario.plan import Plan, ServicePlan
 READY_WITHIN_S = 60.0
 END_WITHIN_S = 20.0
 """A bridge settles what is under way; then, or after so long, it is gone."""
-_CREP = "from crep.harness.cli.app import console_script; console_script()"
 _PYTHON = ("python", "python3")
 
 
@@ -108,7 +107,7 @@ def _command(service: ServicePlan, scenario: Scenario) -> list[str]:
     if service.bridge is None:
         first, *rest = service.command
         return [sys.executable if first in _PYTHON else first, *rest]
-    bridge = [sys.executable, "-c", _CREP, "bridge", "run", str(scenario.folder / service.bridge)]
+    bridge = [sys.executable, "-m", "crep", "bridge", "run", str(scenario.folder / service.bridge)]
     return [*bridge, "--placed", service.route or "", "--log", "json", "--instance", f"run-{service.channel}"]
 
 

@@ -14,7 +14,7 @@ from crep.harness.brokers.kafka.client import ConnectionWatch, connection, unrea
 from crep.harness.brokers.kafka.dead_letters import DELIVERIES, REASON
 from crep.harness.brokers.kafka.locate import locate
 from crep.harness.brokers.kafka.messages import from_kafka
-from crep.harness.brokers.locating import Location, Sought
+from crep.harness.brokers.locating import Location, Sought, carries
 
 _REQUEST_S = 5.0
 _SCAN_S = 30.0
@@ -121,4 +121,4 @@ def _letter(raw: KafkaMessage, stamp_property: str | None) -> DeadLetter:
 
 
 def _contains(raw: KafkaMessage, identity: bytes) -> bool:
-    return identity in (raw.value() or b"") or any(identity in (value or b"") for _, value in raw.headers() or ())
+    return carries(identity, raw.value() or b"", [value for _, value in raw.headers() or ()])

@@ -15,7 +15,7 @@ from solace.messaging.resources.queue import Queue
 
 from crep.harness.brokers.contract import BrokerError, Endpoint, Json, Message, NotSupported, Provisioned
 from crep.harness.brokers.dead_letters import DeadLetter, DeadLetters
-from crep.harness.brokers.locating import Location, Sought
+from crep.harness.brokers.locating import Location, Sought, carries
 from crep.harness.brokers.solace.errors import reason_of
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.locate import locate
@@ -132,6 +132,6 @@ def _letter(raw: InboundMessage, stamp_property: str | None) -> DeadLetter:
 
 
 def _contains(raw: InboundMessage, identity: bytes) -> bool:
-    if identity in (raw.get_payload_as_bytes() or b""):
+    if carries(identity, bytes(raw.get_payload_as_bytes() or b""), ()):
         return True
-    return any(isinstance(value, bytes) and identity in value for value in user_properties(raw).values())
+    return carries(identity, b"", user_properties(raw).values())

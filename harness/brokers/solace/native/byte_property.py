@@ -21,12 +21,15 @@ bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, c_ssize_t)(("PyBytes_Fr
 
 
 def byte_property(library: Library, message: int | c_void_p, name: bytes) -> bytes:
-    """The property of a message of the C library; empty where it has none."""
+    """The property of a message of the C library; empty where it has none. One that is text comes as its bytes: a
+    program that forwarded the message may have made it that."""
     quick, properties, at, length = library.quick, c_void_p(), c_void_p(), c_uint32()
     if quick.msg_getUserPropertyMap(message, byref(properties)) != Result.OK:
         return b""
     got = quick.container_getByteArrayPtr(properties, byref(at), byref(length), name)
     found = bytes(bytes_at(at, length.value)) if got == Result.OK else b""
+    if got != Result.OK and quick.container_getStringPtr(properties, byref(at), name) == Result.OK:
+        found = ctypes.string_at(at.value or 0)
     quick.container_closeMapStream(byref(properties))
     return found
 

@@ -194,6 +194,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "container_addInt64": (c_void_p, c_int64, c_char_p),
     "container_addDouble": (c_void_p, c_double, c_char_p),
     "container_getByteArrayPtr": (c_void_p, _OUT, POINTER(c_uint32), c_char_p),
+    "container_getStringPtr": (c_void_p, _OUT, c_char_p),
     "container_closeMapStream": (_OUT,),
     "getLastErrorInfo": (),
     "subCodeToString": (c_int32,),
