@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.brokers.registry import adapter
 from crep.harness.brokers.streams import SourceSpec
 from crep.harness.config.errors import UsageError
-from crep.harness.config.units import PositiveDuration
+from crep.harness.config.units import PositiveDuration, Size
 from crep.replay.archive import Archive, Rolling
 from crep.replay.capture import Capture
 from crep.replay.job import Count
 
 Reach = Callable[[str], Endpoint]
 """Target → where its broker is. Raises CrepError."""
+
+
+_WrittenDuration = Annotated[PositiveDuration, PlainSerializer(lambda seconds: f"{seconds:.9g} s", return_type=str)]
+_WrittenSize = Annotated[Size, PlainSerializer(lambda size: f"{size} B", return_type=str)]
+"""What is written into JSON can be read again."""
 
 
 class CaptureOrigin(BaseModel):
@@ -48,7 +54,22 @@ class CaptureLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Count | None = Field(None, description="end after so many new messages")
-    idle: PositiveDuration | None = Field(None, description="end when nothing came for so long")
+    idle: _WrittenDuration | None = Field(None, description="end when nothing came for so long")
+
+
+class CaptureRolling(BaseModel):
+    """When a segment is closed, and how long segments are kept; see ``archive.Rolling``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    roll_size: _WrittenSize = Field(Rolling.after_bytes, description="close a segment at this size")
+    roll_time: _WrittenDuration = Field(Rolling.after_s, description="or after this time")
+    keep: _WrittenDuration | None = Field(None, description="remove segments older than this")
+    keep_size: _WrittenSize | None = Field(None, description="remove the oldest segments above this size in all")
+
+    def rolling(self) -> Rolling:
+        """As an archive takes it."""
+        return Rolling(self.roll_size, self.roll_time, self.keep, self.keep_size)
 
 
 def open_capture(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import orjson
@@ -83,24 +84,22 @@ def command(
     text, generated = _token(token_file, address)
     places = Places(_made(archives), _made(archives / ".service" if state is None else state), targets)
     known, changes = load_targets(targets), Changes()
-    with Stop() as stop:
+    with Stop() as stop, ExitStack() as ends:
         store = JobStore(places.state / "jobs.sqlite", changed=changes.notify)
+        ends.callback(store.close)
         supervisor = Supervisor(store, places, max_jobs, _say)
         service = Service(supervisor, changes, DryRuns(places), places.archives, known)
         server = Server(application(service, Token(text)), address, _certificate(tls_certificate, tls_key))
-        try:
-            supervisor.take_up(resume=resume)
-            server.start()
-            _announce(server, text if generated else None, address)
-            while not stop.requested.wait(_LOOK_S):
-                if not server.alive:
-                    raise EnvironmentFailure("the HTTP server has ended by itself")
-        finally:
-            _say("stopping: jobs are brought to a checkpoint")
-            supervisor.stop()
-            changes.close()
-            server.stop()
-            store.close()
+        ends.callback(server.stop)
+        ends.callback(changes.close)
+        ends.callback(supervisor.stop)
+        server.start()
+        supervisor.take_up(resume=resume)
+        _announce(server, text if generated else None, address)
+        while not stop.requested.wait(_LOOK_S):
+            if not server.alive:
+                raise EnvironmentFailure("the HTTP server has ended by itself")
+        _say("stopping: jobs are brought to a checkpoint")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from crep.replay.capturing import CaptureLimits, CaptureOrigin
+from crep.replay.capturing import CaptureLimits, CaptureOrigin, CaptureRolling
 from crep.replay.job import Job as Replay
 from crep.replay.job import PaceText, ReplayId
 from crep.replay.service.jobs import Job
@@ -43,7 +43,7 @@ class ReplayOrder(Replay):
         return self
 
 
-class CaptureOrder(CaptureLimits):
+class CaptureOrder(CaptureLimits, CaptureRolling):
     """A capture into an archive of the service."""
 
     kind: Literal["capture"]
@@ -118,6 +118,7 @@ class ArchiveView(BaseModel):
     last: datetime | None
     segments: int
     removed: int = Field(description="messages that retention has removed")
+    damage: str | None = Field(description="why nothing can be said of it")
 
 
 class DryRun(BaseModel):

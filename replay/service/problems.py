@@ -117,6 +117,12 @@ def install(app: FastAPI, models: Mapping[str, type[BaseModel]]) -> None:
         path = getattr(request.scope.get("route"), "path", "")
         return _mistakes(error, path, models).response()
 
+    def unforeseen(request: Request, error: Exception) -> Response:
+        # It is raised again behind the answer, and the server writes the traceback to the log of the service.
+        detail = f"{request.method} {request.url.path}: {type(error).__name__}"
+        return Problem(500, "defect", "The service has a defect", detail, hint="its log says more").response()
+
+    app.add_exception_handler(Exception, unforeseen)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(CrepError, known)
     app.add_exception_handler(HTTPException, http)

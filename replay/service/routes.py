@@ -11,14 +11,12 @@ from fastapi import APIRouter, Header, Query, Response, Security, status
 from fastapi.security import HTTPBearer
 from starlette.responses import StreamingResponse
 
-from crep.harness.config.errors import UsageError
+from crep.harness.config.suggest import nearest
 from crep.harness.config.targets import Target, find_target
-from crep.replay.archive import read_manifest
-from crep.replay.listing import ArchiveInfo, archives
+from crep.replay.listing import ArchiveInfo, archive_info, archives
 from crep.replay.service import models, problems
 from crep.replay.service.dry_run import DryRuns, moment
 from crep.replay.service.jobs import Job, new_job
-from crep.replay.service.names import archive_name
 from crep.replay.service.states import Action, State
 from crep.replay.service.stream import Changes, events_of
 from crep.replay.service.supervisor import Supervisor
@@ -156,15 +154,12 @@ def _archives(router: APIRouter, service: Service) -> None:
     @router.get("/archives", tags=["archives"])
     def list_archives() -> list[models.ArchiveView]:
         """Every archive of the service."""
-        return [_shown(found, service) for found in archives(service.archives)]
+        return [_shown(found) for found in archives(service.archives)]
 
     @router.get("/archives/{name}", tags=["archives"])
     def get_archive(name: str) -> models.ArchiveView:
         """One archive."""
-        for found in archives(service.archives):
-            if found.name == name:
-                return _shown(found, service)
-        raise problems.not_found(f"there is no archive {name!r}", hint=f"GET {API}/archives lists them")
+        return _shown(archive_info(_archive(name, service)))
 
     @router.post("/dry-runs", tags=["archives"])
     def dry_run(order: models.ReplayOrder) -> models.DryRun:
@@ -181,7 +176,7 @@ def _archives(router: APIRouter, service: Service) -> None:
         ]
 
 
-def _shown(found: ArchiveInfo, service: Service) -> models.ArchiveView:
+def _shown(found: ArchiveInfo) -> models.ArchiveView:
     return models.ArchiveView(
         name=found.name,
         source=found.source,
@@ -190,22 +185,34 @@ def _shown(found: ArchiveInfo, service: Service) -> models.ArchiveView:
         first=moment(found.first_us),
         last=moment(found.last_us),
         segments=found.segments,
-        removed=read_manifest(service.archives / archive_name(found.name)).removed,
+        removed=found.removed,
+        damage=found.damage,
     )
+
+
+def _archive(name: str, service: Service) -> Path:
+    """The folder of an archive.
+
+    Raises:
+        Problem: there is none of that name.
+    """
+    known = {found.name: service.archives / found.name for found in archives(service.archives)}
+    if name not in known:
+        raise problems.not_found(f"there is no archive {name!r}{nearest(name, known)}")
+    return known[name]
 
 
 def _see_that_it_can_be(order: models.CaptureOrder | models.ReplayOrder, service: Service) -> None:
     """Names are looked up before a process is started.
 
     Raises:
-        UsageError: there is no such target or archive.
+        UsageError: there is no such target.
+        Problem: there is no such archive.
     """
     if order.origin.target is not None:
         find_target(order.origin.target, service.targets)
     if isinstance(order, models.CaptureOrder):
         return
     find_target(order.to.target, service.targets)
-    name = order.origin.archive
-    if name is not None and not (service.archives / name / "manifest.json").exists():
-        known = [found.name for found in archives(service.archives)]
-        raise UsageError(f"there is no archive {name!r}; there are: {', '.join(known) or 'none'}")
+    if order.origin.archive is not None:
+        _archive(order.origin.archive, service)

@@ -100,7 +100,8 @@ class Server:
     def stop(self) -> None:
         """Answer what was asked, and end."""
         self._server.should_exit = True
-        self._thread.join(_END_WITHIN_S)
+        if self._thread.ident is not None:
+            self._thread.join(_END_WITHIN_S)
         self._socket.close()
 
 

@@ -125,8 +125,10 @@ class Supervisor:
                 hint="wait until one ends, pause or cancel one, or start the service with a higher --max-jobs",
                 headers={"Retry-After": "5"},
             )
+        if job.kind != "capture":
+            return
         archive = job.spec["archive"]
-        for other in self.store.all() if job.kind == "capture" else ():
+        for other in self.store.all():
             if other.kind == "capture" and other.state in WITH_PROCESS and other.spec["archive"] == archive:
                 raise conflict(
                     f"job {other.id} captures into archive {archive!r} already",

@@ -162,7 +162,9 @@ class Work:
         order = CaptureOrder.model_validate(self._given["spec"])
         since: int | None = self._given["progress"].get("since")
         folder = self._root / order.archive
-        capture, archive = open_capture(order.origin, order, self._reach, folder, since=since, say=_say)
+        capture, archive = open_capture(
+            order.origin, order, self._reach, folder, since=since, rolling=order.rolling(), say=_say
+        )
         since = archive.next_sequence if since is None else since
         before, rate = archive.next_sequence - since, _Rate()
 

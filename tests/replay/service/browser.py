@@ -78,9 +78,10 @@ class Tab:
             self.complaints.append(params["entry"]["text"])
 
     def open(self, url: str) -> None:
-        """Go there."""
+        """Go there, as by a link on another page."""
+        self.command("Page.navigate", url="about:blank")
         self.command("Page.navigate", url=url)
-        self.until("document.readyState === 'complete'")
+        self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def run(self, expression: str) -> Any:
         """The value of an expression of JavaScript."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ class Served:
         """Start, and wait for its ready line."""
         with (self.folder / "service.log").open("a") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "--listen", "127.0.0.1:0", "--token-file", "token", *options],
+                [*COMMAND, "--listen", "127.0.0.1:0", "--token-file", "token", "--max-jobs", "2", *options],
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -49,6 +50,20 @@ class Served:
         assert line, self.log
         ready = json.loads(line)
         self.url, self.pid = ready["url"], ready["pid"]
+
+    @property
+    def runs(self) -> bool:
+        """Whether it does."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def authorized(self) -> dict[str, str]:
+        """The headers of a request that shows the token."""
+        return {"Authorization": f"Bearer {TOKEN}"}
+
+    def worker(self, job_id: str) -> int:
+        """The process of a job, as the service tells it."""
+        return int(re.findall(rf"job {job_id} .* runs as process (\d+)", self.log)[-1])
 
     @property
     def log(self) -> str:
@@ -113,9 +128,3 @@ def serving(folder: Path) -> Iterator[Served]:
 
 
 COMMAND = (sys.executable, "-m", "crep", "replay", "serve")
-
-
-def refused(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """A service that does not start: exit code and what it says."""
-    found = subprocess.run([*COMMAND, *options], cwd=folder, capture_output=True, text=True, timeout=60, env=env)
-    return found.returncode, found.stderr
