@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench soak docs lock lock-kafka wheel clean
+.PHONY: help install demo browser test check format bench soak docs lock lock-kafka wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +41,16 @@ format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check ## all checks and tests
+browser: # a headless Chromium for the test of a page; where it cannot be had, that test is skipped (in CI it fails)
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
+	  command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing chromium-headless-shell"; \
+	  get="apt-get install -y -q --no-install-recommends chromium-headless-shell"; \
+	  $$get >/dev/null 2>&1 || { apt-get update -q >/dev/null && $$get >/dev/null; } || echo "no Chromium could be installed"; \
+	fi
+
+test: check browser ## all checks and tests
 	@failed=0; \
 	$(BIN)/python -m pytest -m alone || failed=1; \
 	$(BIN)/python -m pytest -m "not alone" -n $(TEST_PROCESSES) --dist loadfile || failed=1; \
