@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from crep.harness.brokers.client_library import CLIENT
 from crep.harness.brokers.contract import Batch, BrokerError, ClientEvent, Outcome, Outcomes, PublisherSpec
 from crep.harness.brokers.kafka.client import CONNECT_TIMEOUT_S, ConnectionWatch, given_up, shown, unreachable
+from crep.harness.brokers.kafka.native.lent import LentBuffers
 from crep.harness.brokers.kafka.native.library import (
     DELIVERED,
     FAILED,
@@ -28,7 +29,6 @@ from crep.harness.brokers.kafka.native.library import (
     NativeClientUnavailable,
     load,
 )
-from crep.harness.brokers.kafka.native.lent import LentBuffers
 from crep.harness.brokers.kafka.native.memory import structures_at
 from crep.harness.brokers.kafka.producing import fixed_headers, publisher_properties
 from crep.harness.brokers.packed import Packed
