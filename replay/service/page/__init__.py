@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from crep import __version__
-from crep.replay.service.states import State
+from crep.harness.config.resources import resource
 
-_FOLDER = Path(__file__).parent
+_FOLDER = "replay/service/page"
 
 
 def install(app: FastAPI) -> None:
     """Serve it at ``/``. It holds no data: the script asks for the token and shows what the REST interface answers."""
-    templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
-    html = templates.get_template("page.html.j2").render(version=__version__, states=list(State))
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    folder = resource(_FOLDER)
+    templates = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    html = templates.get_template("page.html.j2").render(version=__version__)
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    style = (folder / "page.css").read_text(encoding="utf-8")
 
     @app.get("/", include_in_schema=False)
     def page() -> Response:
