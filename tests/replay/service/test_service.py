@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -342,6 +344,22 @@ def test_the_interface_is_described_with_every_error(served: Served) -> None:
     assert {"401", "409", "422", "429", "503"} <= set(create["responses"])
     assert create["security"] == [{"HTTPBearer": []}]
     assert set(described["components"]["schemas"]) >= {"CaptureOrder", "ReplayOrder", "JobView", "ProblemDocument"}
+
+
+def test_the_documentation_names_every_address_and_no_other(served: Served) -> None:
+    text = Path("docs/replay-service.md").read_text(encoding="utf-8")
+    named = set()
+    for method, path, optional in re.findall(r"^    ([A-Z]+) +(/api/[^ \[]*)(\[[^\]]*\])?  ", text, re.MULTILINE):
+        named |= {(method, path), (method, path + optional.strip("[]"))}
+    named |= {("POST", f"{API}/jobs/ID/resume"), ("POST", f"{API}/jobs/ID/cancel")}  # "likewise"
+    described = served.ask("GET", "/openapi.json", token=None).json()["paths"]
+    offered = {
+        (method.upper(), path.replace("{job_id}", "ID").replace("{name}", "NAME"))
+        for path, methods in described.items()
+        for method in methods
+        if path.startswith(API)
+    }
+    assert named == offered
 
 
 @pytest.mark.parametrize("chunked", [False, True])
