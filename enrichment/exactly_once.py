@@ -137,7 +137,7 @@ class ExactlyOnceFlow:
         """In a lane; a lookup that does not answer holds up its lane, and the transaction with it."""
         while True:
             try:
-                part.result = self._pipeline.process(part.source)
+                part.result = self._pipeline.forward(part.source)
             except StepFailed as failure:
                 part.result = Failure(failure.step, failure.reason)
             except LookupFailed as failure:
@@ -155,7 +155,9 @@ class ExactlyOnceFlow:
             except TransactionAborted as aborted:
                 self._transaction.aborted = aborted
 
-    def _send_result(self, message: Message, result: Processed | Failure) -> None:
+    def _send_result(self, message: Message, result: Message | Processed | Failure) -> None:
+        if isinstance(result, Message):
+            result = Processed((result,), {})
         tally = self._transaction.tally
         if isinstance(result, Failure):
             self._bury(message, result, message)

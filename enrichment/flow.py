@@ -167,7 +167,7 @@ class Flow:
         """In a lane: a lookup that does not answer holds up its lane, and nothing is lost by waiting."""
         while True:
             try:
-                part.result = self._pipeline.process(part.source)
+                part.result = self._pipeline.forward(part.source)
             except StepFailed as failure:
                 part.result = Failure(failure.step, failure.reason)
             except LookupFailed as failure:
@@ -182,13 +182,13 @@ class Flow:
         emptied: list[Message] = []
         for part in done:
             result = part.result
-            if result is None:
+            if isinstance(result, Message):  # nearly all
+                part.out = result
+                waiting.append(part)
+            elif result is None:
                 self._abandoned += 1  # it is not settled: it comes again
             elif isinstance(result, Failure):
                 self._kill(part, part.source, result)
-                waiting.append(part)
-            elif len(result.out) == 1 and not result.filtered:  # nearly all
-                part.out = result.out[0]
                 waiting.append(part)
             else:
                 self.ledger.split_extra += result.parts - 1

@@ -24,7 +24,7 @@ class Part:
     Attributes:
         source: the message as it came.
         received_ns: when (CLOCK_MONOTONIC).
-        result: what its lane made of it; None: it is in its lane, or the lane was told to give up.
+        result: what its lane made of it (see ``Pipeline.forward``); None: it is there, or was given up.
         out: what goes to a sink; set when ``result`` is.
         failure: of a dead letter, which ``out`` is then.
         siblings: None where there are none.
@@ -36,7 +36,7 @@ class Part:
         self.source = source
         self.received_ns = received_ns
         self.out = source
-        self.result: Processed | Failure | None = None
+        self.result: Message | Processed | Failure | None = None
         self.failure: Failure | None = None
         self.siblings: Siblings | None = None
 

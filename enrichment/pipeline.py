@@ -12,7 +12,7 @@ A message either goes out whole (every part that it was split into) or fails who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crep.enrichment.codecs import Codec
@@ -29,7 +29,7 @@ LOOP = "loop"
 DECODE, ENCODE, DESTINATION = "decode", "encode", "destination"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Processed:
     """What came of one message: what goes out, and how many parts each step filtered, by its name."""
 
@@ -73,12 +73,18 @@ class Pipeline:
         encode: Codec,
         outgoing: Outgoing,
     ) -> None:
-        self._bridge, self._decode, self._encode, self._outgoing = bridge, decode, encode, outgoing
+        self._bridge, self._decode = bridge, decode.decode
+        self._compose = _composer(encode, outgoing)
         self._acts = tuple((step.name, step.act) for step in steps)
         self.content_type = encode.content_type
 
     def process(self, message: Message) -> Processed:
-        """What goes out for a message.
+        """What comes of a message. Raises as ``forward`` does."""
+        became = self.forward(message)
+        return became if isinstance(became, Processed) else Processed((became,), {})
+
+    def forward(self, message: Message) -> Message | Processed:
+        """The same: just the message that goes out where it is one and nothing was filtered, as nearly always.
 
         Raises:
             StepFailed: it cannot be processed; ``step`` names where.
@@ -90,7 +96,7 @@ class Pipeline:
                 return Processed((), {LOOP: 1})
             hops = f"{passed},{hops}"
         try:
-            body = self._decode.decode(message.payload)
+            body = self._decode(message.payload)
         except StepFailed as failure:
             failure.step = DECODE
             raise
@@ -103,7 +109,7 @@ class Pipeline:
                 raise
             if became is not None:
                 return self._several(became, place, hops)
-        return Processed((self._message(record, hops),), {})
+        return self._compose(record, hops)
 
     def _several(self, became: Drop | list[Record], place: int, hops: str) -> Processed:
         """From a step on that did not let its record go on as it is: what comes of all that it became."""
@@ -119,27 +125,37 @@ class Pipeline:
                     raise
                 kept += [record] if result is None else _kept(result, name, filtered)
             records = kept
-        return Processed(tuple([self._message(record, hops) for record in records]), filtered)
+        return Processed(tuple([self._compose(record, hops) for record in records]), filtered)
 
-    def _message(self, record: Record, hops: str) -> Message:
+
+def _composer(encode: Codec, goes: Outgoing) -> Callable[[Record, str], Message]:
+    """What makes a message of a record; all that is the same for every message of the route is looked up here."""
+    encoded, content_type = encode.encode, encode.content_type
+    topic_of, key_of = goes.topic.render, None if goes.key is None else goes.key.render
+    remove, add = tuple(goes.remove_properties), tuple((name, template.render) for name, template in goes.properties)
+    ttl_ms, priority = goes.ttl_ms, goes.priority
+
+    def compose(record: Record, hops: str) -> Message:
         try:
-            payload = self._encode.encode(record.body)
+            payload = encoded(record.body)
         except StepFailed as failure:
             failure.step = ENCODE
             raise
-        goes, came = self._outgoing, record.message
+        came = record.message
         properties = dict(came.properties)
         try:
-            topic = record.topic if record.topic is not None else goes.topic.render(record)
-            key = came.key if goes.key is None else goes.key.render(record)
-            for name in goes.remove_properties:
+            topic = record.topic
+            if topic is None:
+                topic = topic_of(record)
+            key = came.key if key_of is None else key_of(record)
+            for name in remove:
                 properties.pop(name, None)
-            for name, template in goes.properties:
-                properties[name] = template.render(record)
+            for name, value_of in add:
+                properties[name] = value_of(record)
+            properties[HOPS] = hops
         except StepFailed as failure:
             failure.step = DESTINATION
             raise
-        properties[HOPS] = hops
         return message_of(
             {
                 "topic": topic,
@@ -149,11 +165,13 @@ class Pipeline:
                 "message_id": came.message_id,
                 "correlation_id": came.correlation_id,
                 "reply_to": came.reply_to,
-                "content_type": self.content_type or came.content_type,
-                "ttl_ms": came.ttl_ms if goes.ttl_ms is None else goes.ttl_ms,
-                "priority": came.priority if goes.priority is None else goes.priority,
+                "content_type": content_type or came.content_type,
+                "ttl_ms": came.ttl_ms if ttl_ms is None else ttl_ms,
+                "priority": came.priority if priority is None else priority,
             }
         )
+
+    return compose
 
 
 def _kept(became: Drop | list[Record], step: str, filtered: dict[str, int]) -> list[Record]:

@@ -40,7 +40,7 @@ class Table:
         if now - self._looked_s >= self._reload_s and self._reading.acquire(blocking=False):
             self._looked_s = now
             threading.Thread(target=self._renew, name=f"reload-{self._path.name}", daemon=True).start()
-        return self._rows.get(_text(value))
+        return self._rows.get(value if isinstance(value, str) else str(value))
 
     def _renew(self) -> None:
         """Runs with ``_reading`` held."""

@@ -35,25 +35,25 @@ _HEADER_OF = {name: _PREFIX + name.replace("_", "-") for name in _FIELDS}
 _FIELD_OF = {header: name for name, header in _HEADER_OF.items()}
 _NUMBERS = frozenset({_HEADER_OF["ttl_ms"], _HEADER_OF["priority"]})
 _DEAD_REASON = "crep-dead-letter-of"
-Header = tuple[str, bytes]
+Header = tuple[str, str | bytes]
 
 
 def to_headers(message: Message, topic_header: str | None) -> list[Header]:
-    """All that Kafka has no field for."""
-    headers: list[Header] = [] if topic_header is None else [(topic_header, message.topic.encode())]
+    """All that Kafka has no field for. Text goes as UTF-8, which the library sees to."""
+    headers: list[Header] = [] if topic_header is None else [(topic_header, message.topic)]
     types: dict[str, str] = {}
     for name, value in message.properties.items():
         if type(value) is str:
-            headers.append((name, value.encode()))
+            headers.append((name, value))
         else:
             types[name] = type(value).__name__
-            headers.append((name, value if isinstance(value, bytes) else str(value).encode()))
+            headers.append((name, value if isinstance(value, bytes) else str(value)))
     if types:
-        headers.append((_TYPES, json.dumps(types).encode()))
-    for name, header in _HEADER_OF.items():
-        value = getattr(message, name)
-        if value is not None:
-            headers.append((header, str(value).encode()))
+        headers.append((_TYPES, json.dumps(types)))
+    for field, header in _HEADER_OF.items():
+        found = getattr(message, field)
+        if found is not None:
+            headers.append((header, str(found)))
     return headers
 
 
@@ -76,25 +76,25 @@ def from_kafka(raw: KafkaMessage, topic_header: str | None, token: object = None
         "token": token,
     }
     pairs = raw.headers()
-    if not pairs:
-        return message_of(fields)
-    types: Any = None
-    for name, stored in pairs:
-        header = stored or b""
-        try:
-            if name in _FIELD_OF:
-                fields[_FIELD_OF[name]] = int(header) if name in _NUMBERS else header.decode()
-            elif name == topic_header:
-                fields["topic"] = header.decode()
-            elif name == _TYPES:
-                types = json.loads(header)
-            else:
-                properties[name] = header
-        except ValueError:
-            properties[name] = header  # somebody else's, whatever its name
-    for name, header in properties.items():
-        was = types.get(name, "str") if isinstance(types, dict) else "str"
-        properties[name] = text_or_bytes(header) if was == "str" else _typed(header, was)
+    if pairs:
+        types: Any = None
+        for name, stored in pairs:
+            header = stored or b""
+            try:
+                if name in _FIELD_OF:
+                    fields[_FIELD_OF[name]] = int(header) if name in _NUMBERS else header.decode()
+                elif name == topic_header:
+                    fields["topic"] = header.decode()
+                elif name == _TYPES:
+                    types = json.loads(header)
+                else:
+                    properties[name] = header.decode()
+            except ValueError:
+                properties[name] = text_or_bytes(header)  # bytes, or somebody else's, whatever its name
+        if isinstance(types, dict):
+            for name, stored in pairs:
+                if name in types and name in properties:
+                    properties[name] = _typed(stored or b"", types[name])
     return message_of(fields)
 
 
