@@ -15,6 +15,7 @@ from crep.harness.brokers.contract import Outcome
 from crep.harness.checks.channel import ChannelRun, channel_runs
 from crep.harness.checks.results import FaultResult, RunResults
 from crep.harness.cli.judge import plan_of
+from crep.harness.config.errors import CrepError
 from crep.harness.runner.whereabouts import LIMIT
 from crep.harness.runs.read import Run
 from soak.claim import Verdict, broken
@@ -190,6 +191,18 @@ def _ended_of_it_and_came_back(seen: Seen) -> Mapping[str, bool]:
     return {told: "(ended when it could not write)" in (fault.subject or ""), **_goes_on(seen)}
 
 
+def seen_in(folder: Path) -> Seen:
+    """The only measured run below a results folder.
+
+    Raises:
+        CrepError: it has no results.
+    """
+    [run] = [run for run in runs_in(folder) if run.document.kind == "measured"]
+    if run.document.results is None:
+        raise CrepError(f"{run.path}: no results: {run.failure}")
+    return Seen(run, run.document.results)
+
+
 @dataclass(frozen=True)
 class StockFailure:
     """``crep run SCENARIO --on TARGET``, with shorter times.
@@ -240,21 +253,22 @@ class StockFailure:
         done = crep(*words, timeout=_RUN_WITHIN_S)
         (crep.folder / "output.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
         left = left_behind(crep)
-        runs = [run for run in runs_in(crep.folder / "results") if run.document.kind == "measured"]
-        if not runs or runs[0].document.results is None:
-            return Verdict((f"no results, exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}",))
-        seen = Seen(runs[0], runs[0].document.results)
-        why = [*self._broken(seen, done.returncode), *([left] if left else [])]
+        if done.returncode in (2, 3):
+            raise CrepError(f"exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
+        seen = seen_in(crep.folder / "results")
+        why = [*self.broken_by(seen), *([left] if left else [])]
+        if done.returncode != int(seen.lost > 0):
+            why.append(f"exit code {done.returncode} with {seen.lost} lost")
         return Verdict(tuple(why), {name: value for name, value in seen.figures() if value is not None})
 
-    def _broken(self, seen: Seen, exit_code: int) -> Iterator[str]:
+    def broken_by(self, seen: Seen) -> Iterator[str]:
+        """What of a run is against the theory, in words."""
         results = seen.results
         yield from (f"rule broken: {rule.text}" for rule in results.rules if not rule.holds)
         yield from (words for ledger in results.channels for words in channel_faults(ledger))
         yield from (words for ledger in results.readers for words in reader_faults(ledger) if not self._due(words))
         yield from broken(
             **{
-                f"exit code {exit_code} with {seen.lost} lost": exit_code == int(seen.lost > 0),
                 f"{seen.lost} lost as theory demands": self.loses is None or (seen.lost > 0) == self.loses,
                 **self.theory(seen),
             }
