@@ -51,6 +51,14 @@ def target_of(endpoint: Endpoint, semp: str | None = None) -> dict[str, Any]:
     }
 
 
+def customers(folder: Path, name: str) -> None:
+    """Replace the lookup's file: customers 0 to 9, called by this name and their number."""
+    rows = "".join(f"{number},{name}-{number}\n" for number in range(10))
+    draft = folder / "customers.tmp"
+    draft.write_text("id,name\n" + rows)
+    draft.replace(folder / "customers.csv")
+
+
 def new_topics(endpoint: Endpoint, **settings: Any) -> Callable[..., str]:
     """Makes Kafka topics: ``make(name, partitions)``, with these settings of each."""
     admin = AdminClient({"bootstrap.servers": endpoint.bootstrap})
@@ -161,7 +169,7 @@ def bridging(folder: Path, instance: str | None = None) -> Iterator[Bridge]:
 class Feeder(threading.Thread):
     """Publishes numbered orders at a rate, each until it is acknowledged: ``acknowledged`` is what must arrive.
 
-    ``count`` may be set lower while it runs, by ``finish``. ``doubtful`` are the numbers that had to be sent again: the
+    ``finish`` makes it fewer. ``doubtful`` are the numbers that had to be sent again: the
     source may have them twice, and behind later ones.
     """
 
@@ -169,6 +177,7 @@ class Feeder(threading.Thread):
         super().__init__(name="feeder", daemon=True)
         self._sink = adapter(endpoint.system).sink(SinkSpec(endpoint, "feeder"))
         self._topic, self.count, self._rate, self._broken_every = topic, count, rate, broken_every
+        self._finish = threading.Event()
         self.acknowledged: set[int] = set()
         self.doubtful: set[int] = set()
         self.sent = 0
@@ -183,8 +192,8 @@ class Feeder(threading.Thread):
         return frozenset(number for number in range(self.count) if self.is_broken(number))
 
     def finish(self) -> None:
-        """Begin nothing new; the thread ends when all is acknowledged."""
-        self.count = self.sent
+        """Begin nothing new; the thread ends when all is acknowledged, and ``count`` is what it has come to."""
+        self._finish.set()
 
     def _message(self, number: int) -> Message:
         body = {"n": number, "customer_id": number % 10, "region": "eu", "type": "new"}
@@ -197,6 +206,8 @@ class Feeder(threading.Thread):
         began, deadline = time.monotonic(), time.monotonic() + 240
         waiting: list[int] = []
         while len(self.acknowledged) < self.count and time.monotonic() < deadline:
+            if self._finish.is_set():
+                self.count = self.sent
             due = min(self.count, int((time.monotonic() - began) * self._rate) + 1)
             while self.sent < due and self._sink.send(self._message(self.sent), self.sent):
                 self.sent += 1
@@ -238,6 +249,7 @@ class Collector(threading.Thread):
         self._source = adapter(endpoint.system).source(spec)
         self._stop_it = threading.Event()
         self.collected = Collected()
+        self._ids: set[str | None] = set()
 
     def run(self) -> None:
         """Accept all at once: the test knows what it has read."""
@@ -245,6 +257,7 @@ class Collector(threading.Thread):
         while not self._stop_it.is_set():
             messages = self._source.receive(500, 0.05)
             self.collected.messages += messages
+            self._ids.update(message.message_id for message in messages)
             self._source.accept(messages)
         self._source.close()
 
@@ -257,7 +270,7 @@ class Collector(threading.Thread):
     def some(self, count: int, seconds: float) -> None:
         """Wait until so many different messages have come, or the time is over."""
         deadline = time.monotonic() + seconds
-        while len({m.message_id for m in self.collected.messages}) < count and time.monotonic() < deadline:
+        while len(self._ids) < count and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def end(self) -> None:

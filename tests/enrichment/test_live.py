@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from crep.harness.brokers.contract import Endpoint
 from tests.emulator.process import Emulator, running
-from tests.enrichment.live import Bridge, Collector, Feeder, bridging, new_vpn, solace, target_of
+from tests.enrichment.live import Bridge, Collector, Feeder, bridging, customers, new_vpn, solace, target_of
 
 pytestmark = pytest.mark.emulator
 
@@ -44,13 +44,6 @@ class Setting:
     feeder: Feeder
     out: Collector
     dead: Collector
-
-
-def customers(folder: Path, name: str) -> None:
-    rows = "".join(f"{number},{name}-{number}\n" for number in range(10))
-    draft = folder / "customers.tmp"
-    draft.write_text("id,name\n" + rows)
-    draft.replace(folder / "customers.csv")
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +142,7 @@ def test_without_a_fault_each_message_is_forwarded_once_with_what_was_looked_up(
         "filtered": {},
         "dead_lettered": {},
         "resent": 0,
+        "given_back": 0,
         "in_flight": 0,
     }
 
