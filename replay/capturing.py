@@ -108,12 +108,16 @@ def open_capture(
     if origin.vpn is not None:
         endpoint = replace(endpoint, vpn=origin.vpn)
     places = origin.topics if origin.queue is None else (origin.queue,)
+    name = f"crep-capture-{folder.name}"
+    # a static member: after a kill the group does not wait 45 s for the one that is gone before it gives partitions
+    settings = {"group.instance.id": name} if wanted == "topics" else {}
     source = adapter(endpoint.system).source(
         SourceSpec(
             endpoint,
-            f"crep-capture-{folder.name}",
+            name,
             places,
-            (origin.group or f"crep-capture-{folder.name}") if wanted == "topics" else None,
+            (origin.group or name) if wanted == "topics" else None,
+            settings,
             topic_header=origin.topic_header,
         )
     )

@@ -22,7 +22,7 @@ from crep.replay.selection import Reader, Selection
 from crep.replay.stored import Stored
 
 KEYS = 50
-IDLE = "8 s"
+IDLE = "20 s"
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,19 @@ def _counted(outcomes: Sequence[Any]) -> int:
     return len(outcomes)
 
 
-def capturing(at: Place, folder: Path, limit: int | None, rolling: Rolling | None = None) -> tuple[Capture, Archive]:
-    """A capture of a place, that ends after ``limit`` messages or a few seconds without any."""
-    limits = CaptureLimits.model_validate({"limit": limit, "idle": IDLE})
+def capturing(
+    at: Place, folder: Path, limit: int | None, rolling: Rolling | None = None, idle: str = IDLE
+) -> tuple[Capture, Archive]:
+    """A capture of a place, that ends after ``limit`` messages or some time without any."""
+    limits = CaptureLimits.model_validate({"limit": limit, "idle": idle})
     return open_capture(at.origin(), limits, lambda _: at.endpoint, folder, rolling=rolling)
 
 
-def capture(at: Place, folder: Path, limit: int | None = None, rolling: Rolling | None = None) -> list[Stored]:
+def capture(
+    at: Place, folder: Path, limit: int | None = None, rolling: Rolling | None = None, idle: str = IDLE
+) -> list[Stored]:
     """Capture; all that the archive then holds."""
-    running, _ = capturing(at, folder, limit, rolling)
+    running, _ = capturing(at, folder, limit, rolling, idle)
     running.run(lambda: False)
     return stored(folder)
 
