@@ -108,21 +108,25 @@ def open_capture(
     if origin.vpn is not None:
         endpoint = replace(endpoint, vpn=origin.vpn)
     places = origin.topics if origin.queue is None else (origin.queue,)
-    name = f"crep-capture-{folder.name}"
-    # a static member: after a kill the group does not wait 45 s for the one that is gone before it gives partitions
-    settings = {"group.instance.id": name} if wanted == "topics" else {}
-    source = adapter(endpoint.system).source(
-        SourceSpec(
-            endpoint,
-            name,
-            places,
-            (origin.group or name) if wanted == "topics" else None,
-            settings,
-            topic_header=origin.topic_header,
-        )
-    )
     described = {"target": origin.target, "place": ",".join(places), "system": endpoint.system}
     archive = Archive(folder, described, rolling, say)
+    # Named after this archive and not another of its name, so that a new one begins at the beginning. A static member:
+    # after a kill the group does not wait 45 s for the one that is gone before it gives its partitions.
+    name = f"crep-capture-{folder.name}-{archive.manifest.id[:8]}"
+    try:
+        source = adapter(endpoint.system).source(
+            SourceSpec(
+                endpoint,
+                name,
+                places,
+                (origin.group or name) if wanted == "topics" else None,
+                {"group.instance.id": name} if wanted == "topics" else {},
+                topic_header=origin.topic_header,
+            )
+        )
+    except BaseException:
+        archive.leave()
+        raise
     stored = 0 if since is None else archive.next_sequence - since
     limit = None if limits.limit is None else limits.limit - stored
     return Capture(source, archive, limit=limit, idle_s=limits.idle), archive
