@@ -11,6 +11,7 @@ from soak.administered import (
     SHUT_AND_SILENT,
     Administered,
 )
+from soak.bridge import BridgeJourney, ExactlyOnce, Together
 from soak.chaos import Chaos
 from soak.churn import Churn
 from soak.claim import Claim
@@ -20,6 +21,7 @@ from soak.journal import Journal
 from soak.kill import Kill
 from soak.lies import LiesCaught
 from soak.rate import PlantedRate
+from soak.replay import CaptureKilled, OnTime, Replayed, ReplayKilled
 from soak.verdicts import ComparedWithItself
 
 CLAIMS: tuple[Claim, ...] = (
@@ -44,4 +46,17 @@ CLAIMS: tuple[Claim, ...] = (
     Administered("disk-full-solace", "solace-emulator", DISK_FULL, rejected=True),
     Administered("disk-full-kafka", "kafka-local", DISK_FULL, rejected=None),
     *STOCK_FAILURES,
+    BridgeJourney("bridge-solace-solace", "solace"),
+    BridgeJourney("bridge-solace-kafka", "kafka"),
+    ExactlyOnce("bridge-exactly-once"),
+    Together("bridge-together-solace", "solace"),
+    Together("bridge-together-kafka", "kafka"),
+    Replayed("replay-kafka-to-solace", "kafka"),
+    Replayed("replay-solace-to-kafka", "solace"),
+    CaptureKilled("capture-kill9-kafka", "kafka"),
+    CaptureKilled("capture-kill9-solace", "solace"),
+    ReplayKilled("replay-kill9-kafka", "kafka"),
+    ReplayKilled("replay-kill9-solace", "solace"),
+    OnTime("replay-timing-kafka", "kafka"),
+    OnTime("replay-timing-solace", "solace"),
 )
