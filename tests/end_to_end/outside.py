@@ -32,13 +32,17 @@ expect:
 
 @dataclass
 class Crep:
-    """Runs the command in ``folder``. Every process that comes of it carries ``mark`` in its environment."""
+    """Runs the command in ``folder``. Every process that comes of it carries ``mark`` in its environment.
+
+    ``env`` is added to what every command sees.
+    """
 
     folder: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    env: dict[str, str] = field(default_factory=dict)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        return {**os.environ, "CREP_TEST_MARK": self.mark, "COLUMNS": "200", **(extra or {})}
+        return {**os.environ, "CREP_TEST_MARK": self.mark, "COLUMNS": "200", **self.env, **(extra or {})}
 
     def __call__(
         self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120
