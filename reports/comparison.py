@@ -99,6 +99,18 @@ class ClientGroup(_Part):
     own: tuple[str, ...]
 
 
+class ServiceRow(_Part):
+    """A service that fills a channel from another one, over a subject's counted runs."""
+
+    channel: str
+    source: str
+    what: str  # a bridge's file, or a command
+    transform: str  # as declared, in words
+    starts: tuple[int, ...]  # per counted run: how often it was started
+    given_up: tuple[int | None, ...]  # per counted run: messages in its dead letter place; None: not known
+    forced: int  # counted runs at whose end it did not end by itself
+
+
 class Standing(_Part):
     """Whether a subject may take part in performance verdicts, and why not."""
 
@@ -122,6 +134,7 @@ class Subject(_Part):
     labels: dict[str, str]  # code → text
     sites: tuple[Site, ...]
     clients: tuple[ClientGroup, ...]
+    services: tuple[ServiceRow, ...] = ()
 
 
 class SendRow(_Part):

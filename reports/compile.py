@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from crep.harness.config.errors import UsageError
-from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, SitePart
+from crep.harness.runs.document import ClientPart, RunDocument, ScenarioPart, ServicePart, SitePart
 from crep.reports import contest, disturbance, gather, judge, over_time, sweep, usage
 from crep.reports.comparison import (
     ClientGroup,
@@ -19,6 +19,7 @@ from crep.reports.comparison import (
     RunRow,
     RunState,
     ScenarioComparison,
+    ServiceRow,
     Site,
     Standing,
     Subject,
@@ -169,6 +170,27 @@ def _subject(
         labels={label.code: label.text for run in measured for label in run.document.labels},
         sites=tuple(_site(name, site) for name, site in document.sites.items()),
         clients=_client_groups(document.clients),
+        services=_services(_documents(counted)),
+    )
+
+
+def _services(documents: Sequence[RunDocument]) -> tuple[ServiceRow, ...]:
+    """Each service by its channel, over the counted runs."""
+    found: dict[str, list[ServicePart]] = {}
+    for document in documents:
+        for service in document.services:
+            found.setdefault(service.channel, []).append(service)
+    return tuple(
+        ServiceRow(
+            channel=channel,
+            source=parts[0].source,
+            what=parts[0].bridge or " ".join(parts[0].command),
+            transform=parts[0].transform,
+            starts=tuple(part.lives for part in parts),
+            given_up=tuple(part.given_up for part in parts),
+            forced=sum(part.in_order is False for part in parts),
+        )
+        for channel, parts in found.items()
     )
 
 

@@ -22,7 +22,15 @@ from crep.reports.blocks import (
     quantity,
     significant,
 )
-from crep.reports.comparison import Comparison, Curve, FaultSummary, FunctionalVerdict, ScenarioComparison, Subject
+from crep.reports.comparison import (
+    Comparison,
+    Curve,
+    FaultSummary,
+    FunctionalVerdict,
+    ScenarioComparison,
+    Site,
+    Subject,
+)
 from crep.reports.wording import (
     badge,
     column_of,
@@ -187,7 +195,11 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
             known = listed(list(dict.fromkeys(site.durability.values())))
             rows.append(
                 (
-                    Cell(site.target, tone_of(subject), below=f"{site.source}, profile {site.profile}"),
+                    Cell(
+                        site.target,
+                        tone_of(subject),
+                        below=f"{_place(subject, site)}{site.source}, profile {site.profile}",
+                    ),
                     Cell(product, tone_of(subject), below=site.client),
                     Cell(mapping, tone_of(subject)),
                     Cell(known, tone_of(subject)),
@@ -205,7 +217,41 @@ def _what_was_run(scenario: ScenarioComparison) -> list[Block]:
     if rows:  # none where no target came so far as to be set up
         caption = "Targets: how the neutral scenario became native objects, and how it is known."
         blocks.append(Table(caption, columns, tuple(rows)))
+    blocks += _services(scenario)
     return blocks + [Paragraph(text, "note") for text in _labels(scenario)]
+
+
+def _place(subject: Subject, site: Site) -> str:
+    return "" if len(subject.sites) == 1 else f"site {site.site}, "
+
+
+def _services(scenario: ScenarioComparison) -> list[Block]:
+    """What stands between channels: not crep's to vouch for, but declared, and held to that by the ledger."""
+    rows = tuple(
+        (
+            Cell(service.channel, tone_of(subject), below=subject.title if len(scenario.subjects) > 1 else ""),
+            Cell(service.what, tone_of(subject), below=service.transform),
+            Cell(", ".join(map(str, service.starts)), tone_of(subject)),
+            Cell(", ".join(NOTHING if n is None else str(n) for n in service.given_up), tone_of(subject)),
+            Cell("by force" if service.forced else "in order", tone_of(subject)),
+        )
+        for subject in scenario.subjects
+        for service in subject.services
+    )
+    if not rows:
+        return []
+    caption = (
+        "Services between channels, and what is declared of them: what must arrive behind them is computed from that. "
+        "Latency behind them counts from the intended send to the channel that they take. Starts and given up: per run."
+    )
+    columns = (
+        Column("Fills", "left", 2),
+        Column("Service", "left", 6),
+        Column("Starts", "right", 1),
+        Column("Given up", "right", 1),
+        Column("Ended", "left", 1),
+    )
+    return [Table(caption, columns, rows)]
 
 
 def _labels(scenario: ScenarioComparison) -> list[str]:

@@ -56,36 +56,42 @@ def recovery_name(scenario: ScenarioComparison, subject: Subject, channel: str) 
 
 
 def recovery(scenario: ScenarioComparison, subject: Subject, channel: str) -> Figure:
-    """Panels of rates, latency and backlog with the same time axis, and a strip of the faults below them."""
+    """Panels of rates, latency and backlog with the same time axis, and a strip of the faults below them.
+
+    A channel without readers, whose messages a service takes, has rates alone.
+    """
     of_channel = [row for row in scenario.series if row.channel == channel]
     rows = [row for row in of_channel if row.subject == subject.key]
     faults = [fault for fault in scenario.faults if fault.subject == subject.key]
     lines = _lines(faults)
-    heights = [1.3, 0.85, 0.85, _LINE_IN * max(1, len(lines)) + 0.12]
+    read = any(row.backlogs or row.latencies for row in rows)
+    heights = [1.3, *([0.85, 0.85] if read else []), _LINE_IN * max(1, len(lines)) + 0.12]
     figure = Figure(figsize=(WIDTH_IN, 0.85 + sum(heights)), layout="constrained")
-    rates, latency, backlog, strip = figure.subplots(4, 1, sharex=True, height_ratios=heights)
+    rates, *of_readers, strip = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     colour = colours(scenario.subjects)[subject.key]
     draw_rates(rates, rows, colour)
     _scale(rates, of_channel, rows)
     why = f" — {subject.standing.why}" if subject.standing.why else ""
     rates.set_title(subject.title + why, color=INK if subject.kind == "measured" else MUTED)
-    names = _draw_latencies(latency, rows, colour)
-    readers = _draw_backlogs(backlog, rows, colour)
-    for panel in (rates, latency, backlog):
+    names, readers = [], []
+    if of_readers:
+        latency, backlog = of_readers
+        names, readers = _draw_latencies(latency, rows, colour), _draw_backlogs(backlog, rows, colour)
+    for panel in (rates, *of_readers):
         _shade(panel, faults)
     _draw_strip(strip, lines, colour, _extent(rows))
     strip.set_xlabel("Seconds from the first measured message")
     strip.set_xlim(*_extent(rows))
     lines_of = legend(rows) + _legend_of(names, readers) + _legend_of_faults(faults)
     figure.legend(handles=lines_of, loc="outside upper left", ncols=4, **LEGEND)
-    figure.align_ylabels([rates, latency, backlog])
+    figure.align_ylabels([rates, *of_readers])
     return figure
 
 
 def _scale(panel: Any, of_channel: Sequence[Series], rows: Sequence[Series]) -> None:
     """One scale for every target of the scenario; what is caught up after a fault may leave it, and is told."""
-    intended = max((v for row in of_channel for v in row.rates.get("intended", ())), default=1.0) or 1.0
     highest = max((v for row in of_channel for rate in row.rates.values() for v in rate), default=1.0) or 1.0
+    intended = max((v for row in of_channel for v in row.rates.get("intended", ())), default=0.0) or highest
     dress_panel(panel, min(highest, CUT * intended))
     panel.set_ylabel("Messages\nper second")
     own = max((v for row in rows for rate in row.rates.values() for v in rate), default=0.0)
