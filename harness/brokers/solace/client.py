@@ -81,10 +81,16 @@ class ApiClient(SolaceClient):
         """End publisher or receiver, then disconnect: what has no outcome keeps none, what was not settled stays."""
         worker, self._worker = self._worker, None
         service, self._service = self._service, None
-        if worker is not None and worker.is_running():
-            bounded(lambda: _terminate(worker))
+        if worker is not None:
+            end(worker)
         if service is not None:
             bounded(service.disconnect)
+
+
+def end(worker: Ends) -> None:
+    """End a publisher or receiver that was started, within bounds."""
+    if worker.is_running():
+        bounded(lambda: _terminate(worker))
 
 
 def _terminate(worker: Ends) -> None:

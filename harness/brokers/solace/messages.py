@@ -27,10 +27,11 @@ from crep.harness.brokers.contract import (
     Provisioned,
     Published,
 )
+from crep.harness.brokers.solace.client import end
 from crep.harness.brokers.solace.errors import given_up, reason_of
 from crep.harness.brokers.solace.events import EventLog
 from crep.harness.brokers.solace.native.byte_property import user_properties
-from crep.harness.brokers.solace.service import TERMINATE_MS, bounded, connect, properties_of
+from crep.harness.brokers.solace.service import bounded, connect, properties_of
 
 _MS = 1000
 _RECONNECT_S = 30.0
@@ -164,10 +165,9 @@ class SolaceMessages:
             raise BrokerError(f"the message was not settled: {reason_of(error)}") from error
 
     def close(self) -> None:
-        """Unbind and disconnect."""
-        clients = [*self._receivers.values(), *([self._publisher] if self._publisher is not None else [])]
-        for client in clients:
-            bounded(lambda client=client: client.terminate(TERMINATE_MS))  # type: ignore[misc]
+        """Unbind and disconnect. What the library had drawn and nobody took stays in the queue, and comes again."""
+        for worker in (*self._receivers.values(), *([] if self._publisher is None else [self._publisher])):
+            end(worker)
         self._receivers.clear()
         self._publisher = None
         if self._service is not None:

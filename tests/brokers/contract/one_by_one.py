@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -48,6 +49,23 @@ class OneByOne(SystemUnderTest):
         assert second.payload == b"once more"
         messages.settle(second, "accept")
         assert messages.receive(CHANNEL, "billing", 0.5) is None
+
+    def test_what_a_client_had_drawn_and_nobody_took_stays_for_the_next_one_and_its_end_is_quiet(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trouble: list[object] = []
+        monkeypatch.setattr(threading, "excepthook", trouble.append)
+        provisioned = bench.provision(reader("billing"))
+        first, second = bench.messages(provisioned), bench.messages(provisioned)
+        for payload in (b"one", b"two", b"three"):
+            first.publish(CHANNEL, Message(TOPICS[0], payload, key="1"))
+        taken = first.receive(CHANNEL, "billing", 15.0)
+        assert taken is not None
+        first.settle(taken, "accept")
+        first.close()
+        left = [second.receive(CHANNEL, "billing", 15.0) for _ in range(2)]
+        assert [one.payload for one in left if one is not None] == [b"two", b"three"]
+        assert trouble == []
 
     def test_a_rejected_message_goes_to_the_dead_letters_or_is_refused_with_the_reason(
         self, bench: Bench, admin: Admin
