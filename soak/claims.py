@@ -22,6 +22,7 @@ from soak.kill import Kill
 from soak.lies import LiesCaught
 from soak.rate import PlantedRate
 from soak.replay import CaptureKilled, OnTime, Replayed, ReplayKilled
+from soak.replay_service import ServiceKilled
 from soak.verdicts import ComparedWithItself
 
 CLAIMS: tuple[Claim, ...] = (
@@ -59,4 +60,5 @@ CLAIMS: tuple[Claim, ...] = (
     ReplayKilled("replay-kill9-solace", "solace"),
     OnTime("replay-timing-kafka", "kafka"),
     OnTime("replay-timing-solace", "solace"),
+    ServiceKilled("replay-service-killed"),
 )

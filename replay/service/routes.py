@@ -123,12 +123,12 @@ def _actions(router: APIRouter, service: Service) -> None:
 def _streams(router: APIRouter, service: Service) -> None:
     def stream(last_event_id: str | None, only: str | None) -> StreamingResponse:
         seen = int(last_event_id) if last_event_id is not None and last_event_id.isdecimal() else 0
-        reader = service.changes.enter()
+        service.changes.see_room()
 
         def written(job: Job) -> str:
             return models.JobView.of(job).model_dump_json()
 
-        events = events_of(service.supervisor.store, service.changes, reader, written, seen=seen, only=only)
+        events = events_of(service.supervisor.store, service.changes, written, seen=seen, only=only)
         return StreamingResponse(events, media_type="text/event-stream")
 
     answers: dict[int | str, dict[str, Any]] = {

@@ -7,7 +7,8 @@ the latest state, and nothing is queued for it. ``Last-Event-ID`` says what a re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 from crep.replay.service.jobs import Job, JobStore
 from crep.replay.service.problems import Problem
@@ -46,8 +47,8 @@ class Changes:
         for reader in self._readers:
             reader.set()
 
-    def enter(self) -> asyncio.Event:
-        """One more reader.
+    def see_room(self) -> None:
+        """Before one more reader.
 
         Raises:
             Problem: there are too many.
@@ -61,29 +62,31 @@ class Changes:
                 hint="close one, or ask for the job now and then",
                 headers={"Retry-After": "5"},
             )
+
+    @contextmanager
+    def reader(self) -> Iterator[asyncio.Event]:
+        """One more reader, in its body; the event is set when something has changed."""
         reader = asyncio.Event()
         self._readers.add(reader)
-        return reader
-
-    def leave(self, reader: asyncio.Event) -> None:
-        """One reader less."""
-        self._readers.discard(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
 
 
 async def events_of(
-    store: JobStore, changes: Changes, reader: asyncio.Event, write: WriteJob, *, seen: int, only: str | None
+    store: JobStore, changes: Changes, write: WriteJob, *, seen: int, only: str | None
 ) -> AsyncIterator[str]:
     """Events until the service stops, or (of one job) until nothing can change any more.
 
     Args:
         store: of the jobs.
-        changes: that ``reader`` entered.
-        reader: leaves when this ends, however it ends.
+        changes: wakes this.
         write: a job as JSON.
         seen: revision that is known to the reader already.
         only: the one job that is asked for; None: every job.
     """
-    try:
+    with changes.reader() as reader:
         yield "retry: 2000\n\n"
         while not changes.closing:
             reader.clear()
@@ -99,8 +102,6 @@ async def events_of(
                 await asyncio.sleep(_AT_MOST_EVERY_S)
             except TimeoutError:
                 yield ": still here\n\n"
-    finally:
-        changes.leave(reader)
 
 
 def _jobs(store: JobStore, seen: int, only: str | None) -> list[Job]:

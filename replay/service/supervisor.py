@@ -64,9 +64,8 @@ class Supervisor:
             if (existing := self._existing(job)) is not None:
                 return existing
             self._refuse_if_it_cannot_run(job)
-            kept = self.store.add(job)
-            self._begin(kept)
-        return kept
+            self._begin(self.store.add(job))
+            return self.store.get(job.id)
 
     def act(self, job_id: str, action: Action, pace: str | None = None) -> Job:
         """Do something to a job.
@@ -88,6 +87,7 @@ class Supervisor:
             changed = self.store.change(job_id, lambda found: _acted(found, state, action, pace))
             if action is Action.RESUME:
                 self._begin(changed)
+                changed = self.store.get(job_id)
             elif (worker := self._working.get(job_id)) is not None:
                 worker.order(_order(action, pace))
         self._say(f"job {job_id} is {changed.state}")
@@ -136,7 +136,12 @@ class Supervisor:
                 )
 
     def _begin(self, job: Job) -> None:
-        worker = Worker(job, self._places, self._told, self._ended)
+        try:
+            worker = Worker(job, self._places, self._told, self._ended)
+        except OSError as error:
+            trouble = {"what": f"its process cannot be started: {error}", "hint": "resume it when the machine has room"}
+            self.store.change(job.id, lambda found: replace(found, state=State.INTERRUPTED, trouble=trouble))
+            return
         self._working[job.id] = worker
         worker.start()
         self._say(f"job {job.id} ({job.kind}) runs as process {worker.pid}")

@@ -88,9 +88,11 @@ class Served:
         found: dict[str, Any] = self.ask("GET", f"{API}/jobs/{job_id}").json()
         return found
 
-    def until(self, job_id: str, state: str, *, progress: tuple[str, int] = ("", 0)) -> dict[str, Any]:
+    def until(
+        self, job_id: str, state: str, *, progress: tuple[str, int] = ("", 0), within_s: float = 40
+    ) -> dict[str, Any]:
         """Wait until a job is in a state (and a counter has come so far)."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + within_s
         name, least = progress
         while True:
             job = self.job(job_id)
