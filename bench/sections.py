@@ -16,12 +16,14 @@ from typing import Any
 from rich.console import Console
 
 from bench import (
+    bridge,
     emulator_depth,
     emulator_speed,
     fault_proxy,
     kafka_tools,
     pacing,
     pair,
+    replay,
     run_life,
     session,
     solace_ceiling,
@@ -215,6 +217,20 @@ def proxy(asked: Session) -> Measured:
     return Measured(figures, details)
 
 
+def forwarding(asked: Session) -> Measured:
+    """The enrichment bridge beside bare forwarders, and what its parts cost."""
+    rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
+    figures, details = bridge.measure(asked.in_time(rounds), rounds, share, asked.say)
+    return Measured(figures, details)
+
+
+def replays(asked: Session) -> Measured:
+    """Capture and replay: an archive's scan, the cost of a message, and how exactly time is kept."""
+    rounds, share = (1, _QUICK_SHARE) if asked.quick else (asked.rounds, 1)
+    figures, details = replay.measure(asked.in_time(rounds), rounds, asked.say, share)
+    return Measured(figures, details)
+
+
 @dataclass(frozen=True)
 class Section:
     """A part, and how many seconds it takes with all its rounds on a machine of two cores that does nothing else."""
@@ -233,6 +249,8 @@ SECTIONS: dict[str, Section] = {
     "emulator-speed": Section(speed, 95),
     "emulator-depth": Section(depth, 75),
     "fault-proxy": Section(proxy, 30),
+    "replay": Section(replays, 200),
+    "bridge": Section(forwarding, 100),
 }
 MOST_S = 1200.0
 """All sections together."""

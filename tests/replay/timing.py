@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crep.replay.archive import Archive
 from crep.replay.control import Control
@@ -63,7 +64,24 @@ def timed(there: Place, archive: Path, times_us: list[int], state: Path, pace: s
         ledger = replay.run(Control())
     assert ledger.exact
     assert ledger.acknowledged == len(times_us) == len(sent_ns)
-    gaps_ns = np.array([b - a for a, b in pairwise(sent_ns)]) - np.diff(times_us) * 1000 / speed
-    off_ms = np.abs(gaps_ns) / 1e6
+    off_ms = _off_ms(sent_ns, times_us, speed)
     span = (times_us[-1] - times_us[0]) * 1000 / (sent_ns[-1] - sent_ns[0])
     return Timing(float(np.percentile(off_ms, 99)), float(off_ms.max()), span, len(sent_ns))
+
+
+def bare_gap_p99_ms(times_us: list[int], for_s: float) -> float:
+    """The same of a loop that only sleeps until each time is due: the machine's share, on a busy one the larger."""
+    began_ns, first_us = time.monotonic_ns(), times_us[0]
+    times = [at_us for at_us in times_us if at_us - first_us < for_s * 1_000_000]
+    woken_ns = []
+    for at_us in times:
+        left_ns = began_ns + (at_us - first_us) * 1000 - time.monotonic_ns()
+        if left_ns > 0:
+            time.sleep(left_ns / 1e9)
+        woken_ns.append(time.monotonic_ns())
+    return float(np.percentile(_off_ms(woken_ns, times, 1), 99))
+
+
+def _off_ms(moments_ns: list[int], times_us: list[int], speed: float) -> NDArray[np.float64]:
+    gaps_ns = np.array([b - a for a, b in pairwise(moments_ns)]) - np.diff(times_us) * 1000 / speed
+    return np.asarray(np.abs(gaps_ns) / 1e6, np.float64)
