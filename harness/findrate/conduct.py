@@ -10,7 +10,7 @@ from pathlib import Path
 from crep.harness.campaign import Campaign, Rounds, Turn
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.harness.config.units import format_rate
-from crep.harness.findrate.criteria import gave_way
+from crep.harness.findrate.criteria import disturbed, gave_way
 from crep.harness.findrate.document import Ending, ProbePart, SearchDocument
 from crep.harness.findrate.search import Bounds, Ended, Probe, next_rate, result
 from crep.harness.monitor.live import LiveView
@@ -124,14 +124,16 @@ def _run(search: Search, binding: Binding, rounds: Rounds, rate: float, number: 
 
 def _probe(run: Run, rate: float, beside: Path) -> tuple[Probe, ProbePart]:
     reasons = gave_way(run, run.document.results, run.document.measured_s)
+    by_chance = disturbed(run, run.document.results, run.document.measured_s)
     part = ProbePart(
         rate_per_s=written(rate),
         held=not reasons,
         gave_way=reasons,
+        disturbed=by_chance,
         run=os.path.relpath(run.path, beside),
         labels=tuple(sorted(run.labels)),
     )
-    return Probe(rate, not reasons, reasons), part
+    return Probe(rate, not reasons, reasons, by_chance), part
 
 
 def _say(view: LiveView, probe: Probe) -> None:
@@ -139,7 +141,8 @@ def _say(view: LiveView, probe: Probe) -> None:
     if probe.held:
         view.event(f"{rate} held", style="green")
     else:
-        view.event(f"{rate} not held: {'; '.join(probe.gave_way)}", style="yellow")
+        so = "disturbed, no word on the brokers" if probe.disturbed else "not held"
+        view.event(f"{rate} {so}: {'; '.join(probe.gave_way)}", style="yellow")
 
 
 def _document(

@@ -3,6 +3,11 @@
 A rate is held when the clients kept the schedule, every threshold of the scenario was met, nothing was lost, everything
 could be drained, and no reader fell behind: all in the same run. A broker that takes messages faster than its readers
 get them has not held the rate, however good its acknowledges look.
+
+A run whose clients were late although nobody held them up says nothing of the broker (METHOD rule 1: it is invalid):
+the machine stood still. Near capacity such a moment lasts, since a backlog goes away as slowly as there is little to spare;
+so where machines are noisy, rates below capacity fail by chance, and rates above it hold by none. Such a run is
+*disturbed*: neither held nor given way.
 """
 
 from __future__ import annotations
@@ -22,8 +27,9 @@ BACKLOG_SHARE: Final = 0.02
 BACKLOG_SECONDS: Final = 0.1
 """Less than what the rate brings in this time is no backlog: a batch under way, or the second's edge."""
 LOST: Final = "messages were lost"
+_LATE: Final = "lateness"
 _RULES: Final = {
-    "lateness": "the clients could not keep the schedule",
+    _LATE: "the clients could not keep the schedule",
     "schedule": "messages of the schedule were never handed over",
     "drain": "the drain did not end clean",
 }
@@ -53,15 +59,35 @@ def gave_way(run: Recorded, results: RunResults | None, measured_s: float) -> tu
         return (f"the run failed: {run.failure}",)
     found = [_RULES.get(rule.name, f"rule {rule.name}: {rule.text}") for rule in results.rules if not rule.holds]
     found += [one.text for one in results.expectations if one.verdict in ("failed", "no-data")]
-    if any(reader.lost for reader in results.readers):
-        found.append(LOST)
+    found += _lasting(run, results, measured_s)
+    return tuple(dict.fromkeys(found))
+
+
+def disturbed(run: Recorded, results: RunResults | None, measured_s: float) -> bool:
+    """Return whether a run says nothing of the brokers: its clients alone were late, and no library held them up.
+
+    Args:
+        run: the run as it was recorded.
+        results: its verdicts; None where it did not come so far.
+        measured_s: length of the measured phase.
+    """
+    if results is None or [rule.name for rule in results.rules if not rule.holds] != [_LATE]:
+        return False
+    rows = run.counters[run.counters["role"] == "publisher"]
+    held_up = _by_second(rows, "window_full", range(int(measured_s)))
+    return not held_up.any() and not _lasting(run, results, measured_s)
+
+
+def _lasting(run: Recorded, results: RunResults, measured_s: float) -> list[str]:
+    """What shows that a rate is too much, and not that something stood still: losses, and backlogs that grow."""
+    found = [LOST] if any(reader.lost for reader in results.readers) else []
     for channel in results.channels:
         if _waits_for_acknowledges(run.counters, channel.channel, measured_s):
             found.append(f"acknowledges of {channel.channel} fell behind")
     for reader in results.readers:
         if reader.delivery != "at-most-once" and _falls_behind(run.counters, reader.channel, reader.reader, measured_s):
             found.append(f"{reader.channel}.{reader.reader} fell behind")
-    return tuple(dict.fromkeys(found))
+    return found
 
 
 def _waits_for_acknowledges(counters: pd.DataFrame, channel: str, measured_s: float) -> bool:

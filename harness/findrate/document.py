@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA = "crep-find-rate/1"
+SCHEMA = "crep-find-rate/2"
 Ending = Literal["searching", "found", "never-held", "never-failed", "out-of-probes", "interrupted"]
 
 
@@ -15,11 +15,15 @@ class _Part(BaseModel):
 
 
 class ProbePart(_Part):
-    """One run of the search. ``rate_per_s`` is the value of the parameter, messages per second."""
+    """One run of the search. ``rate_per_s`` is the value of the parameter, messages per second.
+
+    ``disturbed``: its clients alone were late, so that it was repeated; see ``criteria``.
+    """
 
     rate_per_s: float
     held: bool
     gave_way: tuple[str, ...]
+    disturbed: bool
     run: str  # the run folder, relative to this file
     labels: tuple[str, ...]
 

@@ -3,7 +3,8 @@
 The rate is doubled until one fails, then the bracket (highest rate held, lowest rate failed) is halved on a logarithmic
 scale until its ends are within the tolerance. Near capacity a probe is a toss: so a bracket counts as found only when
 each of its ends was probed ``confirm`` times and the majority agrees; a tie is probed once more, and an end that turns
-out otherwise moves the bracket, up or down. Every probe counts, none is thrown away.
+out otherwise moves the bracket, up or down. Every probe is kept and, but for a disturbed one, counts: that is repeated,
+and counts only when the same rate was disturbed ``DISTURBED_MOST`` times, which is no accident.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+DISTURBED_MOST = 3
+
 
 @dataclass(frozen=True)
 class Probe:
-    """One run at ``rate`` (messages per second): whether the rate was held, and what gave way where it was not."""
+    """One run at ``rate`` (messages per second): whether the rate was held, and what gave way where it was not.
+
+    ``disturbed``: it was not held, and that says nothing of the brokers.
+    """
 
     rate: float
     held: bool
     gave_way: tuple[str, ...] = ()
+    disturbed: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,8 @@ def next_rate(probes: Sequence[Probe], bounds: Bounds) -> float | None:
         return None
     if not probes:
         return bounds.start
+    if not _counts(probes[-1], probes):
+        return probes[-1].rate
     low, high, tied = _bracket(probes)
     if tied is not None:
         return tied
@@ -150,8 +159,14 @@ def _bracket(probes: Sequence[Probe]) -> tuple[_Rate | None, _Rate | None, float
     return (held[-1] if held else None), high, tied
 
 
+def _counts(probe: Probe, probes: Sequence[Probe]) -> bool:
+    """Whether a probe counts: it was not disturbed, or its rate was too often."""
+    return not probe.disturbed or sum(one.disturbed and one.rate == probe.rate for one in probes) >= DISTURBED_MOST
+
+
 def _rates(probes: Sequence[Probe]) -> Iterator[_Rate]:
-    held = Counter(probe.rate for probe in probes if probe.held)
-    failed = Counter(probe.rate for probe in probes if not probe.held)
+    counted = [probe for probe in probes if _counts(probe, probes)]
+    held = Counter(probe.rate for probe in counted if probe.held)
+    failed = Counter(probe.rate for probe in counted if not probe.held)
     for rate in held.keys() | failed.keys():
         yield _Rate(rate, held[rate], failed[rate])

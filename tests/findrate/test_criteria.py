@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from crep.harness.checks.results import ChannelLedger, ExpectationResult, ReaderLedger, Rule, RunResults
-from crep.harness.findrate.criteria import LOST, backlog_grows, gave_way
+from crep.harness.findrate.criteria import LOST, backlog_grows, disturbed, gave_way
 
 SECONDS = 20
 
@@ -134,3 +134,28 @@ def test_a_reader_whose_filter_selects_a_third_does_not_fall_behind() -> None:
 )
 def test_only_a_steady_slope_is_a_growing_backlog(left: list[float], grows: bool) -> None:
     assert backlog_grows(np.full(20, 1000.0), np.array(left)) is grows
+
+
+LATE = Rule(name="lateness", holds=False, text="orders p99 163 ms; limit 100 ms")
+
+
+def test_clients_that_were_late_with_nobody_to_hold_them_up_say_nothing_of_the_broker() -> None:
+    assert disturbed(Recorded(), results(rules=(LATE,)), SECONDS)
+    assert disturbed(Recorded(), results(rules=(LATE,), expectations=(expectation("failed"),)), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("run", "judged"),
+    [
+        (Recorded(), results()),
+        (Recorded(), None),
+        (Recorded(), results(expectations=(expectation("failed"),))),
+        (Recorded(), results(rules=(LATE, Rule(name="drain", holds=False, text="still 3")))),
+        (Recorded(), results(rules=(LATE,), reader=ledger(lost=1))),
+        (Recorded(counters([1000] * SECONDS, [900] * SECONDS + [2000])), results(rules=(LATE,))),
+        (Recorded(counters([1000] * SECONDS, [1000] * SECONDS).assign(window_full=1)), results(rules=(LATE,))),
+    ],
+    ids=["held", "failed", "slow broker", "unclean drain", "loss", "backlog", "back pressure"],
+)
+def test_a_broker_that_gives_way_is_not_taken_for_a_disturbance(run: Recorded, judged: RunResults | None) -> None:
+    assert not disturbed(run, judged, SECONDS)

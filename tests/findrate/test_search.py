@@ -114,3 +114,31 @@ def test_what_gave_way_is_counted_at_the_upper_end_only() -> None:
 def test_bounds_that_contradict_each_other_are_refused(start: float, least: float, most: float) -> None:
     with pytest.raises(ValueError, match="least"):
         Bounds(start=start, least=least, most=most)
+
+
+def test_moments_of_a_noisy_machine_do_not_hide_the_capacity() -> None:
+    """Below capacity every fifth probe is late by chance; were those counted, two answers of five would be too low."""
+
+    def right(*, told_apart: bool) -> int:
+        near = 0
+        for seed in range(200):
+            noise, probes = random.Random(seed), list[Probe]()
+            while (rate := next_rate(probes, WIDE)) is not None:
+                late = noise.random() < 1 / 5
+                probes.append(Probe(rate, rate <= 5000 and not late, disturbed=told_apart and rate <= 5000 and late))
+            answer = result(probes, WIDE).highest_held
+            near += answer is not None and abs(answer / 5000 - 1) <= 0.05
+        return near
+
+    assert right(told_apart=True) >= 190
+    assert right(told_apart=False) < 140
+
+
+def test_a_rate_that_is_disturbed_again_and_again_counts_as_not_held() -> None:
+    late = Probe(1000, held=False, gave_way=("lateness",), disturbed=True)
+    bounds = Bounds(start=1000, least=100, most=4000)
+    for probes in ([late], [late, late]):
+        assert next_rate(probes, bounds) == 1000
+        assert result(probes, bounds).lowest_failed is None
+    assert next_rate([late] * 3, bounds) == 500
+    assert result([late] * 3, bounds).lowest_failed == 1000
