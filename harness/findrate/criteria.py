@@ -5,8 +5,8 @@ could be drained, and no reader fell behind: all in the same run. A broker that 
 get them has not held the rate, however good its acknowledges look.
 
 A run whose clients were late although nobody held them up says nothing of the broker (METHOD rule 1: it is invalid):
-the machine stood still. Near capacity such a moment lasts, since a backlog goes away as slowly as there is little to spare;
-so where machines are noisy, rates below capacity fail by chance, and rates above it hold by none. Such a run is
+the machine stood still. Near capacity such a moment lasts, since a backlog goes away as slowly as there is little to
+spare; so where machines are noisy, rates below capacity fail by chance, and rates above it hold by none. Such a run is
 *disturbed*: neither held nor given way.
 """
 
