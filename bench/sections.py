@@ -249,7 +249,7 @@ SECTIONS: dict[str, Section] = {
     "emulator-speed": Section(speed, 95),
     "emulator-depth": Section(depth, 75),
     "fault-proxy": Section(proxy, 30),
-    "replay": Section(replays, 200),
+    "replay": Section(replays, 60),
     "bridge": Section(forwarding, 100),
 }
 MOST_S = 1200.0
