@@ -43,7 +43,7 @@ from crep.harness.runner.record import (
 )
 from crep.harness.runner.services import END_WITHIN_S, Services
 from crep.harness.runner.stop import Stop
-from crep.harness.runner.whereabouts import find_missing
+from crep.harness.runner.whereabouts import find_missing, in_words
 from crep.harness.runs.dead_letters import write_dead_letters
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.ledger import LedgerFolder
@@ -395,7 +395,7 @@ class _Run:
         found = find_missing(self._sites, self._keeper.tallies, given_up, run_number)
         if found:
             self._record.folder.write_whereabouts(found)
-            self._note(f"{len(found):,} missing messages were looked for in the broker's own storage", "yellow")
+            self._note(in_words(found), "yellow")
 
     def _read_dead_letters(self) -> None:
         """What was given up, from where it lies: the ledger counts what is there, not what should be."""

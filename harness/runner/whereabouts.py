@@ -7,6 +7,7 @@ nothing here makes a run fail.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -83,6 +84,13 @@ def _look(
             where=place.where,
             why=place.why,
         )
+
+
+def in_words(found: Sequence[Found]) -> str:
+    """What came of the look, for the eyes of who waits for the run to end."""
+    places = Counter((one.state.replace("-", " "), one.why.partition(":")[0]) for one in found)
+    told = [f"{count:,} {state}{f' ({why})' if why else ''}" for (state, why), count in places.most_common()]
+    return f"{len(found):,} missing messages were looked for in the broker's own storage: {', '.join(told)}"
 
 
 def identity_bytes(run_number: int, publisher: int, sequence: int) -> bytes:

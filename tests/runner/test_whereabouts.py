@@ -16,7 +16,7 @@ from crep.harness.checks.evaluate import evaluate
 from crep.harness.checks.results import Found
 from crep.harness.load.stamp import Renderer
 from crep.harness.runner import whereabouts
-from crep.harness.runner.whereabouts import find_missing, identity_bytes
+from crep.harness.runner.whereabouts import find_missing, identity_bytes, in_words
 from tests.checks.simulated import SimulatedRun, a_plan
 
 RUN = 0x7F3A
@@ -107,3 +107,13 @@ def test_a_line_about_a_message_that_was_received_is_damage() -> None:
     rule = next(rule for rule in evaluate(run, PLAN).rules if rule.name == "records")
     assert not rule.holds
     assert "1 messages of orders.billing were looked for that are not missing" in rule.text
+
+
+def test_who_waits_for_the_run_is_told_what_came_of_the_look() -> None:
+    never = looked(
+        losing(5, 9), Storage(Location("never-stored", "orders[0]", "never replicated: epoch 0 ends before it"))
+    )
+    there = looked(losing(7), Storage(Location("stored", "orders[0] offset 7")))
+    assert in_words([*there, *never]) == (
+        "3 missing messages were looked for in the broker's own storage: 2 never stored (never replicated), 1 stored"
+    )
