@@ -5,8 +5,9 @@ Used by tests (few kills) and by the soak (many).
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import Literal
 
 import orjson
 
-from tests.enrichment.live import Bridge, Collected, Collector, Feeder, bridging, customers
+from tests.enrichment.live import Bridge, Collected, Collector, Feeder, Supervisor, bridging, customers
 from tests.enrichment.sides import Side, kafka_side, solace_side
 
 RATE = 2000.0
@@ -74,16 +75,18 @@ def journey(seed: int, folder: Path, sink: System, *, bridge_kills: int = 2) -> 
             BRIDGE.format(topic=topic, in_flight=IN_FLIGHT), {"internal": inside.target, "external": outside.target}
         )
         feeder = Feeder(inside.endpoint, "orders/eu/new", MOST, RATE, broken_every=100)
-        bridge.start()
+        supervisor = Supervisor(bridge)
+        supervisor.start()
         feeder.start()
         _go_wrong(die, bridge, inside, outside, lambda: customers(folder, "second"), bridge_kills)
         feeder.finish()
         feeder.join(120)
         wanted = feeder.acknowledged - feeder.broken
-        out = _read(Collector(outside.endpoint, place), len(wanted))
-        dead = _read(Collector(inside.endpoint, "dead"), len(feeder.broken))
+        out = read(Collector(outside.endpoint, place), len(wanted))
+        dead = read(Collector(inside.endpoint, "dead"), len(feeder.broken))
+        supervisor.end()
         code = bridge.stop()
-    doubling = bridge_kills + 3  # the bridge, the sink, the source and the stall
+    doubling = supervisor.starts - 1 + 3  # the bridge, the sink, the source and the stall
     faults = _faults(feeder, out, dead, IN_FLIGHT * doubling) + (
         [] if code == 0 else [f"exit code {code}: {bridge.log}"]
     )
@@ -92,6 +95,7 @@ def journey(seed: int, folder: Path, sink: System, *, bridge_kills: int = 2) -> 
         tuple(faults),
         {
             "messages": feeder.count,
+            "started": supervisor.starts,
             "doubled": numbers.total() - len(numbers),
             "doubled at most": IN_FLIGHT * doubling,
             "dead letters": len({m.message_id for m in dead.messages}),
@@ -107,26 +111,22 @@ def _go_wrong(
         time.sleep(die.uniform(0.0, 1.5))
         side.start()
 
-    def kill_bridge() -> None:
-        bridge.kill()
-        time.sleep(die.uniform(0.0, 0.5))
-        bridge.start()
-
     def stall() -> None:
         outside.stall()
         time.sleep(STALL_S)
         outside.heal()
 
     happenings: list[Callable[[], None]] = [lambda: restart(inside), lambda: restart(outside), stall, reload]
-    happenings += [kill_bridge] * bridge_kills
+    happenings += [lambda: bridge.signal(signal.SIGKILL)] * bridge_kills
     die.shuffle(happenings)
+    bridge.has_forwarded(500, 90)
     for happens in happenings:
         time.sleep(die.uniform(0.2, 1.5))
         happens()
     time.sleep(1.0)
 
 
-def _read(collector: Collector, count: int) -> Collected:
+def read(collector: Collector, count: int) -> Collected:
     """All that lies there once so many different messages have come."""
     collector.start()
     found = collector.until(count, 90)
@@ -134,27 +134,36 @@ def _read(collector: Collector, count: int) -> Collected:
     return found
 
 
+def said(which: Collection[object], what: str) -> list[str]:
+    """A fault in words; none where there are none."""
+    return [f"{len(which)} {what}, for example {sorted(which, key=str)[:5]}"] if which else []
+
+
+def out_of_order(feeder: Feeder, out: Collected) -> list[str]:
+    """Keys whose messages came in another order than they were sent; each counts by its first arrival."""
+    orders = {key: [n for n in out.first_order(key) if n not in feeder.doubtful] for key in map(str, range(10))}
+    wrong = {
+        key: next((a, b) for a, b in pairwise(order) if a > b)
+        for key, order in orders.items()
+        if order != sorted(order)
+    }
+    return said([f"{key}: {place}" for key, place in wrong.items()], "keys out of order")
+
+
 def _faults(feeder: Feeder, out: Collected, dead: Collected, doubled_at_most: int) -> list[str]:
     """What is lost, strange, doubled too often, in another order, or not enriched."""
-    found: list[str] = []
-    wanted = feeder.acknowledged - feeder.broken
-    numbers, dead_ids = out.numbers, {m.message_id for m in dead.messages}
-    if len(feeder.acknowledged) != feeder.count:
-        found.append(f"{feeder.count - len(feeder.acknowledged)} were never taken by the source")
-    if lost := wanted - set(numbers):
-        found.append(f"{len(lost)} lost, for example {sorted(lost)[:5]}")
-    if strange := set(numbers) - wanted:
-        found.append(f"{len(strange)} that must not be there, for example {sorted(strange)[:5]}")
+    wanted, numbers = feeder.acknowledged - feeder.broken, out.numbers
+    buried = {m.message_id for m in dead.messages}
     doubled = sum(times - 1 for number, times in numbers.items() if number not in feeder.doubtful)
-    if doubled > doubled_at_most:
-        found.append(f"{doubled} doubled, at most {doubled_at_most} may be")
-    if dead_ids != {f"m-{number}" for number in feeder.broken}:
-        found.append(f"{len(dead_ids)} dead letters of {len(feeder.broken)}")
-    for key in map(str, range(10)):
-        order = [number for number in out.first_order(key) if number not in feeder.doubtful]
-        if order != sorted(order):
-            found.append(f"key {key} is out of order: {next((a, b) for a, b in pairwise(order) if a > b)}")
-    return found + _enriched(out)
+    return [
+        *said(set(range(feeder.count)) - feeder.acknowledged, "never taken by the source"),
+        *said(wanted - set(numbers), "lost"),
+        *said(set(numbers) - wanted, "that must not be there"),
+        *([f"{doubled} doubled, at most {doubled_at_most} may be"] if doubled > doubled_at_most else []),
+        *said({f"m-{number}" for number in feeder.broken} ^ buried, "missing or strange dead letters"),
+        *out_of_order(feeder, out),
+        *_enriched(out),
+    ]
 
 
 def _enriched(out: Collected) -> list[str]:

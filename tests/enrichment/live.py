@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import httpx
 import orjson
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from crep.harness.brokers.contract import Endpoint, Message, Outcome
+from crep.harness.brokers.contract import BrokerError, Endpoint, Message, Outcome
 from crep.harness.brokers.registry import adapter
 from crep.harness.brokers.streams import SinkSpec, SourceSpec
 from tests.emulator.process import Emulator
@@ -154,6 +154,15 @@ class Bridge:
         text = httpx.get(f"{self.metrics}/metrics", timeout=10).text
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
+    def has_forwarded(self, count: int, seconds: float) -> None:
+        """Wait until it has, also one that is being started; fails when it has not in time."""
+        deadline, done = time.monotonic() + seconds, 0.0
+        while done < count:
+            assert time.monotonic() < deadline, f"{done:g} of {count} messages after {seconds:g} s: {self.log[-500:]}"
+            time.sleep(0.1)
+            with suppress(httpx.HTTPError):  # its process is not there yet
+                done = self.counter("crep_bridge_acknowledged_total") if self.metrics else 0.0
+
 
 @contextmanager
 def bridging(folder: Path, instance: str | None = None) -> Iterator[Bridge]:
@@ -164,6 +173,28 @@ def bridging(folder: Path, instance: str | None = None) -> Iterator[Bridge]:
     finally:
         if bridge._process is not None:
             bridge.kill()
+
+
+class Supervisor(threading.Thread):
+    """Starts a bridge again whenever its process has ended, as a service manager does."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self._bridge, self._ending = bridge, threading.Event()
+        self.starts = 0
+
+    def run(self) -> None:
+        """One that finds its broker away ends with exit code 3, and is started again."""
+        while not self._ending.wait(0.1):
+            if not self._bridge.runs:
+                self.starts += 1
+                with suppress(AssertionError):  # it has ended already
+                    self._bridge.start()
+
+    def end(self) -> None:
+        """From now on nothing is started."""
+        self._ending.set()
+        self.join(60)
 
 
 class Feeder(threading.Thread):
@@ -253,7 +284,14 @@ class Collector(threading.Thread):
 
     def run(self) -> None:
         """Accept all at once: the test knows what it has read."""
-        self._source.open()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._source.open()
+                break
+            except BrokerError:  # it may have been killed just now
+                if time.monotonic() > deadline:
+                    raise
         while not self._stop_it.is_set():
             messages = self._source.receive(500, 0.05)
             self.collected.messages += messages
