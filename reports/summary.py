@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from crep.reports.blocks import NOTHING, plural, quantity
-from crep.reports.comparison import Comparison, FunctionalVerdict, ScenarioComparison, Subject
+from crep.reports.blocks import NOTHING, listed, plural, quantity
+from crep.reports.comparison import Comparison, FaultSummary, FunctionalVerdict, ScenarioComparison, Subject
 from crep.reports.wording import badge, left_out, performance_failed, why_left_out
 
 LINES = 10
+_LONGER_S = 0.5
+"""Receipts that stayed away so much longer than acknowledgements are told by themselves: it is readers who waited."""
 _WORDS: dict[FunctionalVerdict, str] = {
     "passed": "functional passed",
     "failed": "functional FAILED",
@@ -64,10 +66,18 @@ def _subject(scenario: ScenarioComparison, subject: Subject) -> list[str]:
 
 
 def _faults(scenario: ScenarioComparison, subject: Subject) -> str:
-    texts = []
-    for fault in scenario.fault_summaries:
-        if fault.subject == subject.key:
-            outage, recovery = quantity(fault.publish_outage), quantity(fault.time_to_recover)
-            back = "not recovered" if recovery == NOTHING else f"recovered after {recovery}"
-            texts.append(f"; {fault.action}: outage {outage}, {back}")
-    return "".join(texts)
+    mine = [fault for fault in scenario.fault_summaries if fault.subject == subject.key]
+    often = {fault.action for fault in mine if sum(other.action == fault.action for other in mine) > 1}
+    return "".join(f"; {_fault(fault, named=fault.action in often)}" for fault in mine)
+
+
+def _fault(fault: FaultSummary, *, named: bool) -> str:
+    """One fault; ``named`` with what it acted on, where there are several of its kind."""
+    what = f"{fault.action} of {listed(fault.acted_on)}" if named and fault.acted_on else fault.action
+    recovery = quantity(fault.time_to_recover)
+    back = "not recovered" if recovery == NOTHING else f"recovered after {recovery}"
+    outage = f"outage {quantity(fault.publish_outage)}"
+    receipts = max(fault.receive_outages.values(), key=lambda one: one.value or 0.0, default=fault.publish_outage)
+    if (receipts.value or 0.0) > (fault.publish_outage.value or 0.0) + _LONGER_S:
+        outage += f", of receipts {quantity(receipts)}"
+    return f"{what}: {outage}, {back}"

@@ -121,9 +121,25 @@ def test_the_summary_has_at_most_ten_lines_and_says_who_is_emulated(comparison: 
     assert len(lines) <= 10
     assert "lost 0" in text
     assert "emulated" in text
-    assert "outage 1.82 s, recovered after 3.00 s" in text
+    assert "outage 1.82 s, of receipts 3.20 s, recovered after 3.00 s" in text
     assert "functional passed; 2 functional expectations met" in text
     assert lines[-1] == "Report: results/report.pdf (and .html, .json beside it)"
+
+
+def test_the_summary_names_what_faults_of_one_kind_acted_on_and_who_waited_longer(comparison: Comparison) -> None:
+    [scenario, *_] = comparison.scenarios
+    first = next(fault for fault in scenario.fault_summaries if fault.publish_outage.value)
+    long = first.publish_outage.model_copy(update={"value": 7.0})
+    links = [
+        first.model_copy(update={"acted_on": (side,), "receive_outages": {"orders.billing": outage}})
+        for side, outage in (("publishers | kafka-1", first.publish_outage), ("subscribers | kafka-1", long))
+    ]
+    several = comparison.model_copy(
+        update={"scenarios": (scenario.model_copy(update={"fault_summaries": tuple(links)}),)}
+    )
+    text = "\n".join(summary_lines(several))
+    assert f"{first.action} of publishers | kafka-1: outage 1.82 s, recovered" in text
+    assert f"{first.action} of subscribers | kafka-1: outage 1.82 s, of receipts 7.00 s, recovered" in text
 
 
 def test_the_summary_announces_what_was_written_and_no_more(comparison: Comparison) -> None:
