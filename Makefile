@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo browser test check format bench soak docs lock lock-kafka wheel clean
+.PHONY: help install demo browser compose test check format bench soak docs lock lock-kafka wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,7 +50,15 @@ browser: # a headless Chromium for the test of a page; where it cannot be had, t
 	  $$get >/dev/null 2>&1 || { apt-get update -q >/dev/null && $$get >/dev/null; } || echo "no Chromium could be installed"; \
 	fi
 
-test: check browser ## all checks and tests
+compose: # Debian's docker-compose, which checks compose files without a daemon; without it those tests are skipped
+	@docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing docker-compose"; \
+	    get="apt-get install -y -q --no-install-recommends docker-compose"; \
+	    $$get >/dev/null 2>&1 || { apt-get update -q >/dev/null && $$get >/dev/null; } || echo "no docker-compose could be installed"; \
+	  fi; }
+
+test: check browser compose ## all checks and tests
 	@failed=0; \
 	$(BIN)/python -m pytest -m alone || failed=1; \
 	$(BIN)/python -m pytest -m "not alone" -n $(TEST_PROCESSES) --dist loadfile || failed=1; \

@@ -114,6 +114,19 @@ class SolaceAddress(_Strict):
     admin: Credentials = Credentials(username="admin")
 
 
+class Docker(_Strict):
+    """Containers of a compose file. The broker's addresses are those of the first ``nodes``, in their order."""
+
+    compose: str | None = Field(None, description="the compose file; default: the one that comes with crep")
+    profile: str = Field(description="its profile that holds this broker")
+    nodes: list[str] = Field(min_length=1, description="its services that are nodes of this broker")
+    health: list[Annotated[str, _written_as(rf"https?://{_HOST}(:\d{{1,5}})?", "http://localhost:5550")]] = Field(
+        default_factory=list, description="Solace: where the nodes' health checks are, in the order of the addresses"
+    )
+    needs: list[str] = Field(default_factory=list, description="environment variables that the compose file needs")
+    vpns: list[str] = Field(default_factory=list, description="Solace: message VPNs to make when they are missing")
+
+
 def _library_alone(client: object) -> object:
     """``client: api`` is short for ``client: {client: api}``: the client library to use, and no other setting."""
     return {"client": client} if isinstance(client, str) else client
@@ -174,14 +187,17 @@ class Target(_Strict):
     )
     kafka: KafkaAddress | None = None
     solace: SolaceAddress | None = None
+    docker: Docker | None = None
 
     @model_validator(mode="after")
     def _address_is_given_where_needed(self) -> Target:
         wanted = {"kafka": self.kafka, "solace": self.solace}[self.system]
-        if self.source == "address" and wanted is None:
-            raise ValueError(f"source 'address' needs a '{self.system}:' block with the broker's address")
-        if self.source != "address" and (self.kafka or self.solace):
-            raise ValueError(f"an address block goes with source 'address', not '{self.source}'")
+        if self.source in {"address", "docker"} and wanted is None:
+            raise ValueError(f"source '{self.source}' needs a '{self.system}:' block with the broker's address")
+        if self.source not in {"address", "docker"} and (self.kafka or self.solace):
+            raise ValueError(f"an address block goes with source 'address' or 'docker', not '{self.source}'")
+        if (self.source == "docker") != (self.docker is not None):
+            raise ValueError("source 'docker' and a 'docker:' block go together")
         if self.source == "embedded" and self.system != "solace":
             raise ValueError("only system 'solace' has source 'embedded'")
         if self.source == "local" and self.system != "kafka":

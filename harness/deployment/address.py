@@ -131,6 +131,15 @@ class AddressDeployment:
         """Leave the broker as it is."""
         self._endpoint = None
 
+    def reaches(self, url: str, within_s: float) -> bool:
+        """Whether something at ``url`` answers one cheap exchange of the broker's protocol in time."""
+        address = self._target.kafka or self._target.solace
+        try:
+            _ask(url, self.system == "kafka", None if address is None else address.tls, within_s)
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
+
     def _reach(self, protocol: str, urls: list[str], tls: Tls | None) -> None:
         """Return when one of the addresses answers; all of a list are nodes of the same broker."""
         failures = []
@@ -191,7 +200,7 @@ def endpoint_of(target: Target) -> Endpoint:
     )
 
 
-def _ask(url: str, kafka: bool, tls: Tls | None) -> None:
+def _ask(url: str, kafka: bool, tls: Tls | None, within_s: float = REACH_WITHIN_S) -> None:
     """One exchange: Kafka's ApiVersions, an HTTP answer of any status, or an SMF connection (with its TLS handshake).
 
     Raises:
@@ -200,9 +209,9 @@ def _ask(url: str, kafka: bool, tls: Tls | None) -> None:
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
-    deadline = time.monotonic() + REACH_WITHIN_S
+    deadline = time.monotonic() + within_s
     encrypted = parts.scheme in {"tcps", "https"} or (kafka and tls is not None)
-    with socket.create_connection((host, port), REACH_WITHIN_S) as plain:
+    with socket.create_connection((host, port), within_s) as plain:
         connection = _context(tls).wrap_socket(plain, server_hostname=host) if encrypted else plain
         with connection:
             if kafka and not probe.exchange(connection, deadline):

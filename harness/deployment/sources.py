@@ -4,7 +4,7 @@
 address    a broker that somebody else runs
 local      a standing broker of exactly this target if one runs, else processes of our own
 embedded   the same
-docker     not available yet
+docker     containers that run already, else containers of our own
 =========  ====================================================================================
 """
 
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crep.harness.brokers.contract import NotSupported
 from crep.harness.config.targets import Target
 from crep.harness.deployment import standing
 from crep.harness.deployment.address import AddressDeployment
 from crep.harness.deployment.contract import Deployment, DeploymentError
+from crep.harness.deployment.docker import DockerDeployment
 from crep.harness.deployment.local import LocalDeployment
 
 
@@ -37,17 +37,15 @@ def deploy(target: Target, work_dir: Path | None = None, *, proxied: bool = Fals
             one has none, and is passed by. A cluster always has its proxy; an address never.
 
     Raises:
-        NotSupported: the source is not available.
         DeploymentError: the target's fixed port is that of a standing broker that has no proxy.
     """
     if target.source == "address":
         return AddressDeployment(target)
+    if target.source == "docker":
+        return DockerDeployment(target)
     product = standing.product_of(target, proxied=proxied)
     if product is None:
-        raise NotSupported(
-            f"target {target.name!r}: source {target.source!r} is not available yet",
-            hint="start the container yourself and use a target with source 'address'",
-        )
+        raise DeploymentError(f"target {target.name!r}: no product is run as {target.topology!r}")
     attached = standing.attach(target)
     if attached is not None and (attached.proxied or not proxied):
         return attached

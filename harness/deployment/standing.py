@@ -21,6 +21,8 @@ from crep.harness.config.errors import UsageError
 from crep.harness.config.suggest import nearest
 from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import DeploymentError, Progress
+from crep.harness.deployment.docker import DockerDeployment
+from crep.harness.deployment.docker import standing as containers
 from crep.harness.deployment.folders import state_folder
 from crep.harness.deployment.kafka import KafkaClusterProduct, KafkaProduct
 from crep.harness.deployment.local import READY_WITHIN_S, LocalDeployment
@@ -34,7 +36,10 @@ _RECORD = "broker.json"
 
 @dataclass(frozen=True)
 class StandingBroker:
-    """One line of ``crep broker status``. ``down``: it was killed, or the machine was started anew."""
+    """One line of ``crep broker status``. ``down``: it was killed, or the machine was started anew.
+
+    ``pid`` is that of the first node; of containers None.
+    """
 
     target: str
     profile: str
@@ -75,11 +80,14 @@ def start_standing(target: Target, progress: Progress) -> StandingBroker:
         UsageError: the target is an address.
         DeploymentError: it does not start, or one of the same name runs with other settings.
     """
+    if target.source == "docker":
+        with _locked(target.name):
+            return _container_line(containers.start(target, progress))
     product = product_of(target)
     if product is None:
         raise UsageError(
             f"target {target.name!r} has source {target.source!r}: crep does not start it",
-            hint="'crep broker start' takes targets with source local or embedded",
+            hint="'crep broker start' takes targets with source local, embedded or docker",
         )
     if ProcessIdentity.of(os.getpid()) is None:
         raise DeploymentError("standing brokers need /proc, which only Linux has, to know their processes again")
@@ -113,6 +121,9 @@ def stop_standing(name: str) -> bool:
         False when none was running.
     """
     with _locked(name):
+        removed = containers.stop(name)
+        if removed is not None:
+            return removed
         found = _read(name)
         if found is None:
             return False
@@ -125,7 +136,10 @@ def stop_standing(name: str) -> bool:
 def status() -> list[StandingBroker]:
     """All standing brokers, by name."""
     found = (_read(name) for name in _names())
-    return [_line(one[1]) for one in found if one is not None]
+    lines = [_line(one[1]) for one in found if one is not None]
+    boxed = (containers.find(name) for name in containers.names())
+    lines += [_container_line(one) for one in boxed if one is not None]
+    return sorted(lines, key=lambda line: line.target)
 
 
 def attached() -> list[LocalDeployment]:
@@ -157,9 +171,12 @@ def logs(name: str, lines: int = 50) -> list[str]:
     Raises:
         UsageError: there is none of that name.
     """
+    boxed = containers.find(name)
+    if boxed is not None:
+        return boxed.logs(lines)
     if _read(name) is None:
         raise UsageError(
-            f"no broker was started as {name!r}{nearest(name, _names())}",
+            f"no broker was started as {name!r}{nearest(name, [*_names(), *containers.names()])}",
             hint="'crep broker status' lists those that were; logs of a run's own broker are in its run folder",
         )
     found: list[str] = []
@@ -182,6 +199,18 @@ def _line(deployment: LocalDeployment) -> StandingBroker:
         "running" if answering else "not answering" if pids else "down",
         pids[0] if pids else None,
         endpoint.bootstrap or f"{endpoint.smf} {endpoint.semp}",
+    )
+
+
+def _container_line(deployment: DockerDeployment) -> StandingBroker:
+    running = deployment.running()
+    answering = len(running) == len(deployment.nodes) and deployment.serves()
+    return StandingBroker(
+        deployment.target,
+        deployment.profile,
+        "running" if answering else "not answering" if running else "down",
+        None,
+        deployment.address,
     )
 
 

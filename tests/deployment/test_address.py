@@ -216,11 +216,6 @@ def test_a_broker_of_somebody_else_may_be_failed_only_where_its_target_says_so()
     assert deploy(theirs.model_copy(update={"allow_faults": True})).allow_faults
 
 
-def test_a_source_that_is_not_there_yet_says_what_to_do_instead() -> None:
-    with pytest.raises(NotSupported, match=r"(?s)'docker' is not available yet.*'address'"):
-        deploy(Target(name="boxed", system="solace", source="docker"))
-
-
 @pytest.mark.kafka
 def test_a_real_kafka_is_reached_by_its_address(kafka_endpoint: Endpoint) -> None:
     deployment = deploy(kafka(kafka_endpoint.bootstrap or ""))
