@@ -35,8 +35,10 @@ _FULL = (
     "{at: 2 s, do: limit-queue, reader: billing, quota: 1 MB, tell_publishers: TOLD, for: 7 s}",
 )
 FULL_AND_TOLD = tuple(entry.replace("TOLD", "always") for entry in _FULL)
+FULL_AND_TOLD_WHEN_ENABLED = tuple(entry.replace("TOLD", "when-queue-enabled") for entry in _FULL)
 FULL_AND_SILENT = tuple(entry.replace("TOLD", "never") for entry in _FULL)
 SHUT_AND_SILENT = ("{at: 3 s, do: shut-queue, reader: billing, gate: in, for: 2 s}",)
+SHUT_AND_TOLD = ("{at: 3 s, do: shut-queue, reader: billing, gate: in, tell_publishers: always, for: 2 s}",)
 EGRESS_SHUT = ("{at: 3 s, do: shut-queue, reader: billing, gate: out, for: 2 s}",)
 REVOKED = (
     "{at: 3 s, do: revoke-permission, channel: orders, right: publish, for: 2 s}",
