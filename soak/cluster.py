@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crep.harness.brokers.contract import Outcome
 from crep.harness.checks.channel import ChannelRun, channel_runs
+from crep.harness.checks.history import NEVER
 from crep.harness.checks.results import FaultResult, RunResults
 from crep.harness.cli.judge import plan_of
 from crep.harness.config.errors import CrepError
@@ -80,12 +80,18 @@ class Seen:
         """The share of keys that were kept waiting."""
         return float(np.mean(self.waits[:, 1] - self.waits[:, 0] > _STALL_S))
 
-    def acknowledged_between(self, from_s: float | None, to_s: float | None) -> int:
-        """How many acknowledgements came between two moments; a moment that was not seen leaves the question open."""
+    def acknowledged_of(self, from_s: float | None, to_s: float | None) -> int:
+        """How many of the messages handed over between two moments were acknowledged by the second one.
+
+        Raises:
+            CrepError: one of the moments was not seen.
+        """
         if from_s is None or to_s is None:
-            raise ValueError("the run did not come so far")
-        at_s = self.channel.moments("acknowledged") / 1e9
-        return int(np.count_nonzero((at_s > from_s) & (at_s < to_s)))
+            raise CrepError("the fault was not confirmed, or not healed, so there is nothing between the two")
+        sends, t0_ns = self.channel.sends, self.channel.t0_ns
+        sent_s, at_s = (sends.sent_ns - t0_ns) / 1e9, (sends.acknowledged_ns - t0_ns) / 1e9
+        known = sends.acknowledged_ns != NEVER
+        return int(np.count_nonzero(known & (sent_s > from_s) & (at_s < to_s)))
 
     def figures(self) -> Iterator[tuple[str, float | None]]:
         """What is worth keeping of each trial."""
@@ -155,28 +161,28 @@ def _lost_for_want_of_replication(seen: Seen) -> Mapping[str, bool]:
     found = seen.run.whereabouts
     states, reasons = {one.state for one in found}, {one.why.partition(":")[0] for one in found}
     moments = [one.at_s for one in found if one.at_s is not None]
-    # What was on its way to the followers at the cut may have been intended a moment before.
-    within = all((cut.injected_s or 0.0) - _STALL_S < at_s < (kill.injected_s or 0.0) for at_s in moments)
+    cut_s, kill_s = cut.injected_s or 0.0, kill.injected_s or 0.0
+    # What was on its way to the followers at the cut was intended before: a moment, on a busy machine a second or two.
+    after = sum(at_s > cut_s for at_s in moments)
     return {
         f"the storage was searched for all of them: {len(found)} of {seen.lost}": len(found) == min(seen.lost, LIMIT),
         f"none was stored: {states}": states == {"never-stored"},
         f"because of missing replication: {reasons}": reasons == {"never replicated"},
-        "all are from between the cut and the kill": within,
+        f"most are from after the cut: {after} of {len(moments)}": after > 0.5 * len(moments),
+        "none is from after the kill": max(moments, default=0.0) < kill_s,
         "the cost of the two": sum(group.cost["lost"] for group in seen.results.fault_groups) == seen.lost,
     }
 
 
 def _stops_until_two_are_back(seen: Seen) -> Mapping[str, bool]:
     [fault] = seen.faults
-    # What the last acknowledged messages had already been promised may be on its way for a moment.
-    since_s = None if fault.injected_s is None else fault.injected_s + _STALL_S
-    acknowledged = seen.acknowledged_between(since_s, fault.heal_started_s)
-    outcomes = seen.channel.sends.outcome
-    after = seen.acknowledged_between(fault.healed_s, np.inf)
+    # What came before may be on two brokers, one of them dead: that is acknowledged when the third's session has ended.
+    alone = seen.acknowledged_of(fault.confirmed_s, fault.heal_started_s)
+    after = seen.acknowledged_of(fault.healed_s, np.inf)
     return {
-        f"nothing is acknowledged by one broker alone: {acknowledged}": acknowledged == 0,
+        f"nothing that one broker alone can have is acknowledged: {alone}": alone == 0,
         f"every key waits: {seen.stalled:.0%}": seen.stalled == 1.0,
-        f"sends are given up: {np.count_nonzero(outcomes != Outcome.ACKNOWLEDGED)}": seen.given_up > 0,
+        f"sends are given up: {seen.given_up}": seen.given_up > 0,
         f"publishing goes on afterwards: {after}": after > 0,
     }
 
@@ -312,7 +318,7 @@ STOCK_FAILURES: tuple[StockFailure, ...] = (
         _stops_until_two_are_back,
         "the broker that is left acknowledges nothing, sends are rejected or unknown, and publishing goes on when the "
         "others are back",
-        {"at": "4 s", "down": "9 s", "length": "34 s"},
+        {"at": "4 s", "down": "14 s", "length": "56 s"},
     ),
     StockFailure(
         "follower-paused",
