@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from crep.harness.brokers.contract import Endpoint
+from crep.harness.proxy import LinkSpec, ProxyProcess, Rule, Stall
 from tests.emulator.process import Emulator, running
 from tests.enrichment.live import Bridge, Collector, Feeder, bridging, customers, new_vpn, solace, target_of
 
 pytestmark = pytest.mark.emulator
 
-COUNT, RATE = 6000, 2000.0
+COUNT, RATE = 3000, 2000.0
+STALL_S = 5.0
 IN_FLIGHT = 1000
 BRIDGE = """
 bridge: trial
@@ -61,6 +64,15 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield emulator
 
 
+@pytest.fixture(scope="module")
+def proxy(outside: Emulator) -> Iterator[ProxyProcess]:
+    """Between the bridge and the sink."""
+    proxy = ProxyProcess()
+    proxy.start([LinkSpec("outside", "client", 0, ("127.0.0.1", int(outside.ready["smf"].rpartition(":")[2])))])
+    yield proxy
+    proxy.stop()
+
+
 @pytest.fixture
 def places(inside: Emulator) -> Iterator[None]:
     inside.queue("orders", "orders/>", vpn="internal")
@@ -71,15 +83,28 @@ def places(inside: Emulator) -> Iterator[None]:
 
 
 @pytest.fixture
-def setting(inside: Emulator, outside: Emulator, places: None, tmp_path: Path) -> Iterator[Setting]:
+def setting(
+    inside: Emulator, outside: Emulator, proxy: ProxyProcess, places: None, tmp_path: Path
+) -> Iterator[Setting]:
     """Solace → Solace between two brokers."""
     outside.queue("arrived", "ext/>", vpn="external")
-    yield from _set_up(tmp_path, inside, outside, solace(outside, "external"), "arrived", "ext/{region}/{type}")
+    through = target_of(
+        solace(outside, "external", smf=f"tcp://127.0.0.1:{proxy.links().specs[0].listen}"), outside.ready["semp"]
+    )
+    yield from _set_up(
+        tmp_path, inside, outside, through, solace(outside, "external"), "arrived", "ext/{region}/{type}"
+    )
     outside.semp("DELETE", "config/msgVpns/external/queues/arrived")
 
 
 def _set_up(
-    folder: Path, inside: Emulator, outside: Emulator | None, external: Endpoint, place: str, topic: str
+    folder: Path,
+    inside: Emulator,
+    outside: Emulator | None,
+    through: Mapping[str, Any],
+    external: Endpoint,
+    place: str,
+    topic: str,
 ) -> Iterator[Setting]:
     internal = solace(inside, "internal")
     customers(folder, "first")
@@ -88,7 +113,7 @@ def _set_up(
             BRIDGE.format(topic=topic, in_flight=IN_FLIGHT),
             {
                 "internal": target_of(internal, inside.ready["semp"]),
-                "external": target_of(external, None if outside is None else outside.ready["semp"]),
+                "external": through,
             },
         )
         feeder = Feeder(internal, "orders/eu/new", COUNT, RATE)
@@ -101,10 +126,10 @@ def _set_up(
 
 
 def forward(setting: Setting, fault: Callable[[], None], *, broken: int = 0) -> None:
-    """Start bridge and feeder, let the fault come after a second, wait until all has arrived, stop the bridge."""
+    """Start bridge and feeder, let the fault come after half a second, wait until all has arrived, stop the bridge."""
     setting.bridge.start()
     setting.feeder.start()
-    time.sleep(1.0)
+    time.sleep(0.5)
     fault()
     setting.feeder.join(90)
     assert len(setting.feeder.acknowledged) == COUNT
@@ -180,6 +205,19 @@ def test_a_killed_bridge_loses_nothing_and_doubles_at_most_what_was_in_flight(se
     exact(setting, doubled_at_most=IN_FLIGHT)
 
 
+def test_when_nothing_passes_to_the_sink_for_five_seconds_it_is_waited_for(
+    setting: Setting, proxy: ProxyProcess
+) -> None:
+    def fault() -> None:
+        proxy.links().apply(Rule("stall", None, frozenset({"outside"}), None, "both", Stall()))
+        time.sleep(STALL_S)
+        assert len(setting.out.collected.numbers) < COUNT
+        proxy.links().clear("stall")
+
+    forward(setting, fault)
+    exact(setting, doubled_at_most=IN_FLIGHT)
+
+
 def test_poison_messages_go_to_the_dead_letters_and_the_rest_goes_on(setting: Setting) -> None:
     setting.feeder._broken_every = 100
     broken = frozenset(number for number in range(COUNT) if setting.feeder.is_broken(number))
@@ -205,7 +243,7 @@ def test_from_solace_to_kafka_each_message_arrives_once(
     admin = AdminClient({"bootstrap.servers": kafka_endpoint.bootstrap})
     for created in admin.create_topics([NewTopic(topic, 4, 1)]).values():
         created.result(30)
-    for setting in _set_up(tmp_path, inside, None, kafka_endpoint, topic, topic):
+    for setting in _set_up(tmp_path, inside, None, target_of(kafka_endpoint), kafka_endpoint, topic, topic):
         forward(setting, nothing)
         exact(setting, doubled_at_most=0)
         assert setting.out.collected.messages[0].content_type == "application/json"

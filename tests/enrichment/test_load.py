@@ -54,6 +54,43 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, old: str, new: str, ex
     assert expected in complaint(tmp_path, GOOD.replace(old, new))
 
 
+ONCE = """bridge: trial
+sites: {bus: {target: a}, other: {target: b}}
+routes:
+  orders:
+    from: {site: bus, topic: orders, group: g}
+    to: {site: bus, topic: out}
+    dead_letters: {site: bus, topic: dead}
+    exactly_once: true
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "site: bus, topic: out",
+            "site: other, topic: out",
+            "bridge.yaml:6:16: routes.orders.to.site: exactly once is",
+        ),
+        (
+            "bus, topic: dead",
+            "other, topic: dead",
+            "bridge.yaml:7:26: routes.orders.dead_letters.site: exactly once is",
+        ),
+        (
+            "topic: orders, group: g",
+            "queue: q",
+            "bridge.yaml:8:19: routes.orders.exactly_once: exactly once is Kafka's",
+        ),
+    ],
+)
+def test_exactly_once_is_refused_where_no_transaction_reaches(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    assert expected in complaint(tmp_path, ONCE.replace(old, new))
+
+
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("body.n * 2", "body.n *").replace("out/{kind}", "out/{kind").replace("key: id", "key: nr")
     assert complaint(tmp_path, text).count("bridge.yaml:") == 3
