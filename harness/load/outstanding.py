@@ -25,9 +25,8 @@ class Outstanding:
 
     def add(self, sequence: NDArray[np.uint64], intended_ns: NDArray[np.int64]) -> None:
         """Sends without an outcome: new sequence numbers, ascending by one."""
-        while len(sequence) > len(self._open) or self._open[self._slots(sequence)].any():
+        while len(sequence) > len(self._open) or self._open[slots := self._slots(sequence)].any():
             self._grow()
-        slots = self._slots(sequence)
         self._sequence[slots], self._intended_ns[slots], self._open[slots] = sequence, intended_ns, True
 
     def settle(self, sequence: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -47,7 +46,7 @@ class Outstanding:
         return known, intended_ns
 
     def _slots(self, sequence: NDArray[np.uint64]) -> NDArray[np.int64]:
-        return (sequence & np.uint64(len(self._open) - 1)).astype(np.int64)
+        return (sequence & np.uint64(len(self._open) - 1)).view(np.int64)
 
     def _grow(self) -> None:
         sequence, intended_ns = self._sequence[self._open], self._intended_ns[self._open]

@@ -105,10 +105,22 @@ class Assignment:
             keys, came_before, counts = self._skewed_cycle
             cycle, position = np.divmod(np.asarray(sequences, dtype=np.uint64), np.uint64(len(keys)))
             return keys[position], (cycle * counts[position] + came_before[position]).astype(np.uint32)
-        cycle, position = np.divmod(np.asarray(sequences, dtype=np.uint64), np.uint64(len(self.own_keys)))
-        rotation = mixed(self.seed, _ROTATION, self.publisher, cycle) % np.uint64(len(self.own_keys))
-        key = self.own_keys[(position + rotation) % np.uint64(len(self.own_keys))]
+        length = np.uint64(len(self.own_keys))
+        sequences = np.asarray(sequences, dtype=np.uint64)
+        cycle = sequences // length
+        at = sequences - cycle * length + self._rotations(cycle)
+        key = self.own_keys[np.minimum(at, at - length)]  # below zero unsigned numbers wrap around, and are the larger
         return key, cycle.astype(np.uint32)
+
+    def _rotations(self, cycle: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """By how much each of these cycles is rotated; neighbouring messages are of few cycles."""
+        if not len(cycle):
+            return cycle
+        first, last = int(cycle.min()), int(cycle.max())
+        few = last - first < len(cycle)
+        cycles = np.arange(first, last + 1, dtype=np.uint64) if few else cycle
+        rotations = mixed(self.seed, _ROTATION, self.publisher, cycles) % np.uint64(len(self.own_keys))
+        return rotations[cycle - np.uint64(first)] if few else rotations
 
     def topic_of(self, keys: ArrayLike) -> NDArray[np.uint32]:
         """Index into the channel's topics for each key. The same for all publishers of the channel."""

@@ -217,7 +217,9 @@ class Profile:
             measured = self._arrivals.at(numbers) - self._warm_up_mass
         else:
             measured = (numbers - self.warm_up_count).astype(np.float64)
-        measured_s = np.where(measured < 0, measured / self.first_rate, self._time_of(np.maximum(measured, 0.0)))
+        measured_s = self._time_of(np.maximum(measured, 0.0))
+        if numbers.size and measured.min() < 0:
+            measured_s = np.where(measured < 0, measured / self.first_rate, measured_s)
         return np.rint(measured_s * 1e9).astype(np.int64)
 
     def _time_of(self, messages: NDArray[np.float64]) -> NDArray[np.float64]:
