@@ -61,6 +61,7 @@ class SubscriberEngine:
         self._on_receipt = spec.reader.acknowledge == "on-receipt"
         self._asked_ns = round(spec.reader.processing_s * 1e9)  # processing, by the scenario
         self._processing = Processing(self._asked_ns)
+        self._free_ns = 0  # busy with a message until then
         self._heard_ns = 0  # what came until then has been appended
 
     def run(self, orders: Orders) -> None:
@@ -114,6 +115,8 @@ class SubscriberEngine:
             self._client.acknowledge(deliveries)
         if self._processing.per_message_ns and len(deliveries):
             received_ns = self._process(len(deliveries), pulse)
+        elif len(deliveries) and received_ns[0] < self._free_ns:  # it came while this member was busy: now is its turn
+            received_ns = np.maximum(received_ns, self._free_ns)
         records = parse(
             deliveries.bodies,
             deliveries.stamps,
@@ -146,7 +149,7 @@ class SubscriberEngine:
     def _process(self, messages: int, pulse: Pulse | None) -> NDArray[np.int64]:
         """Be busy with so many messages, to the end of the last one; returns when each was begun with, which is now."""
         began_ns = self._heard_ns = time.monotonic_ns()
-        ends_ns = self._processing.ends_ns(began_ns, messages)
+        ends_ns = self._free_ns = self._processing.ends_ns(began_ns, messages)
         self._client.tend()
         while (left_ns := ends_ns - time.monotonic_ns()) > 0:
             time.sleep(min(left_ns, _BUSY_NAP_NS) / 1e9)
