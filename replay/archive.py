@@ -28,7 +28,7 @@ import duckdb
 from crep.harness.brokers.contract import Message
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.replay.journal import Journal
-from crep.replay.segment import Segment, digest, merge_segments, sync_folder, write_segment
+from crep.replay.segment import Segment, digest, load_writer, merge_segments, sync_folder, write_segment
 from crep.replay.stored import COLUMNS, Row, Stored, to_row
 
 SCHEMA = 1
@@ -122,6 +122,7 @@ class Archive:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder, self._rolling, self._say = folder, rolling or Rolling(), say
+        load_writer()
         self.doubled = 0  # came again from the source and are in the archive already
         self._opened_s = self._retained_s = time.monotonic()
         try:

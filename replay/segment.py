@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 
 from crep.replay.stored import COLUMNS, Row
 
@@ -63,9 +63,16 @@ def write_segment(folder: Path, rows: Sequence[Row]) -> Segment:
     return _placed(draft, path, len(rows), first_sequence=rows[0][0], first_us=min(times), last_us=max(times))
 
 
+def load_writer() -> None:
+    """Import what only writing needs: a third of the start of a process, which one that replays does without, and a
+    capture is to have before messages come."""
+    import_module("pandas")
+
+
 def _insert(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
     """Columns without any value, which most are, cost nothing."""
-    given = {}
+    pd = import_module("pandas")
+    given: dict[str, Any] = {}
     for name, values in zip(COLUMNS, zip(*rows, strict=True), strict=True):
         if any(value is not None for value in values):
             whole = name in _NUMBERS
