@@ -45,14 +45,19 @@ class Kept:
 
     def __init__(self, orders: Orders, enough: int) -> None:
         self.received_ns: list[int] = []
+        self.marked_ns: list[int] = []  # what came until then has been appended
         self._orders, self._enough = orders, enough
 
     def append(self, _file: str, records: Records) -> None:
+        assert int(records["received_ns"][0]) >= max(self.marked_ns, default=0)
         self.received_ns += records["received_ns"].tolist()
         if len(self.received_ns) == 3:
             self._orders.processing_ns = 0  # from now on it is as fast as it can
         if len(self.received_ns) == self._enough:
             self._orders.finish.set()
+
+    def mark(self, until_ns: int) -> None:
+        self.marked_ns.append(until_ns)
 
     def flush(self) -> None:
         """Nothing to do."""
