@@ -13,7 +13,7 @@ class Order(NamedTuple):
     """A message: ``properties`` are headers, ``handle`` is what ``done`` settles it by."""
 
     topic: str
-    key: str | None
+    key: str | bytes | None
     body: bytes
     properties: dict[str, Any]
     handle: Message | None = None
@@ -43,14 +43,7 @@ class Reader:
             raise KafkaException(error)
         properties = {name: value or b"" for name, value in message.headers() or []}
         topic = properties.pop(self._header, b"").decode() if self._header else ""
-        key = message.key()
-        return Order(
-            topic or message.topic() or "",
-            None if key is None else key.decode(),
-            message.value() or b"",
-            properties,
-            message,
-        )
+        return Order(topic or message.topic() or "", message.key(), message.value() or b"", properties, message)
 
     def done(self, orders: list[Order]) -> None:
         """These are processed: commit behind the last one of each partition."""

@@ -19,7 +19,7 @@ class Order(NamedTuple):
     """A message: ``properties`` are user properties, ``handle`` is what ``done`` settles it by."""
 
     topic: str
-    key: str | None
+    key: str | bytes | None
     body: bytes
     properties: dict[str, Any]
     handle: InboundMessage | None = None
@@ -68,7 +68,7 @@ class Reader:
         self._service.disconnect()
 
 
-class _Receipts(MessagePublishReceiptListener):
+class _Receipts(MessagePublishReceiptListener):  # type: ignore[misc]  # the library has no types
     def __init__(self) -> None:
         self.stored = 0
         self.refused: list[str] = []
@@ -95,7 +95,8 @@ class Writer:
 
     def send(self, order: Order) -> None:
         """Hand over; waits while the client's buffer is full."""
-        given = order.properties if order.key is None else {**order.properties, KEY: order.key}
+        key = order.key.hex() if isinstance(order.key, bytes) else order.key  # a partition key is text
+        given = order.properties if key is None else {**order.properties, KEY: key}
         properties = {name: bytearray(value) if isinstance(value, bytes) else value for name, value in given.items()}
         topic = Topic.of(self._prefix + order.topic)
         self._publisher.publish(bytearray(order.body), topic, self._sent, properties)
