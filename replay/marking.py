@@ -6,10 +6,10 @@ tell a second copy by ``crep-replay-id`` and ``crep-replay-sequence``.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from crep.harness.brokers.contract import Message
+from crep.harness.brokers.streams import message_of
 from crep.replay.remap import Remapping
 from crep.replay.stored import Stored
 
@@ -33,7 +33,7 @@ def marked(stored: Stored, replay_id: str, remapping: Remapping, *, timed: bool 
     if message.position is not None:
         original[ORIGINAL_ID] = message.position
     properties = {**original, **message.properties, REPLAY_ID: replay_id, SEQUENCE: stored.sequence}
-    return replace(message, topic=remapping(message.topic), properties=properties)
+    return message_of({**vars(message), "topic": remapping(message.topic), "properties": properties})
 
 
 def time_text(at_us: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from crep.harness.brokers.contract import Message
+from crep.harness.brokers.streams import message_of
 
 Property = str | int | float | bool | bytes
 _BYTES, _INT, _FLOAT = "base64", "int", "float"
@@ -95,20 +96,22 @@ def from_row(row: Row) -> Stored:
         stored_ms,
         position,
     ) = row
-    message = Message(
-        topic=topic,
-        payload=b"" if payload is None else payload,
-        key=key.decode() if key is not None and key_is_text else key,
-        properties=properties_of(properties),
-        message_id=message_id,
-        correlation_id=correlation_id,
-        reply_to=reply_to,
-        content_type=content_type,
-        ttl_ms=ttl_ms,
-        priority=priority,
-        null_payload=payload is None,
-        position=position,
-        stored_ms=stored_ms,
+    message = message_of(
+        {
+            "topic": topic,
+            "payload": b"" if payload is None else payload,
+            "key": key.decode() if key is not None and key_is_text else key,
+            "properties": properties_of(properties),
+            "message_id": message_id,
+            "correlation_id": correlation_id,
+            "reply_to": reply_to,
+            "content_type": content_type,
+            "ttl_ms": ttl_ms,
+            "priority": priority,
+            "null_payload": payload is None,
+            "position": position,
+            "stored_ms": stored_ms,
+        }
     )
     return Stored(sequence, captured_us, message)
 

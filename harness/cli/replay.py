@@ -18,6 +18,7 @@ from crep.replay.archive import verify_archive
 from crep.replay.listing import archives as listed
 
 _MICRO = 1_000_000
+_WIDTH = 120  # columns that a line needs
 _COMMANDS = {"capture": capture, "run": run}
 _LAZY = {"serve": "crep.harness.cli.replay_serve"}
 """Commands that need more than the others; their modules offer ``command``."""
@@ -58,6 +59,8 @@ def archives(root: Path, verify: bool) -> int:
     if not found:
         console.print(f"{root} holds no archive; 'crep replay capture' makes one", highlight=False)
         return 0
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
     table = Table("archive", "from", "messages", "size", "first", "last", "removed", box=None, header_style="bold")
     for one in found:
         where = f"{one.source.get('place', '?')} @ {one.source.get('target', '?')}"
