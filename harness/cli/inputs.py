@@ -80,6 +80,8 @@ def campaign_from(
         repeat, profile = repeat or written.repeat, profile or written.profile
     else:
         scenarios = [one for file in files for one in load_variants(file, overrides)]
+    for scenario in scenarios:
+        check_services(scenario)
     if not bindings:
         raise UsageError("on which broker? Add --on TARGET (repeat it to compare)", hint=f"targets: {', '.join(known)}")
     try:
@@ -95,6 +97,18 @@ def campaign_from(
         targets={target: _ready_for_use(known[target], profile) for target in sorted(named)},
         results=out,
     )
+
+
+def check_services(scenario: Scenario) -> None:
+    """What stands between the scenario's channels does what is declared of it, as far as that can be tried.
+
+    Raises:
+        UsageError: a bridge does not.
+    """
+    if any(channel.via is not None and channel.via.bridge for channel in scenario.definition.channels.values()):
+        from crep.harness.cli.bridged import check_bridges  # noqa: PLC0415 - the bridge's language, for those who need it
+
+        check_bridges(scenario)
 
 
 def _file_of(word: str, *, campaign: bool) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 from rich.console import Console
 
-from crep.harness.cli.inputs import campaign_from, parse_params
+from crep.harness.cli.inputs import campaign_from, check_services, parse_params
 from crep.harness.scenario.campaign import is_campaign
 from crep.harness.scenario.library import scenario_path
 from crep.harness.scenario.load import load_variants
@@ -40,6 +40,7 @@ def _scenario(path: Path, params: tuple[str, ...]) -> str:
 
 def _variant(scenario: Scenario) -> str:
     made = plan(scenario)
+    check_services(scenario)
     messages = sum(publisher.count for publisher in made.publishers)
     return (
         f"{scenario.file_name}: ok, {scenario.label}: publishers: {len(made.publishers)}, messages: {messages:,}, "
