@@ -82,6 +82,8 @@ class Worker:
     def _listen(self) -> None:
         last: Document | None = None
         for line in self._child.stdout or ():
+            if not line.endswith(b"\n"):
+                break  # it was killed within a line
             said: Document = orjson.loads(line)
             self._told(self._job.id, said)
             last = said if said["event"] == "end" else last
