@@ -6,7 +6,6 @@ again": `ConnectionWatch` takes the log and the error callback, and its owner te
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections import deque
@@ -173,19 +172,15 @@ _WAS_UP = re.compile(r"\(after \d+ms in state UP\b")
 """How the library's log ends a line about a connection that had been there; what follows is attempts at a new one."""
 
 
-class _Log(logging.Logger):
-    """Prints nothing: what matters reaches the user as events and in the text of BrokerError.
-
-    The library calls with ``"%s [%s] %s"`` and facility, client, line, from within poll.
-    """
+class _Log:
+    """As much of a ``logging.Logger`` as the library calls, from within poll. It prints nothing: what matters reaches
+    the user as events and in the text of BrokerError."""
 
     def __init__(self, watch: ConnectionWatch) -> None:
-        super().__init__("crep.kafka.librdkafka")
         self._watch = watch
 
-    def log(self, _level: int, _format: object, *parts: object, **_options: object) -> None:
-        """Hand facility and line on."""
-        facility, _, line = map(str, parts)
+    def log(self, _level: int, _format: str, facility: str, _client: str, line: str) -> None:
+        """The format is ``"%s [%s] %s"``."""
         self._watch.logged(facility, line)
 
 
