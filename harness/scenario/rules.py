@@ -168,6 +168,8 @@ def _cannot_fail(expectation: Expectation, definition: Definition) -> str | None
     if modes == {"direct"} and expectation.metric.name in ("lost", "acknowledge", "outage"):
         return "needs acknowledgements, and all load of the channel is direct: what is missing counts as missing"
     channel = definition.channels[expectation.channel]
+    if channel.via is not None and not expectation.readers and expectation.metric.name != "recovery":
+        return f"is about publishers, and {expectation.channel!r} is filled by a service: write {channel.via.from_!r}"
     if reason := _nothing_goes_wrong(expectation.metric.name, expectation.channel, channel, definition):
         return reason
     names = logical_readers(definition)[expectation.channel]

@@ -100,6 +100,7 @@ def test_without_a_rule_all_goes_on_under_its_topic() -> None:
         ("    keys: 12\n", "", "channels.orders: needs 'keys'; or 'via'"),
         ("ext/us/*", "ext/us/paid", "'ext/us/paid' selects none of the channel's topics, for example 'ext/eu/new'"),
         ("to: orders", "to: partners", "load[0].to: channel 'partners' is filled by its 'via'; send to 'orders'"),
+        ("partner.lost == 0", "partners.rejected == 0", "is about publishers, and 'partners' is filled by a service"),
         ("channel: partners", "channel: orders", "no bridge fills channel 'orders'; channels with 'via': partners"),
         ("size: 1 KiB", "size: 1 KiB, ttl: 1 s", "message.ttl: a service stands behind channel 'orders'"),
         ("      us:", "      via-us:", "names that begin with 'via-' are those of services"),
