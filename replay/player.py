@@ -194,7 +194,7 @@ class Player:
 
     def _keep(self) -> None:
         """What failed is told by whoever calls: here what is settled is recorded, if that can be done."""
-        self._update()
+        self._update_last()
         with suppress(EnvironmentFailure):  # the disk itself is what failed, or it fails too: a kill would do no less
             self._checkpoint.save(self._now(), self._lines)
 
@@ -404,6 +404,11 @@ class Player:
         books = replace(books, upto=self._settled.upto, beyond=self._settled.runs_beyond(), reasons=dict(books.reasons))
         self._books = replace(books, reserved=max(books.reserved, books.to_upto() + self._job.window))
 
+    def _update_last(self) -> None:
+        """The same at the end of a run, when it is known what was sent: nothing else is reserved any more."""
+        self._update()
+        self._books = replace(self._now(), reserved=max(self._taken, self._reserved_before))
+
     def _pause(self, control: Control) -> None:
         self._schedule.pause(time.monotonic_ns())
         self._idle()
@@ -419,7 +424,7 @@ class Player:
     # -- the end, and what others see
 
     def _conclude(self, state: State) -> Ledger:
-        self._update()
+        self._update_last()
         kept: Kept = "done" if state == "done" else "cancelled" if state == "cancelled" else "open"
         self._books = replace(self._now(), state=kept)
         self._checkpoint.save(self._now(), self._lines)
