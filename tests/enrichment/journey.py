@@ -127,9 +127,9 @@ def _go_wrong(
 
 
 def read(collector: Collector, count: int) -> Collected:
-    """All that lies there once so many different messages have come."""
+    """All that is there once so many different messages have come, or nothing new for a minute and a half."""
     collector.start()
-    found = collector.until(count, 90)
+    found = collector.all(count, 90)
     collector.end()
     return found
 

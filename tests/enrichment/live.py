@@ -311,6 +311,15 @@ class Collector(threading.Thread):
         while len(self._ids) < count and time.monotonic() < deadline:
             time.sleep(0.05)
 
+    def all(self, count: int, silence_s: float) -> Collected:
+        """As ``until``, for as long as something new comes: a busy machine is slow, which is no loss."""
+        while len(self._ids) < count:
+            before = len(self._ids)
+            self.some(before + 1, silence_s)
+            if len(self._ids) == before:
+                break
+        return self.until(count, 0)
+
     def end(self) -> None:
         """Stop and disconnect."""
         self._stop_it.set()

@@ -40,7 +40,21 @@ _STEP_S = 1.0  # one attempt of a call: between two, an order to end is heard
 _CLOSE_S = 3.0
 _OVER = frozenset({KafkaError._STATE, KafkaError._FENCED, KafkaError._FATAL})  # of a send: the transaction is done for
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-_AGAIN = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
+_AGAIN = (
+    frozenset(  # a broker that is away, or not yet what it is to be: not all of these does the library call retriable
+        {
+            KafkaError._TIMED_OUT,
+            KafkaError._TRANSPORT,
+            KafkaError._ALL_BROKERS_DOWN,
+            KafkaError.REQUEST_TIMED_OUT,
+            KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+            KafkaError.COORDINATOR_NOT_AVAILABLE,
+            KafkaError.NOT_COORDINATOR,
+            KafkaError.CONCURRENT_TRANSACTIONS,
+        }
+    )
+)
+_PAUSE_S = 0.1
 Partition = tuple[str, int]  # topic, number
 Answer = TypeVar("Answer")
 
@@ -193,6 +207,8 @@ class KafkaTransactions:
                 raws += consumer.consume(max_messages - 1, 0)
         finally:
             self._receiving = False
+        if not raws:
+            self._watch.see_that_it_is_worth_trying(self._source.reconnect_for_s, self._source.endpoint)
         messages = [message for raw in raws if (message := self._message(raw)) is not None]
         self._go_back(self._backs)
         self._backs.clear()
@@ -361,6 +377,7 @@ class KafkaTransactions:
                         f"Kafka at {self._sink.endpoint.bootstrap}: {what}: {error.str()}",
                         hint="what is not committed will not be seen, and comes again",
                     ) from failure
+                time.sleep(_PAUSE_S)
 
     # -- the rest
 
