@@ -59,6 +59,11 @@ class Accounts:
         return self._balance > 0
 
     @property
+    def under_way(self) -> int:
+        """Sends whose outcome is still to come, by their number alone; cheap."""
+        return self._balance
+
+    @property
     def rejection_reasons(self) -> dict[str, int]:
         """The client library's reasons, with how many messages each refused."""
         return {reason: count for (name, reason), count in self._reasons.items() if name == "rejected"}

@@ -177,8 +177,9 @@ class Window:
     """What one client measured in one second; windows of the same second add up.
 
     ``second`` is floor((t − t0) / 1 s), negative during warm-up. Counters go by the second of the event: ``intended``,
-    ``sent``, ``window_full`` (refusals of the full client library), ``acknowledged``, ``rejected``, ``unknown``,
-    ``received``, ``redelivered``, ``failed`` (poison), ``corrupt``, ``foreign``, ``contradiction``, ``cpu_ns``.
+    ``sent``, ``window_full`` (times that what was due had to wait for outcomes), ``acknowledged``, ``rejected``,
+    ``unknown``, ``received``, ``redelivered``, ``failed`` (poison), ``corrupt``, ``foreign``, ``contradiction``,
+    ``cpu_ns``.
     Histograms (ns) go by the second in which the message was *intended*, so that a phase can be cut out: ``lateness``
     (handed over − intended), ``acknowledge`` (acknowledged − intended), ``latency`` (received − intended).
 
