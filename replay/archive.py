@@ -324,9 +324,15 @@ class _Known:
             return
         least = manifest.next_sequence - self.MOST
         query = "SELECT position FROM read_parquet(?) WHERE sequence >= ? AND position IS NOT NULL ORDER BY sequence"
-        with duckdb.connect() as connection:
-            for (position,) in connection.execute(query, [paths, least]).fetchall():
-                self.add(position, None)
+        try:
+            with duckdb.connect() as connection:
+                found = connection.execute(query, [paths, least]).fetchall()
+        except duckdb.Error as error:
+            raise EnvironmentFailure(
+                f"{folder} cannot be read: {error}", hint="'crep replay archives --verify' says which file is damaged"
+            ) from error
+        for (position,) in found:
+            self.add(position, None)
 
     def has(self, message: Message) -> bool:
         """Whether it is there; a message without a position never is.

@@ -136,18 +136,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock: IO[str] = (folder / _LOCK).open("w")
-        except OSError as error:
-            raise EnvironmentFailure(f"{folder} cannot be written: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise EnvironmentFailure(
-                f"replay {folder.name} runs already in another process", hint="wait for it, or give another id"
-            ) from None
+        self._lock = _locked(folder)
         try:
             self.durable = read_checkpoint(folder)
         except UsageError:
@@ -242,7 +231,32 @@ class Checkpoint:
             self._thread.join(_CLOSE_S)
         if self._rejected is not None:
             self._rejected.close()
+        if {one.name for one in self.folder.iterdir()} == {_LOCK}:  # nothing was begun: a dry run leaves nothing behind
+            (self.folder / _LOCK).unlink()
+            self.folder.rmdir()
         self._lock.close()
+
+
+def _locked(folder: Path) -> IO[str]:
+    path = folder / _LOCK
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open("w")
+        except FileNotFoundError:
+            continue  # removed meanwhile by a dry run
+        except OSError as error:
+            raise EnvironmentFailure(f"{folder} cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise EnvironmentFailure(
+                f"replay {folder.name} runs already in another process", hint="wait for it, or give another id"
+            ) from None
+        if path.exists() and os.fstat(lock.fileno()).st_ino == path.stat().st_ino:
+            return lock
+        lock.close()  # it was removed by whoever had it
 
 
 def rejection_line(sequence: int, topic: str, reason: str) -> bytes:

@@ -141,9 +141,6 @@ class Reader:
     def summary(self, selection: Selection) -> Summary:
         """Counts and times, by a look at every message; nothing is sent."""
         selection.check()
-        paths = [path for segment, path in self._segments() if selection.may_hold(segment)]
-        if not paths:
-            return Summary(0, 0, None, None)
         conditions, values = selection.conditions()
         # constants, and values as parameters
         inner = (
@@ -157,8 +154,7 @@ class Reader:
             "count(*) - count(moment), max(sequence) "
             f"FROM ({inner}) GROUP BY topic ORDER BY messages DESC, topic"
         )
-        with duckdb.connect() as connection:
-            found = connection.execute(query, [paths, *values]).fetchall()
+        found = self._asked(query, selection, values)
         starts, ends = ([row[place] for row in found if row[place] is not None] for place in (3, 4))
         return Summary(
             sum(row[1] for row in found),
@@ -169,6 +165,21 @@ class Reader:
             max((row[6] + 1 for row in found), default=0),
             sum(row[5] for row in found),
         )
+
+    def _asked(self, query: str, selection: Selection, values: list[Any]) -> list[Any]:
+        """The answer over all segments; again where one was merged or removed meanwhile."""
+        for _ in range(_TRIES):
+            paths = [path for segment, path in self._segments() if selection.may_hold(segment)]
+            if not paths:
+                return []
+            try:
+                with duckdb.connect() as connection:
+                    return connection.execute(query, [paths, *values]).fetchall()
+            except duckdb.Error as error:
+                if all(Path(path).exists() for path in paths):
+                    raise EnvironmentFailure(f"{self._folder} cannot be read: {error}") from error
+                self.manifest = read_manifest(self._folder)
+        raise EnvironmentFailure(f"{self._folder} changes faster than it can be read, or misses a segment")
 
     def messages(self, selection: Selection) -> Iterator[Stored]:
         """The messages in the order of their capture."""
@@ -182,7 +193,7 @@ class Reader:
             EnvironmentFailure: a segment cannot be read.
         """
         selection.check()
-        here, left = selection, selection.limit
+        here, left, missing = selection, selection.limit, 0
         while left is None or left > 0:
             part = next(((one, path) for one, path in self._segments() if here.may_hold(one)), None)
             if part is None:
@@ -196,6 +207,9 @@ class Reader:
             except duckdb.Error as error:
                 if Path(path).exists():
                     raise EnvironmentFailure(f"{path} cannot be read: {error}") from error
+                missing += 1
+                if missing > _TRIES:
+                    raise EnvironmentFailure(f"{path} is missing", hint="crep replay archives --verify") from error
                 self.manifest = read_manifest(self._folder)  # it was merged or removed
                 continue
             here = replace(here, after_sequence=segment.end - 1)
