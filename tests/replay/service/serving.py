@@ -27,6 +27,7 @@ class Served:
         self.url = ""
         self.pid = 0
         self._process: subprocess.Popen[str] | None = None
+        self._client = httpx.Client(timeout=30)  # one for all: making one takes longer than many requests
         token = folder / "token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
@@ -73,7 +74,7 @@ class Served:
     def ask(self, method: str, path: str, body: object = None, *, token: str | None = TOKEN) -> httpx.Response:
         """One request."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.request(method, f"{self.url}{path}", json=body, headers=headers, timeout=30)
+        return self._client.request(method, f"{self.url}{path}", json=body, headers=headers)
 
     def order(self, body: Mapping[str, Any]) -> str:
         """Start a job; its id."""
@@ -99,7 +100,7 @@ class Served:
             if job["state"] == state and (not name or (job["progress"].get(name) or 0) >= least):
                 return job
             assert time.monotonic() < deadline, (job, self.log)
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def kill(self) -> None:
         """As a crash does it."""
@@ -107,6 +108,12 @@ class Served:
         self._process.kill()
         self._process.wait(10)
         self._process = None
+
+    def close(self) -> None:
+        """Whatever happened."""
+        self._client.close()
+        if self._process is not None:
+            self.kill()
 
     def stop(self) -> int:
         """In order."""
@@ -125,8 +132,7 @@ def serving(folder: Path) -> Iterator[Served]:
     try:
         yield served
     finally:
-        if served._process is not None:
-            served.kill()
+        served.close()
 
 
 COMMAND = (sys.executable, "-m", "crep", "replay", "serve")

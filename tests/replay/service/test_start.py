@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from crep.harness.cli.app import main
+from crep.replay.service.jobs import JobStore
 
 START = ["replay", "serve", "--archives"]
 
@@ -53,6 +54,13 @@ def test_a_port_that_is_taken_is_told_and_everything_is_let_go(
             said = capsys.readouterr().err
             assert "cannot listen" in said
             assert "--listen HOST:PORT" in said
+
+
+def test_a_second_service_on_the_same_jobs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = JobStore(tmp_path / ".service" / "jobs.sqlite")
+    assert main([*START, str(tmp_path), "--listen", "127.0.0.1:0"]) == 3
+    assert "another service keeps its jobs" in capsys.readouterr().err
+    first.close()
 
 
 def test_a_certificate_goes_with_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
