@@ -20,13 +20,11 @@ from crep.enrichment.log import Log
 from crep.enrichment.placed import PlacedBridge, Placement
 from crep.enrichment.placed import placed as placed_route
 from crep.enrichment.service import BridgeService
-from crep.harness.brokers.contract import Endpoint
 from crep.harness.cli.group import CommandGroup
 from crep.harness.config.address import Address
-from crep.harness.config.errors import EnvironmentFailure, UsageError
+from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Target, find_target, load_targets
-from crep.harness.deployment import standing
-from crep.harness.deployment.address import AddressDeployment
+from crep.harness.deployment.reach import endpoint_of
 from crep.harness.runner import Stop
 
 if TYPE_CHECKING:
@@ -138,7 +136,7 @@ def _bound(
     bound = _bind(read_bridge_file(config), binding, load_targets(targets))
     systems: dict[str, System] = {site: target.system for site, target in bound.items()}
     bridge = stack.enter_context(load_bridge(config, systems))
-    endpoints = {site: _endpoint(target) for site, target in bound.items()}
+    endpoints = {site: endpoint_of(target) for site, target in bound.items()}
     return BridgeService(bridge, endpoints, instance, Log(bridge.file.bridge, json=form == "json"))
 
 
@@ -157,17 +155,3 @@ def _bind(file: BridgeFile, binding: str | None, known: Mapping[str, Target]) ->
             raise UsageError(f"site {name!r} has no target: write one in the file, or --on {name}=TARGET")
         bound[name] = chosen
     return {name: find_target(chosen, known) for name, chosen in bound.items()}
-
-
-def _endpoint(target: Target) -> Endpoint:
-    """Where a target's broker is; a local one must stand."""
-    if target.source == "address":
-        deployment = AddressDeployment(target)
-        deployment.start(lambda _: None)
-        return deployment.endpoint()
-    attached = standing.attach(target)
-    if attached is None:
-        raise EnvironmentFailure(
-            f"target {target.name!r} does not run", hint=f"start it first: crep broker start {target.name}"
-        )
-    return attached.endpoint()
