@@ -90,8 +90,8 @@ class HealedAfterInterrupt:
 
 
 def with_faults(faults: Sequence[str]) -> str:
-    """A small scenario that would go on for a minute, with these faults from the first second on."""
-    entries = "".join(f"  - {{at: 1 s, {fault}}}\n" for fault in faults)
+    """A small scenario that would go on for a minute, with these faults from the beginning on, two a second."""
+    entries = "".join(f"  - {{at: {number * 500} ms, {fault}}}\n" for number, fault in enumerate(faults, 1))
     return SMALL.replace("for: 3 s", "for: 60 s").replace("measure:", f"timeline:\n{entries}measure:")
 
 
