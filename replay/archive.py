@@ -14,29 +14,27 @@ leaves rows in the journal, in a segment, or in both; opening the archive takes 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import duckdb
 
 from crep.harness.brokers.contract import Message
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.replay.journal import Journal
-from crep.replay.segment import Segment, digest, load_writer, merge_segments, sync_folder, write_segment
-from crep.replay.stored import COLUMNS, Row, Stored, to_row
+from crep.replay.known import Known
+from crep.replay.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from crep.replay.segment import Segment, digest, load_writer, merge_segments, write_segment
+from crep.replay.stored import Row, Stored, to_row
 
-SCHEMA = 1
-MANIFEST, JOURNAL, _LOCK = "manifest.json", "journal", "lock"
+JOURNAL, _LOCK = "journal", "lock"
 _MICRO = 1_000_000
 _MAGIC = b"PAR1"  # a Parquet file ends with it
 _MERGE_AT = 8  # small segments that follow each other
-_POSITION, _STORED_MS = COLUMNS.index("position"), COLUMNS.index("stored_ms")
 _RETAIN_EVERY_S = 10.0
 
 Captured = tuple[int, Message]
@@ -52,52 +50,6 @@ class Rolling:
     keep_s: float | None = None
     keep_bytes: int | None = None
     merge_below: int = 8 << 20  # segments smaller than this that follow each other become one
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an archive says of itself. ``source``: target, place and system that it was captured from."""
-
-    name: str
-    source: dict[str, str]
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # tells it from one that is made anew in its place
-    segments: tuple[Segment, ...] = ()
-    next_sequence: int = 0  # behind the last segment
-    removed: int = 0  # messages that retention has removed
-    damaged: int = 0  # messages of segments that were set aside
-    positions: dict[str, tuple[int, int]] = field(default_factory=dict)  # Kafka: partition → next offset, latest ms
-    schema: int = SCHEMA
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an archive.
-
-    Raises:
-        UsageError: there is none, it is damaged, or of a later version.
-    """
-    path = folder / MANIFEST
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if data.get("schema") != SCHEMA:
-            raise UsageError(
-                f"{path}: schema {data.get('schema')!r} is not understood by this version, which has {SCHEMA}"
-            )
-        return Manifest(**{**data, "segments": tuple(Segment(**segment) for segment in data["segments"])})
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is no archive: it has no {MANIFEST}") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from None
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest as a whole."""
-    draft = folder / f"{MANIFEST}.draft"
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(asdict(manifest), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(folder / MANIFEST)
-    sync_folder(folder)
 
 
 class Archive:
@@ -147,7 +99,7 @@ class Archive:
             )
         self._journal = Journal(self.folder / JOURNAL)
         self._recover()
-        self._known = _Known(self.manifest, self._journal, self.folder)
+        self._known = Known(self.manifest, self._journal, self.folder)
 
     def _recover(self) -> None:
         for segment in self.manifest.segments:
@@ -298,84 +250,6 @@ class Archive:
         """Let others in and leave everything as it is, as a kill does: the next capture recovers it."""
         self._journal.close()
         self._lock.close()
-
-
-class _Known:
-    """Which messages the archive holds, as far as they can come again: what was captured and not accepted in time.
-
-    A Kafka position is ``topic[partition]@offset``: the highest offset of each partition says it all. Other brokers'
-    positions are remembered one by one, for the latest messages: more than can be under way.
-    """
-
-    MOST = 100_000
-
-    def __init__(self, manifest: Manifest, journal: Journal, folder: Path) -> None:
-        self._partitions = {name: (int(at[0]), int(at[1])) for name, at in manifest.positions.items()}
-        self._positions: dict[str, None] = {}
-        if not self._partitions:
-            self._read(manifest, folder)
-        for row in journal.rows:
-            self.add(row[_POSITION], row[_STORED_MS])
-
-    def _read(self, manifest: Manifest, folder: Path) -> None:
-        """The latest positions of the closed segments: their messages may not have been accepted before a kill."""
-        paths = [str(folder / segment.file) for segment in manifest.segments]
-        if not paths:
-            return
-        least = manifest.next_sequence - self.MOST
-        query = "SELECT position FROM read_parquet(?) WHERE sequence >= ? AND position IS NOT NULL ORDER BY sequence"
-        try:
-            with duckdb.connect() as connection:
-                found = connection.execute(query, [paths, least]).fetchall()
-        except duckdb.Error as error:
-            raise EnvironmentFailure(
-                f"{folder} cannot be read: {error}", hint="'crep replay archives --verify' says which file is damaged"
-            ) from error
-        for (position,) in found:
-            self.add(position, None)
-
-    def has(self, message: Message) -> bool:
-        """Whether it is there; a message without a position never is.
-
-        Raises:
-            EnvironmentFailure: its offset is known and its time is later than all that is known of the partition.
-        """
-        position = message.position
-        if position is None:
-            return False
-        partition, at, offset = position.rpartition("@")
-        if not at:
-            return position in self._positions
-        following, latest_ms = self._partitions.get(partition, (0, 0))
-        if int(offset) >= following:
-            return False
-        if message.stored_ms is not None and message.stored_ms > latest_ms:
-            raise EnvironmentFailure(
-                f"{position} is a later message than the one of that place in the archive: the topic was made anew",
-                hint="capture it into another archive",
-            )
-        return True
-
-    def add(self, position: str | None, stored_ms: int | None) -> None:
-        """It is there now."""
-        if position is None:
-            return
-        partition, at, offset = position.rpartition("@")
-        if at:
-            _, latest_ms = self._partitions.get(partition, (0, 0))
-            self._partitions[partition] = int(offset) + 1, max(latest_ms, stored_ms or 0)
-            return
-        self._positions[position] = None
-        while len(self._positions) > self.MOST:
-            del self._positions[next(iter(self._positions))]
-
-    def last(self) -> str | None:
-        """The latest position that is no offset."""
-        return next(reversed(self._positions), None)
-
-    def partitions(self) -> dict[str, tuple[int, int]]:
-        """Kafka's partitions, each with its next offset and its latest time."""
-        return dict(self._partitions)
 
 
 def _locked(folder: Path) -> IO[str]:

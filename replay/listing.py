@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crep.harness.config.errors import UsageError
-from crep.replay.archive import MANIFEST, read_manifest
+from crep.replay.manifest import MANIFEST, read_manifest
 
 
 @dataclass(frozen=True)

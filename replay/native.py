@@ -19,10 +19,11 @@ import duckdb
 from crep.harness.brokers.contract import Endpoint
 from crep.harness.brokers.history import HistorySpec, history
 from crep.harness.config.errors import EnvironmentFailure, UsageError
-from crep.replay.archive import Archive, Rolling, read_manifest, write_manifest
+from crep.replay.archive import Archive, Rolling
 from crep.replay.capture import Capture
 from crep.replay.control import Control
 from crep.replay.job import Job
+from crep.replay.manifest import read_manifest, write_manifest
 from crep.replay.segment import arrange_segments, sync_folder
 
 if TYPE_CHECKING:

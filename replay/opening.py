@@ -17,8 +17,9 @@ from crep.harness.config.errors import CrepError, Interrupted, UsageError
 from crep.replay.checkpoint import Checkpoint
 from crep.replay.control import Control, Progress, State
 from crep.replay.job import Destination, Job
+from crep.replay.ledger import Ledger
 from crep.replay.native import Fetched, fetch, origin_endpoint
-from crep.replay.player import Ledger, OnSent, Player
+from crep.replay.player import OnSent, Player
 from crep.replay.selection import Reader, Summary, Times
 
 Reach = Callable[[str], Endpoint]

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from crep.replay.ahead import Ahead
 from crep.replay.checkpoint import Checkpoint, Kept, Recorded, Settled, count_reason, rejection_line
 from crep.replay.control import Control, Progress, State
 from crep.replay.job import Job
+from crep.replay.ledger import Ledger
 from crep.replay.marking import marked
 from crep.replay.pacing import Schedule
 from crep.replay.remap import Remapping, Rule
@@ -49,46 +50,6 @@ _SEQUENCE, _CAPTURED, _STORED = (COLUMNS.index(name) for name in ("sequence", "c
 
 OnSent = Callable[[Stored, int], None]
 """Called with each message that was handed over, and when (CLOCK_MONOTONIC ns)."""
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What became of the selected messages. ``state``: *done*, *stopped* (the same id goes on) or *cancelled*."""
-
-    id: str
-    state: State
-    selected: int
-    acknowledged: int
-    rejected: int
-    removed: int
-    maybe_doubled: int
-    runs: int
-    reasons: dict[str, int]
-
-    @property
-    def open(self) -> int:
-        """Without a final outcome yet."""
-        return self.selected - self.acknowledged - self.rejected - self.removed
-
-    @property
-    def exact(self) -> bool:
-        """Every selected message was acknowledged or rejected."""
-        return self.selected == self.acknowledged + self.rejected
-
-    def document(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "replay": self.id,
-            "state": self.state,
-            "selected": self.selected,
-            "acknowledged": self.acknowledged,
-            "rejected": self.rejected,
-            "removed": self.removed,
-            "maybe_doubled": self.maybe_doubled,
-            "runs": self.runs,
-            "exact": self.exact,
-            "reasons": dict(self.reasons),
-        }
 
 
 def selection_of(job: Job, times: Times) -> Selection:

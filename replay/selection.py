@@ -17,8 +17,9 @@ from typing import Any, Literal
 import duckdb
 
 from crep.harness.config.errors import EnvironmentFailure, UsageError
-from crep.replay.archive import JOURNAL, Manifest, read_manifest
+from crep.replay.archive import JOURNAL
 from crep.replay.journal import whole_rows
+from crep.replay.manifest import Manifest, read_manifest
 from crep.replay.remap import topic_expression
 from crep.replay.segment import Segment, write_segment
 from crep.replay.stored import COLUMNS, Row, Stored, from_row
@@ -174,7 +175,8 @@ class Reader:
                 return []
             try:
                 with duckdb.connect() as connection:
-                    return connection.execute(query, [paths, *values]).fetchall()
+                    found: list[Any] = connection.execute(query, [paths, *values]).fetchall()
+                    return found
             except duckdb.Error as error:
                 if all(Path(path).exists() for path in paths):
                     raise EnvironmentFailure(f"{self._folder} cannot be read: {error}") from error

@@ -16,8 +16,8 @@ from crep.harness.deployment import deploy
 from crep.replay.archive import verify_archive
 from crep.replay.control import Control
 from crep.replay.job import Job
+from crep.replay.ledger import Ledger
 from crep.replay.opening import open_replay
-from crep.replay.player import Ledger
 from soak.claim import Verdict, broken
 from tests.replay.killing import KILLS, WINDOW, killed_capture, killed_replay
 from tests.replay.live import KEYS, Place, capture, capturing, fill, place

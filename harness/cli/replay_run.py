@@ -22,9 +22,9 @@ from crep.harness.deployment.reach import endpoint_of
 from crep.harness.runner import Stop
 from crep.replay.control import Control, Progress
 from crep.replay.job import WINDOW, Job
+from crep.replay.ledger import Ledger
 from crep.replay.marking import time_text
 from crep.replay.opening import open_replay, replay_folder
-from crep.replay.player import Ledger
 from crep.replay.selection import Summary
 
 _MICRO = 1_000_000

@@ -18,9 +18,9 @@ from crep.harness.brokers.solace.semp import Semp, path_of
 from crep.harness.config.errors import CrepError, UsageError
 from crep.replay.control import Control
 from crep.replay.job import Job
+from crep.replay.ledger import Ledger
 from crep.replay.marking import ORIGINAL_ID, ORIGINAL_TIME
 from crep.replay.opening import open_replay
-from crep.replay.player import Ledger
 from crep.replay.stored import Stored
 from tests.replay.live import KEYS, Place, capture, fill, numbers_by_key, place
 

@@ -14,13 +14,15 @@ import pytest
 from crep.harness.brokers.contract import ClientEvent, Message, Outcome
 from crep.harness.brokers.streams import Sent
 from crep.harness.config.errors import EnvironmentFailure, UsageError
-from crep.replay.archive import Archive, Rolling, read_manifest
+from crep.replay.archive import Archive, Rolling
 from crep.replay.checkpoint import Checkpoint
 from crep.replay.control import Control
 from crep.replay.job import Job
+from crep.replay.ledger import Ledger
+from crep.replay.manifest import read_manifest
 from crep.replay.marking import SEQUENCE
 from crep.replay.pacing import Pace
-from crep.replay.player import Ledger, Player
+from crep.replay.player import Player
 from crep.replay.selection import Reader
 from tests.replay.live import order
 
