@@ -50,10 +50,19 @@ def to_headers(message: Message, topic_header: str | None) -> list[Header]:
             headers.append((name, value if isinstance(value, bytes) else str(value)))
     if types:
         headers.append((_TYPES, json.dumps(types)))
-    for field, header in _HEADER_OF.items():
-        found = getattr(message, field)
-        if found is not None:
-            headers.append((header, str(found)))
+    # One by one: a loop over the names takes twice as long, and nearly all are None.
+    if message.message_id is not None:
+        headers.append((_HEADER_OF["message_id"], message.message_id))
+    if message.correlation_id is not None:
+        headers.append((_HEADER_OF["correlation_id"], message.correlation_id))
+    if message.reply_to is not None:
+        headers.append((_HEADER_OF["reply_to"], message.reply_to))
+    if message.content_type is not None:
+        headers.append((_HEADER_OF["content_type"], message.content_type))
+    if message.ttl_ms is not None:
+        headers.append((_HEADER_OF["ttl_ms"], str(message.ttl_ms)))
+    if message.priority is not None:
+        headers.append((_HEADER_OF["priority"], str(message.priority)))
     return headers
 
 
@@ -67,14 +76,15 @@ def from_kafka(raw: KafkaMessage, topic_header: str | None, token: object = None
     properties: dict[str, Any] = {}
     fields: dict[str, Any] = {
         "topic": topic,
-        "payload": value or b"",
+        "payload": value,
         "key": None if key is None else text_or_bytes(key),
         "properties": properties,
-        "null_payload": value is None,
         "position": f"{topic}[{raw.partition()}]@{raw.offset()}",
         "stored_ms": None if kind == TIMESTAMP_NOT_AVAILABLE else at_ms,
         "token": token,
     }
+    if value is None:
+        fields["payload"], fields["null_payload"] = b"", True
     pairs = raw.headers()
     if pairs:
         types: Any = None

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -23,6 +23,8 @@ HOLD_AFTER_S = 1.0
 """A pause throws away what the library has fetched ahead, so a sink that is full for a moment causes none."""
 _LAST_COMMIT_S = 5.0
 _CLOSE_S = 0.005
+_ACKNOWLEDGED = Outcome.ACKNOWLEDGED
+_made = tuple.__new__
 Partition = tuple[str, int]  # topic, number
 
 
@@ -54,10 +56,9 @@ class OpenOffsets:
             self._accepted.discard(self._open.pop())
 
 
-class _Token(NamedTuple):
-    offsets: OpenOffsets  # of the assignment that the message came with: another one is another object
-    partition: Partition
-    offset: int
+_Token = tuple[OpenOffsets, Partition, int]
+"""Of a received message: the offsets of the assignment that it came with (another one is another object), its partition
+and offset. A plain tuple, as there is one for each message."""
 
 
 class KafkaSource:
@@ -174,7 +175,7 @@ class KafkaSource:
                 continue  # of a partition that was taken away
             offset = raw.offset()
             offsets.received(offset)
-            messages.append(from_kafka(raw, topic_header, _Token(offsets, partition, offset)))
+            messages.append(from_kafka(raw, topic_header, (offsets, partition, offset)))
         if messages:
             self._watch.flowing("message")
         return messages
@@ -194,9 +195,9 @@ class KafkaSource:
         """See ``Source``."""
         first: dict[Partition, int] = {}
         for message in messages:
-            token = _token_of(message)
-            if self._offsets.get(token.partition) is token.offsets:
-                first[token.partition] = min(token.offset, first.get(token.partition, token.offset))
+            offsets, partition, offset = _token_of(message)
+            if self._offsets.get(partition) is offsets:
+                first[partition] = min(offset, first.get(partition, offset))
         for partition, offset in first.items():
             old = self._offsets[partition]
             old.again_from(offset)
@@ -257,9 +258,10 @@ class KafkaSource:
 
 
 def _token_of(message: Message) -> _Token:
-    if not isinstance(message.token, _Token):
+    token = message.token
+    if type(token) is not tuple or not isinstance(token[0], OpenOffsets):
         raise BrokerError("only a message that was received from this source can be settled here")
-    return message.token
+    return cast(_Token, token)
 
 
 class KafkaSink:
@@ -318,7 +320,7 @@ class KafkaSink:
 
     def _report(self, token: int, error: KafkaError | None, _: KafkaMessage) -> None:
         if error is None:
-            self._sent.append(Sent(token, Outcome.ACKNOWLEDGED))
+            self._sent.append(_made(Sent, (token, _ACKNOWLEDGED, None)))  # as the constructor does, in half its time
         else:
             self._sent.append(Sent(token, given_up(error), str(error.str())))
 
