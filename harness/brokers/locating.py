@@ -56,8 +56,9 @@ def sequence_of(identity: bytes) -> int:
 
 def identity_of(owners: frozenset[bytes], body: bytes, properties: Iterable[object]) -> bytes | None:
     """The identity of a stored message, if one of these owners sent it."""
-    if len(body) >= IDENTITY_BYTES and body[:OWNER_BYTES] in owners:
-        return body[:IDENTITY_BYTES]
+    begins = bytes(body[:IDENTITY_BYTES])  # libraries hand out bytearrays too, which no set holds
+    if len(begins) == IDENTITY_BYTES and begins[:OWNER_BYTES] in owners:
+        return begins
     for value in properties:
         identity = _from_digits(value)
         if identity is not None and identity[:OWNER_BYTES] in owners:

@@ -15,7 +15,7 @@ KAFKA = Directions(
         TO,
         bootstrap="a:1,b:2",
         username="u",
-        password="secret",  # noqa: S106 - of no broker
+        password="secret",
         sasl_mechanism="PLAIN",
         tls=Tls(ca_file="ca.pem", verify_host=False),
     ),

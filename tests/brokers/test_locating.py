@@ -77,5 +77,6 @@ def test_a_stored_message_is_found_at_the_first_of_its_copies() -> None:
 def test_an_identity_is_read_from_the_payload_or_a_property_and_only_of_the_owners_that_were_asked_for() -> None:
     owners = frozenset({OWNER})
     assert identity_of(owners, identity(3) + b"rest", ()) == identity(3)
+    assert identity_of(owners, bytearray(identity(3) + b"rest"), ()) == identity(3)
     assert identity_of(owners, b"{}", ("text", bytearray(identity(4).hex().encode() + b"more"))) == identity(4)
     assert identity_of(owners, b"another!" + bytes(8), (b"short",)) is None
