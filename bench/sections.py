@@ -240,15 +240,15 @@ class Section:
 
 
 SECTIONS: dict[str, Section] = {
-    "engines": Section(engines, 250),
+    "engines": Section(engines, 180),
     "pacing": Section(punctuality, 90),
     "run-life": Section(life, 130),
-    "kafka-pair": Section(kafka_pair, 170),
+    "kafka-pair": Section(kafka_pair, 110),
     "kafka-tools": Section(kafka_own_tools, 175),
-    "solace-ceiling": Section(solace_client, 120),
-    "emulator-speed": Section(speed, 95),
-    "emulator-depth": Section(depth, 75),
-    "fault-proxy": Section(proxy, 30),
+    "solace-ceiling": Section(solace_client, 100),
+    "emulator-speed": Section(speed, 60),
+    "emulator-depth": Section(depth, 65),
+    "fault-proxy": Section(proxy, 25),
     "replay": Section(replays, 60),
     "bridge": Section(forwarding, 100),
 }
