@@ -92,7 +92,7 @@ def nobody_else_notices(seen: Seen) -> Mapping[str, bool]:
 def the_other_takes_over(seen: Seen) -> Mapping[str, bool]:
     """Publishing goes on while the dead node is still away; what comes twice is marked."""
     [fault] = seen.faults
-    meanwhile = seen.acknowledged_between(fault.injected_s, fault.heal_started_s)
+    meanwhile = seen.acknowledged_of(fault.confirmed_s, fault.heal_started_s)
     unmarked = sum(ledger.duplicates_unflagged for ledger in seen.results.readers)
     return {
         f"{meanwhile} are acknowledged by the other node": meanwhile > 0,
@@ -105,7 +105,7 @@ def all_is_as_before(seen: Seen) -> Mapping[str, bool]:
     """Publishers felt every fault of their links, and came back from it."""
     _, stall, _, cut = seen.faults
     felt = {fault.action: fault.publish.longest_s for fault in (stall, cut) if fault.publish}
-    afterwards = seen.acknowledged_between(cut.healed_s, float("inf"))
+    afterwards = seen.acknowledged_of(cut.healed_s, float("inf"))
     return {
         f"publishers wait while their links fail: {felt}": len(felt) == 2 and min(felt.values()) > 2.0,
         f"{afterwards} are acknowledged afterwards": afterwards > 0,
