@@ -14,14 +14,14 @@ from tests.enrichment.journey import MOST, RATE, STALL_S, Outcome, out_of_order,
 from tests.enrichment.live import Bridge, Collected, Collector, Feeder, Supervisor, bridging
 from tests.enrichment.sides import KafkaSide, kafka_side
 
-STANDS_STILL_S = 8.0  # longer than the session below
+STANDS_STILL_S = 8.0  # longer than the session below; the stall is longer than a transaction may be open
 BRIDGE = """
 bridge: once
 sites: {bus: {target: bus}}
 routes:
   orders:
     from: {site: bus, topic: orders, group: bridge, settings: {session.timeout.ms: 6000}}
-    to: {site: bus, topic: "ext.{region}"}
+    to: {site: bus, topic: "ext.{region}", settings: {transaction.timeout.ms: 3000}}
     dead_letters: {site: bus, topic: dead}
     exactly_once: true
     steps: [{compute: {twice: body.n * 2}}]
@@ -62,6 +62,7 @@ def once(seed: int, folder: Path) -> Outcome:
             "started": sum(supervisor.starts for supervisor in supervisors),
             "dead letters": len(dead.messages),
             "aborted transactions": sum(log.count('"event":"transaction aborted"') for log in logs),
+            "producers replaced": sum(log.count("transactional producer is replaced") for log in logs),
             "given back by the last processes": given_back,
         },
     )

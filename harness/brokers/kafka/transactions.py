@@ -284,6 +284,7 @@ class KafkaTransactions:
                 lambda: producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), _STEP_S),
             )
             self._call("the transaction cannot be committed", lambda: producer.commit_transaction(_STEP_S))
+            self._watch.flowing("commit")
         except _MustAbort as error:
             raise self.abort(str(error)) from error
         except _ProducerLost as error:
@@ -350,7 +351,15 @@ class KafkaTransactions:
         asked = [TopicPartition(*partition) for partition in self._first if partition in self._mine]
         if not asked:
             return {}
-        told = self._call("offsets cannot be read", lambda: consumer.committed(asked, timeout=_STEP_S))
+
+        def ask() -> list[TopicPartition]:
+            told: list[TopicPartition] = consumer.committed(asked, timeout=_STEP_S)
+            for one in told:
+                if one.error is not None:  # no offset, but not for want of one
+                    raise KafkaException(one.error)
+            return told
+
+        told = self._call("offsets cannot be read", ask)
         return {(one.topic, one.partition): one.offset for one in told if one.offset != OFFSET_INVALID}
 
     def _ended(self) -> None:
