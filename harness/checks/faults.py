@@ -139,6 +139,9 @@ class _Felt:
         """What one fault did to it."""
         outages = self._outages(injected_s, until_s)
         recovery = self.recovered(injected_s)
+        began_s = self._first_unusual(injected_s, min(until_s, ends_s))
+        if recovery.at_s is not None and began_s > recovery.at_s:  # there was nothing to recover from so far
+            recovery = self.recovered(began_s)
         bad = 0
         if self._seconds is not None and recovery.at_s is not None:
             bad = self._seconds.bad(recovery.at_s, min(ends_s, self.channel.measured_s))
@@ -149,6 +152,21 @@ class _Felt:
             backlogs=tuple(self._peaks(injected_s, ends_s)),
             bad_later=bad,
         )
+
+    def _first_unusual(self, from_s: float, to_s: float) -> float:
+        """When the first unusual silence between two moments began, in seconds; 0: there is none.
+
+        A fault may work late: a broker that the controllers do not hear any more leads until its session has ended.
+        """
+        began_ns = [
+            silences.began_ns[
+                (silences.to_ns - silences.began_ns > unusual_ns(self.usual_ns[where]))
+                & (silences.began_ns >= from_s * SECOND)
+                & (silences.began_ns < to_s * SECOND)
+            ]
+            for where, silences in self.silences.items()
+        ]
+        return min((int(found.min()) for found in began_ns if len(found)), default=0) / SECOND
 
     def _outages(self, injected_s: float, until_s: float) -> dict[str, Outage]:
         """The outage of the publishing side and of each reader, by name."""

@@ -153,6 +153,15 @@ def test_what_goes_wrong_again_after_the_recovery_is_told_and_belongs_to_the_fau
     assert one.cost["lost"] == len(lost)
 
 
+def test_a_fault_that_works_late_is_not_recovered_from_before_it_did_anything() -> None:
+    _, results = shaken(fault(0, 8.0, healed_s=18.0), outages=((15.0, 18.0),))
+    [one] = results.faults
+    assert one.publish is not None
+    assert (one.publish.from_s, one.publish.to_s) == (pytest.approx(15.0, abs=0.25), pytest.approx(18.0, abs=0.25))
+    assert one.recovered_s == pytest.approx(18.1, abs=0.11)
+    assert one.bad_seconds_later == 0
+
+
 def test_a_fault_that_is_never_healed_pays_for_all_that_comes_after() -> None:
     lost = sequences_at(35.0, 35.1)
     _, results = shaken(replace(fault(0, 8.0), healed_s=None), outages=(), drop={(0, n) for n in lost})
