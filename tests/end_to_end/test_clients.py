@@ -52,7 +52,7 @@ def test_who_commits_before_it_has_processed_loses_what_it_held_and_the_partitio
     kafka = {"bootstrap": kafka_endpoint.bootstrap}
     target = {"system": "kafka", "source": "address", "kafka": kafka, "client": client}
     (crep.folder / "crep-targets.yaml").write_text(json.dumps({"targets": {"real": target}}))
-    params = {"rate": "2/s", "processing": "1500 ms", "members": "2", "at": "2500 ms", "length": "5 s"}
+    params = {"rate": "1/s", "processing": "3 s", "members": "2", "at": "3 s", "length": "5500 ms"}
     process = crep.start_script(one_run("ext-f4-acknowledged-too-early", "real", params))
     output, _ = process.communicate(timeout=150)
     assert process.returncode == 0, output
