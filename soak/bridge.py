@@ -9,6 +9,7 @@ from typing import Literal
 
 from soak.claim import Verdict
 from tests.enrichment.journey import IN_FLIGHT, RATE, STALL_S, Outcome, System, journey
+from tests.enrichment.once import STALL_S as LONG_STALL_S
 from tests.enrichment.once import once
 from tests.enrichment.together import PROCESSES, together
 
@@ -54,9 +55,9 @@ class ExactlyOnce:
         return (
             f"two processes of a bridge with `exactly_once` on a local Apache Kafka, at {RATE:,.0f} messages a second, "
             "while in random order each is killed with SIGKILL and started again, one stands still for longer than its "
-            f"session lasts and goes on, the broker is killed and comes back, and nothing passes for {STALL_S:g} s: a "
-            "reader of committed messages sees what came of each message exactly once, dead letters too, and those of "
-            "each key in order."
+            "session lasts and goes on, the broker is killed and comes back, and nothing passes for "
+            f"{LONG_STALL_S:g} s: a reader of committed messages sees what came of each message exactly once, dead "
+            "letters too, and those of each key in order."
         )
 
     def trial(self, seed: int, folder: Path) -> Verdict:

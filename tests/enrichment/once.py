@@ -10,11 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from tests.enrichment.journey import MOST, RATE, STALL_S, Outcome, out_of_order, read, said
+from tests.enrichment.journey import MOST, RATE, Outcome, out_of_order, read, said
 from tests.enrichment.live import Bridge, Collected, Collector, Feeder, Supervisor, bridging
 from tests.enrichment.sides import KafkaSide, kafka_side
 
-STANDS_STILL_S = 8.0  # longer than the session below; the stall is longer than a transaction may be open
+STANDS_STILL_S = 8.0  # longer than the session below
+STALL_S = 14.0  # longer than a transaction may be open (3 s): the broker looks for such ones every 10 s
 BRIDGE = """
 bridge: once
 sites: {bus: {target: bus}}
