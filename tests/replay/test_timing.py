@@ -11,15 +11,21 @@ from tests.replay.live import place
 from tests.replay.timing import archive_of, bare_gap_p99_ms, timed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.alone]
-RATE, SECONDS = 1000.0, 4.0
+RATE, SECONDS, TRIES = 1000.0, 4.0, 3
 
 
 def test_gaps_are_kept_and_a_speed_factor_is_exact(kafka_endpoint: Endpoint, tmp_path: Path) -> None:
+    """What else the machine does can only spoil it: the best of three tries counts, beside what a bare loop can."""
     times = archive_of(tmp_path / "archive", RATE, SECONDS, seed=3)
+    tries = []
     with place(kafka_endpoint) as there:
-        original = timed(there, tmp_path / "archive", times, tmp_path / "original", "original", 1)
-        faster = timed(there, tmp_path / "archive", times, tmp_path / "faster", "x10", 10)
-    bare_ms = bare_gap_p99_ms(times, 2.0)  # a machine that cannot even sleep on time says nothing of a replay
-    assert original.gap_p99_ms <= max(2.0, 2 * bare_ms), (original, bare_ms)
-    assert original.speed == pytest.approx(1, rel=0.02), original
-    assert faster.speed == pytest.approx(10, rel=0.02), faster
+        for number in range(TRIES):
+            state = tmp_path / str(number)
+            bare_ms = bare_gap_p99_ms(times, 2.0)
+            original = timed(there, tmp_path / "archive", times, state / "original", "original", 1)
+            faster = timed(there, tmp_path / "archive", times, state / "faster", "x10", 10)
+            tries.append((bare_ms, original, faster))
+            on_time = original.gap_p99_ms <= max(2.0, 2 * bare_ms)
+            if on_time and abs(original.speed - 1) <= 0.02 and abs(faster.speed - 10) <= 0.2:
+                return
+    pytest.fail(f"late in each of {TRIES} tries: {tries}")
