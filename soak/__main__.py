@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             console.print(f"a trial could not be made: {error}", style="red", markup=False)
             code = error.exit_code
     everything = list(chain.from_iterable(read(file) for file in sorted(FOLDER.glob("*.jsonl"))))
-    PAGE.write_text(page(CLAIMS, everything), encoding="utf-8")
+    earlier = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    PAGE.write_text(page(CLAIMS, everything, earlier), encoding="utf-8")
     console.print(f"written: {PAGE}")
     return code or int(any(broken(claim, read(path)) for claim in CLAIMS))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import median
 
 from soak.claim import Claim
@@ -14,8 +15,16 @@ _COMMIT = 10  # digits
 _SHOWN_FAILURES = 20
 
 
-def page(claims: Sequence[Claim], trials: Sequence[Trial]) -> str:
-    """The whole page, from every trial that is on record."""
+def page(claims: Sequence[Claim], trials: Sequence[Trial], earlier: str = "") -> str:
+    """The whole page, from every trial on record here; of the ``earlier`` page it keeps what was tried elsewhere.
+
+    Args:
+        claims: all of them.
+        trials: on record on this machine.
+        earlier: the page as it was.
+    """
+    here = {(trial.claim, _short(trial.commit)) for trial in trials}
+    rows, told = _elsewhere(earlier, here)
     groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in trials:
         groups[trial.claim, trial.commit].append(trial)
@@ -35,11 +44,12 @@ def page(claims: Sequence[Claim], trials: Sequence[Trial]) -> str:
         for group in sorted(mine, key=lambda group: max(trial.started_utc for trial in group), reverse=True):
             lines.append(_row(claim, group))
             failures += [trial for trial in group if not trial.held]
-        if not mine:
+        lines += rows[claim.name]
+        if not mine and not rows[claim.name]:
             lines.append(f"| {claim.name} | 0 of {claim.count} | – | – | – | – | – | – |")
     lines += ["", "## The claims", ""]
     lines += [f"* **{claim.name}** (a whole soak tries it {claim.count} times): {claim.text}" for claim in claims]
-    if failures:
+    if failures or told:
         lines += ["", "## Trials that did not hold", ""]
         lines += [
             f"* {trial.claim}, seed {trial.seed}, commit {_short(trial.commit)}: {'; '.join(trial.why)}"
@@ -47,6 +57,7 @@ def page(claims: Sequence[Claim], trials: Sequence[Trial]) -> str:
         ]
         if len(failures) > _SHOWN_FAILURES:
             lines.append(f"* and {len(failures) - _SHOWN_FAILURES} more")
+        lines += told
     return "\n".join(lines) + "\n"
 
 
@@ -66,6 +77,17 @@ def _row(claim: Claim, trials: Sequence[Trial]) -> str:
         hosts,
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _elsewhere(page: str, here: Collection[tuple[str, str]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Rows by claim, and lines about trials that did not hold, of commits that were not tried here."""
+    rows: dict[str, list[str]] = defaultdict(list)
+    for row in re.finditer(r"^\| (?P<claim>[a-z0-9-]+) \|.*\| (?P<commit>[^|–]+) \| [^|]+ \|$", page, re.MULTILINE):
+        if (row["claim"], row["commit"]) not in here and row["claim"] != "claim":
+            rows[row["claim"]].append(row[0])
+    line = r"^\* (?P<claim>[a-z0-9-]+), seed \d+, commit (?P<commit>[^:]+): .*$"
+    failed = re.finditer(line, page, re.MULTILINE)
+    return rows, [one[0] for one in failed if (one["claim"], one["commit"]) not in here]
 
 
 def figures(trials: Sequence[Trial]) -> str:
