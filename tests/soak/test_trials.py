@@ -11,7 +11,6 @@ from soak.claims import CLAIMS
 from soak.clients import StockTrial
 from soak.cluster import StockFailure
 from soak.healed import OUTAGES
-from soak.cluster import STOCK_FAILURES
 from soak.page import figures, page
 from soak.trials import Trial, append, file_of, missing, read
 
