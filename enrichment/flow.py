@@ -28,7 +28,8 @@ from crep.enrichment.seen import Seen
 from crep.harness.brokers.contract import BrokerError, Message, Outcome
 from crep.harness.brokers.streams import Sink, Source
 
-BATCH = 500
+BATCH = 100
+"""Messages that go through each stage together: few enough to stay in the processor's cache from one to the next."""
 RETRY_LOOKUP_S = 0.2
 RESEND_AFTER_S = 0.1
 GIVE_BACK_WITHIN_S = 10.0
