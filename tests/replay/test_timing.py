@@ -8,20 +8,21 @@ import pytest
 
 from crep.harness.brokers.contract import Endpoint
 from tests.replay.live import place
-from tests.replay.timing import archive_of, bare_gap_p99_ms, timed
+from tests.replay.timing import archive_of, bare_client, bare_gap_p99_ms, timed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 RATE, SECONDS, TRIES = 1000.0, 4.0, 3
 
 
 def test_gaps_are_kept_and_a_speed_factor_is_exact(kafka_endpoint: Endpoint, tmp_path: Path) -> None:
-    """What else the machine does can only spoil it: the best of three tries counts, beside what a bare loop can."""
+    """What else the machine does can only spoil it: the best of three tries counts, beside a bare client's loop."""
     times = archive_of(tmp_path / "archive", RATE, SECONDS, seed=3)
     tries = []
     with place(kafka_endpoint) as there:
         for number in range(TRIES):
             state = tmp_path / str(number)
-            bare_ms = bare_gap_p99_ms(times, 2.0)
+            with bare_client(there) as send:
+                bare_ms = bare_gap_p99_ms(times, 2.0, send)
             original = timed(there, tmp_path / "archive", times, state / "original", "original", 1)
             faster = timed(there, tmp_path / "archive", times, state / "faster", "x10", 10)
             tries.append((bare_ms, original, faster))

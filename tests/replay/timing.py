@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from confluent_kafka import Producer
 from numpy.typing import NDArray
 
 from crep.replay.archive import Archive
@@ -69,8 +72,11 @@ def timed(there: Place, archive: Path, times_us: list[int], state: Path, pace: s
     return Timing(float(np.percentile(off_ms, 99)), float(off_ms.max()), span, len(sent_ns))
 
 
-def bare_gap_p99_ms(times_us: list[int], for_s: float) -> float:
-    """The same of a loop that only sleeps until each time is due: the machine's share, on a busy one the larger."""
+def bare_gap_p99_ms(times_us: list[int], for_s: float, send: Callable[[], None] = lambda: None) -> float:
+    """The same of a loop that sleeps until each time is due and then calls ``send``: the machine's share.
+
+    On a busy machine it is the larger one; with a client's ``send`` it has the client's threads as well.
+    """
     began_ns, first_us = time.monotonic_ns(), times_us[0]
     times = [at_us for at_us in times_us if at_us - first_us < for_s * 1_000_000]
     woken_ns = []
@@ -78,8 +84,24 @@ def bare_gap_p99_ms(times_us: list[int], for_s: float) -> float:
         left_ns = began_ns + (at_us - first_us) * 1000 - time.monotonic_ns()
         if left_ns > 0:
             time.sleep(left_ns / 1e9)
+        send()
         woken_ns.append(time.monotonic_ns())
     return float(np.percentile(_off_ms(woken_ns, times, 1), 99))
+
+
+@contextmanager
+def bare_client(there: Place) -> Iterator[Callable[[], None]]:
+    """Sends one message with the library that the Kafka sink uses, and serves its callbacks."""
+    producer = Producer({"bootstrap.servers": there.endpoint.bootstrap, "linger.ms": 0, "enable.idempotence": True})
+
+    def send() -> None:
+        producer.produce(there.topic, b"order", on_delivery=lambda *_: None)
+        producer.poll(0)
+
+    send()
+    producer.flush(20)
+    yield send
+    producer.flush(20)
 
 
 def _off_ms(moments_ns: list[int], times_us: list[int], speed: float) -> NDArray[np.float64]:
