@@ -169,7 +169,11 @@ def not_as_before(crep: Crep, target: str) -> list[str]:
     """What is wrong with a run without faults on that broker."""
     name = crep.scenario(_AS_BEFORE, "as-before.yaml")
     done = crep("run", name, "--on", target, "--profile", "quick", "--no-report")
-    why = [] if done.returncode == 0 else [f"afterwards: exit code {done.returncode}: {done.stdout[-500:]}"]
+    why = (
+        []
+        if done.returncode == 0
+        else [f"afterwards: exit code {done.returncode}: {(done.stdout + done.stderr)[-500:]}"]
+    )
     after = [one for one in measured(crep.folder) if one.scenario.name == "as-before"]
     used = {one.sites["bus"].deployment.get("started_by") for one in after}
     return why if used == {"crep broker start"} else [*why, f"the run afterwards was not on that broker: {used}"]
