@@ -52,6 +52,10 @@ def start(bridge: Bridge, file: str, emulator: Emulator) -> None:
     sites = {site: target_of(solace(emulator, site), emulator.ready["semp"]) for site in ("internal", "external")}
     bridge.write(file, sites)
     bridge.start()
+    one = Feeder(solace(emulator, "internal"), "orders/eu", 1, 1.0)
+    one.start()
+    bridge.has_forwarded(1, 60)  # so its flows are bound
+    one.join(60)
 
 
 def egress(emulator: Emulator, *, open_: bool) -> None:
@@ -97,7 +101,8 @@ def test_a_broker_that_does_not_come_back_ends_the_bridge_with_the_reason(bridge
         for vpn in ("internal", "external"):
             new_vpn(gone, vpn)
         for queue in ("orders", "others"):
-            gone.queue(queue, vpn="internal")
+            gone.queue(queue, f"{queue}/>", vpn="internal")
+        gone.queue("arrived", "ext/>", vpn="external")
         start(bridge, BRIDGE, gone)
         gone.kill()
         assert bridge.ended(30) == 3
