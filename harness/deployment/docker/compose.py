@@ -126,7 +126,8 @@ def _compose_command(environment: Mapping[str, str]) -> list[str]:
     if served.returncode:
         raise DeploymentError(
             f"Docker's daemon does not answer: {(served.stderr or served.stdout).strip()}",
-            hint="start it (systemctl start docker, or Docker Desktop), and see that this user may use it (group docker)",
+            hint="start it (systemctl start docker, or Docker Desktop), and see that this user may use it "
+            "(group docker)",
         )
     if _run(["docker", "compose", "version"], _LOOK_WITHIN_S, environment).returncode == 0:
         return ["docker", "compose"]
