@@ -24,6 +24,7 @@ from crep.harness.checks.detection import Sign
 from crep.harness.checks.expectations import Evidence, FaultCost, judge
 from crep.harness.checks.faults import FaultFinding, FaultRecord, fault_result, study
 from crep.harness.checks.latency import summarise
+from crep.harness.checks.replays import Replayed, judge_replay
 from crep.harness.checks.results import (
     ChannelLedger,
     Drain,
@@ -105,6 +106,10 @@ class RunData(Recorded, Protocol):
         """Where missing messages were found in the broker's storage."""
 
     @property
+    def replays(self) -> Sequence[Replayed]:
+        """What came again, by replay."""
+
+    @property
     def samples(self) -> Sequence[Sample]:
         """What the processes of local brokers used, second by second."""
 
@@ -161,6 +166,11 @@ class _Evaluation:
             control_clean=control is not None and control.drain is not None and control.drain.clean,
         )
         self._findings = self._study.findings
+        self._replays = tuple(
+            judge_replay(self._channels[one.channel].sends, one, self._channels[one.channel].t0_ns)
+            for one in run.replays
+            if one.channel in self._channels
+        )
         self._seconds = _seconds_by_phase(plan.measured_s, self._findings)
         self._usage = used(run.samples, plan.measured_s)
         self._caps = find_caps(
@@ -196,6 +206,7 @@ class _Evaluation:
             control_cost=self._study.control,
             backlogs=self._study.backlogs,
             whereabouts=whereabouts(self._run.whereabouts, readers),
+            replays=self._replays,
             expectations=tuple(judge(one, self._evidence(channels, readers)) for one in self._plan.expectations),
             steadiness=self._steadiness(),
             usage=self._usage,
@@ -383,6 +394,7 @@ class _Evaluation:
             barred=self._barred,
             histogram=self._histogram,
             rate=self._rate,
+            replays=self._replays,
         )
 
     def _barred(self, expectation: Expectation) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crep.harness.checks.latency import statistic_s
-from crep.harness.checks.results import ChannelLedger, ExpectationResult, ReaderLedger, Verdict
+from crep.harness.checks.results import ChannelLedger, ExpectationResult, ReaderLedger, ReplayResult, Verdict
 from crep.harness.metrics.histogram import Histogram
 from crep.harness.scenario.expectation import Expectation, When, format_value
 
@@ -46,6 +46,7 @@ class Evidence:
     barred: Callable[[Expectation], str]
     histogram: HistogramOf
     rate: RateOf
+    replays: Sequence[ReplayResult] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,21 @@ def _measure(expectation: Expectation, subject: str, evidence: Evidence) -> Meas
     if name in {"outage", "recovery"}:
         costs = (evidence.outages if name == "outage" else evidence.recoveries).get(subject, ())
         return _cost(costs)
+    if name == "replay":
+        return _replay(statistic, [one for one in evidence.replays if one.channel == subject])
     return _count(name, subject, evidence)
+
+
+def _replay(statistic: str, replays: Sequence[ReplayResult]) -> Measured:
+    """The worst of all replays of a channel; one of which not everything is known, or that owed nothing, fails."""
+    owed = sum(one.owed for one in replays)
+    if not replays:
+        return Measured(None, 0, "there was no replay")
+    if troubles := [one.trouble for one in replays if one.trouble]:
+        return Measured(None, owed, troubles[0])
+    if empty := [one for one in replays if not one.owed]:
+        return Measured(None, owed, f"nothing was acknowledged in the window of replay {empty[0].number}")
+    return Measured(max(int(getattr(one, statistic)) for one in replays), owed)
 
 
 def _distribution(expectation: Expectation, subject: str, evidence: Evidence) -> Measured:

@@ -270,6 +270,22 @@ class Steadiness(_Result):
         return self.verdict in ("warm-up-too-short", "never-steady")
 
 
+class ReplayResult(_Result):
+    """One replay held against the ledger. Counts are messages; the window is in seconds relative to t0."""
+
+    channel: str
+    number: int  # of the channel's replays, from 1
+    from_s: float
+    until_s: float
+    owed: int  # intended in the window and acknowledged before its end
+    replayed: int  # distinct ones of the channel that came again, owed or not
+    missing: int  # owed, and did not come again
+    doubled: int  # came once more than once
+    unexpected: int  # came, and is none of the channel's messages, or damaged, or of no replay
+    trouble: str = ""  # why what came again is not known
+    offenders: tuple[Offender, ...] = ()
+
+
 class RunResults(_Result):
     """All verdicts of one run; recomputable from the run folder."""
 
@@ -285,6 +301,7 @@ class RunResults(_Result):
     control_cost: dict[str, int] | None = None  # the same counts of the control run; None without faults or without one
     backlogs: tuple[BacklogSeries, ...] = ()  # of runs with faults
     whereabouts: tuple[Whereabouts, ...] = ()  # of readers that miss something
+    replays: tuple[ReplayResult, ...] = ()
     steadiness: Steadiness | None = None  # None: an older crep did not look
     usage: tuple[NodeUse, ...] = ()  # local brokers only
     caps: tuple[Cap, ...] = ()

@@ -26,6 +26,7 @@ from crep.harness.faults.partition import Partition
 from crep.harness.faults.pause_broker import PauseBroker
 from crep.harness.faults.pause_reader import PauseReader
 from crep.harness.faults.refuse import RefuseLinks
+from crep.harness.faults.replay import Replay
 from crep.harness.faults.reset import ResetLinks
 from crep.harness.faults.revoke_permission import RevokePermission
 from crep.harness.faults.rolling_restart import RollingRestart
@@ -92,6 +93,14 @@ FAULTS: dict[str, FaultKind] = {
         ),
         FaultKind(
             "pause-bridge", "SIGSTOP it, SIGCONT it", "channel, resume_after", ALL, PauseBridge, acts_on="clients"
+        ),
+        FaultKind(
+            "replay",
+            "let the replay service send again what was captured last",
+            "channel, last, pace",
+            ALL,
+            Replay,
+            acts_on="clients",
         ),
         FaultKind(
             "pause-reader",

@@ -25,13 +25,13 @@ from crep.harness.config.targets import Target
 from crep.harness.deployment.contract import Deployment
 from crep.harness.load.engines import PublisherTask, SubscriberTask
 from crep.harness.scenario.defects import Poison
-from crep.harness.scenario.plan import Plan, ServicePlan
+from crep.harness.scenario.plan import Plan, ReplayPlan, ServicePlan
 from crep.harness.scenario.via_rules import READER
 
 STAMP_PROPERTY = "crep-stamp"
 """Name of the header or user property that carries the stamp where ``measure.carrier`` is ``property``."""
 
-GIVEN_UP = "given-up"
+GIVEN_UP, REPLAYED = "given-up", "replayed"
 
 
 def new_run_id() -> str:
@@ -78,11 +78,16 @@ def provision(
 
 
 def with_services(site: str, channels: tuple[ChannelSpec, ...], plan: Plan) -> tuple[ChannelSpec, ...]:
-    """What is to stand on a site: its channels, with the services as readers of what they take, and for each service
-    that publishes there a channel of its own for what it gives up."""
+    """What is to stand on a site: its channels, with the services as readers of what they take; for each service that
+    publishes there a channel of its own for what it gives up, and for each replay one for what comes again."""
     wanted = [
         replace(
-            channel, readers=(*channel.readers, *(_reader(one) for one in plan.services if one.source == channel.name))
+            channel,
+            readers=(
+                *channel.readers,
+                *(_reader(one) for one in plan.services if one.source == channel.name),
+                *(_capture(one) for one in plan.replays if one.channel == channel.name),
+            ),
         )
         for channel in channels
     ]
@@ -91,6 +96,11 @@ def with_services(site: str, channels: tuple[ChannelSpec, ...], plan: Plan) -> t
             durability = next(channel.durability for channel in channels if channel.name == service.channel)
             kept = ReaderSpec(GIVEN_UP, "group", 1, "at-least-once")
             wanted.append(ChannelSpec(given_up_channel(service), (GIVEN_UP,), 1, (kept,), durability))
+    for replay in plan.replays:
+        if replay.site == site:
+            channel = next(channel for channel in channels if channel.name == replay.channel)
+            read = ReaderSpec(REPLAYED, "group", 1, "at-least-once", topic_filter=">")
+            wanted.append(replace(channel, name=replayed_channel(replay.channel), readers=(read,), expires=False))
     return tuple(wanted)
 
 
@@ -98,6 +108,21 @@ def _reader(service: ServicePlan) -> ReaderSpec:
     """A service as a reader: it wants every message, with its topic."""
     order: Order = "per-key" if service.in_order else "none"
     return ReaderSpec(reader_of(service), "group", 1, "at-least-once", topic_filter=">", order=order)
+
+
+def _capture(replay: ReplayPlan) -> ReaderSpec:
+    """A capture as a reader: it wants every message, with its topic."""
+    return ReaderSpec(capture_of(replay), "group", 1, "at-least-once", topic_filter=">")
+
+
+def capture_of(replay: ReplayPlan) -> str:
+    """What a capture is called as a reader of its channel."""
+    return f"{READER}{replayed_channel(replay.channel)}"
+
+
+def replayed_channel(channel: str) -> str:
+    """The channel of what comes again of another one; its one reader is called ``REPLAYED``."""
+    return f"{channel}-{REPLAYED}"
 
 
 def reader_of(service: ServicePlan) -> str:

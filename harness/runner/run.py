@@ -41,6 +41,7 @@ from crep.harness.runner.record import (
     utc_now,
     worker_part,
 )
+from crep.harness.runner.replays import read_replays
 from crep.harness.runner.services import END_WITHIN_S, Services
 from crep.harness.runner.stop import Stop
 from crep.harness.runner.whereabouts import find_missing, in_words
@@ -48,6 +49,7 @@ from crep.harness.runs.dead_letters import write_dead_letters
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.ledger import LedgerFolder
 from crep.harness.runs.read import read_run
+from crep.harness.runs.replays import write_replayed
 from crep.harness.scenario.actions.clients import ENDS_CLIENTS
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
@@ -184,6 +186,7 @@ class _Run:
         self._pump(engines, 0.0)
         self._end_services()
         self._read_dead_letters()
+        self._read_replays()
         self._look_for_missing()
         self._record.end_phases(time.monotonic_ns())
 
@@ -255,8 +258,8 @@ class _Run:
 
     def _start_services(self) -> None:
         """What stands between channels: there before the first message comes."""
-        self._services = Services(self._plan, self._request.scenario, self._sites, self._record.folder.logs)
-        if self._plan.services:
+        self._services = Services(self._plan, self._request.scenario, self._sites, self._record.folder.path)
+        if self._services.by_channel:
             self._phase("services")
             self._services.start(self._stop.check)
 
@@ -411,6 +414,22 @@ class _Run:
             parts.append(part)
         if parts:
             self._record.change(dead_letters=tuple(parts))
+
+    def _read_replays(self) -> None:
+        """What came again, from where it lies, as the dead letters."""
+        if self._services is None or not self._plan.replays:
+            return
+        t0_ns = self._t0_ns
+        found = read_replays(
+            self._sites,
+            self._plan,
+            self._record.document.run_id,
+            self._services.archivists,
+            lambda at_ns: (at_ns - t0_ns) / 1e9,
+        )
+        for came in found:
+            write_replayed(self._record.folder.ledger, came.channel, came.records)
+        self._record.change(replays=tuple(part for came in found for part in came.parts))
 
     def _observe(self, watch: DrainWatch) -> None:
         for site in self._sites:

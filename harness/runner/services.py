@@ -1,4 +1,4 @@
-"""The services of a run: started when what they read and write stands, watched, and ended before it is taken away."""
+"""The services of a run, captures too: started when what they use stands, watched, ended before it is taken away."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from pathlib import Path
 
 from crep.harness.brokers.contract import Observation
 from crep.harness.brokers.directions import DEAD_TOPIC, FROM, TO
+from crep.harness.deployment.archivist import Archivist
 from crep.harness.deployment.service import Service
-from crep.harness.runner.prepare import GIVEN_UP, Site, given_up_channel, reader_of
+from crep.harness.runner.prepare import (
+    GIVEN_UP,
+    REPLAYED,
+    Site,
+    capture_of,
+    given_up_channel,
+    reader_of,
+    replayed_channel,
+)
 from crep.harness.runs.document import ServicePart
 from crep.harness.scenario.model import Scenario
-from crep.harness.scenario.plan import Plan, ServicePlan
+from crep.harness.scenario.plan import Plan, ReplayPlan, ServicePlan
 
 READY_WITHIN_S = 60.0
 END_WITHIN_S = 20.0
@@ -25,10 +34,17 @@ _PYTHON = ("python", "python3")
 
 
 class Services:
-    """Every service of a plan, by the channel that it fills."""
+    """Every service of a plan, by the channel that it fills; a capture by the channel that it stands behind.
 
-    def __init__(self, plan: Plan, scenario: Scenario, sites: Sequence[Site], logs: Path) -> None:
-        self._plans = plan.services
+    Args:
+        plan: says which there are.
+        scenario: its folder holds their files.
+        sites: provisioned.
+        folder: of the run: for logs and archives.
+    """
+
+    def __init__(self, plan: Plan, scenario: Scenario, sites: Sequence[Site], folder: Path) -> None:
+        self._plans, self._replays, logs = plan.services, plan.replays, folder / "logs"
         of = {site.name: site for site in sites}
         self._running: dict[str, Service] = {
             service.channel: Service(
@@ -40,6 +56,17 @@ class Services:
             )
             for service in plan.services
         }
+        self.archivists = {
+            replay.channel: Archivist(
+                f"the capture of channel {replay.channel!r}",
+                _capture_environment(replay, of[replay.site]),
+                folder / "archives" / replay.channel,
+                logs / f"capture-{replay.channel}.log",
+                replay.keep_s,
+            )
+            for replay in plan.replays
+        }
+        self._running |= self.archivists
         self._ended: dict[str, bool] = {}
         self._given_up: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -75,8 +102,12 @@ class Services:
                 self._ended = dict(zip(self._running, ended, strict=True))
 
     def without_given_up(self, observation: Observation) -> Observation:
-        """What services gave up is nobody's backlog; how much that is, is kept."""
+        """What services gave up and what came again is nobody's backlog, nor what a capture has not read while it
+        played; how much was given up is kept."""
         readers = dict(observation.readers)
+        for replay in self._replays:
+            readers.pop(f"{replayed_channel(replay.channel)}.{REPLAYED}", None)
+            readers.pop(f"{replay.channel}.{capture_of(replay)}", None)
         for service in self._plans:
             state = readers.pop(f"{given_up_channel(service)}.{GIVEN_UP}", None)
             if state is not None:
@@ -116,6 +147,17 @@ def _environment(service: ServicePlan, sites: Mapping[str, Site]) -> dict[str, s
     read = source.adapter.directions(source.endpoint, source.provisioned.objects[service.source], reader_of(service))
     write = sink.adapter.directions(sink.endpoint, sink.provisioned.objects[service.channel])
     dead = sink.adapter.directions(sink.endpoint, sink.provisioned.objects[given_up_channel(service)])
-    ours = {name: value for name, value in os.environ.items() if not name.startswith((f"{FROM}_", f"{TO}_"))}
     places = {**read.variables(FROM), **write.variables(TO), DEAD_TOPIC: dead.native_topic(GIVEN_UP)}
-    return {**ours, **places, "PYTHONUNBUFFERED": "1"}
+    return {**_ours(), **places}
+
+
+def _capture_environment(replay: ReplayPlan, site: Site) -> dict[str, str]:
+    objects = site.provisioned.objects
+    read = site.adapter.directions(site.endpoint, objects[replay.channel], capture_of(replay))
+    write = site.adapter.directions(site.endpoint, objects[replayed_channel(replay.channel)])
+    return {**_ours(), **read.variables(FROM), **write.variables(TO)}
+
+
+def _ours() -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith((f"{FROM}_", f"{TO}_"))}
+    return {**ours, "PYTHONUNBUFFERED": "1"}

@@ -152,6 +152,19 @@ class ServicePart(_Part):
     given_up: int | None = None  # messages in its dead letter place, as the broker counts; None: not known
 
 
+class ReplayPart(_Part):
+    """One replay of a channel: its window in seconds relative to t0, what the player says, and what was read of it."""
+
+    channel: str
+    number: int  # of the channel's replays, from 1
+    from_s: float
+    until_s: float
+    pace: str
+    ledger: dict[str, Any] | None = None  # of the player; None: it did not come to its end
+    read: int = 0  # messages
+    trouble: str = ""  # why that is not all
+
+
 class Label(_Part):
     """A mark that every reader of the numbers must see, e.g. ``quick-profile``, ``emulated``, ``co-located``."""
 
@@ -191,6 +204,7 @@ class RunDocument(_Part):
     drain: Drain | None = None
     dead_letters: tuple[DeadLetterPart, ...] = ()
     services: tuple[ServicePart, ...] = ()
+    replays: tuple[ReplayPart, ...] = ()
     labels: tuple[Label, ...] = ()
     pinning: str = "not pinned"  # which cores brokers and clients kept to (METHOD rule 17), or why they did not
     records_kept: bool = True  # each message's times; else the ledger has bitmaps, counts and anomalies only

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from crep.harness.checks.dead_letters import LETTER, GivenUp
 from crep.harness.checks.detection import Sign
+from crep.harness.checks.replays import Replayed
 from crep.harness.checks.results import Drain, Found
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
@@ -38,6 +39,7 @@ from crep.harness.runs.folder import DOCUMENT, EVENTS, LEDGER, WHEREABOUTS, WIND
 from crep.harness.runs.ledger import load_tallies
 from crep.harness.runs.provenance import process_started
 from crep.harness.runs.records import load_records
+from crep.harness.runs.replays import read_replayed
 from crep.harness.runs.tallies import saved_service
 from crep.harness.runs.windows import read_by_second, read_counters, read_histogram
 from crep.harness.scenario.plan import Plan
@@ -109,6 +111,20 @@ class Run:
             return tuple(Found.model_validate_json(line) for line in path.read_text().splitlines())
         except (ValidationError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: a line is damaged: {str(error)[:120]}") from error
+
+    @cached_property
+    def replays(self) -> tuple[Replayed, ...]:
+        """What came again, by replay.
+
+        Raises:
+            UsageError: the file of it is damaged.
+        """
+        found = []
+        for part in self.document.replays:
+            records = read_replayed(self.path / LEDGER, part.channel)
+            mine = records[(records["number"] == part.number) | (records["number"] == 0)]
+            found.append(Replayed(part.channel, part.number, part.from_s, part.until_s, mine, part.trouble))
+        return tuple(found)
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crep.harness.brokers.contract import ChannelSpec, Durability, ReaderSpec
 from crep.harness.scenario.actions.base import Json
 from crep.harness.scenario.actions.clients import most_members
+from crep.harness.scenario.actions.messages import Replay
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.daily import Daily
 from crep.harness.scenario.defects import Defects
@@ -86,6 +87,15 @@ class ServicePlan:
 
 
 @dataclass(frozen=True)
+class ReplayPlan:
+    """A channel that is captured for the whole run, because the timeline asks for some of it again."""
+
+    channel: str
+    site: str
+    keep_s: float  # the longest window that is asked for
+
+
+@dataclass(frozen=True)
 class Plan:
     """One run. ``channels`` is keyed by site; readers with ``share: all`` are expanded into their members."""
 
@@ -105,6 +115,7 @@ class Plan:
     pin: Literal["auto", "off"] = "auto"  # brokers and clients to cores of their own (METHOD rule 17)
     daily: Daily | None = None  # the volume that is asked for
     services: tuple[ServicePlan, ...] = ()  # between channels
+    replays: tuple[ReplayPlan, ...] = ()  # the control run captures too: its load is the same
 
     def publishers_of(self, channel: str) -> tuple[PublisherPlan, ...]:
         """The channel's publishers, by their place in it."""
@@ -174,6 +185,7 @@ def plan(scenario: Scenario) -> Plan:
         repeat=measure.repeat,
         pin=measure.pin,
         services=tuple(_services(definition)),
+        replays=tuple(_replays(definition)),
         daily=None if definition.daily is None else Daily(definition.daily.messages, definition.daily.peak),
     )
 
@@ -229,6 +241,15 @@ def _services(definition: Definition) -> Iterator[ServicePlan]:
             command=via.words,
             transform=f"{kept} of {via.from_} goes on, one message for each, under {topic}",
         )
+
+
+def _replays(definition: Definition) -> Iterator[ReplayPlan]:
+    windows: dict[str, float] = {}
+    for action in definition.actions:
+        if isinstance(action, Replay):
+            windows[action.channel] = max(action.last, windows.get(action.channel, 0.0))
+    for channel, keep_s in windows.items():
+        yield ReplayPlan(channel, definition.site_of(channel), keep_s)
 
 
 def _defects(load: Load, definition: Definition) -> Defects:

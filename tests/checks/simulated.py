@@ -14,6 +14,7 @@ from crep.harness.brokers.contract import ChannelSpec, Durability, Guarantee, Ou
 from crep.harness.checks.channel import channel_runs
 from crep.harness.checks.dead_letters import GivenUp
 from crep.harness.checks.detection import Sign
+from crep.harness.checks.replays import Replayed
 from crep.harness.checks.results import Drain, Found
 from crep.harness.checks.steady import Second
 from crep.harness.checks.tally import ChannelTally
@@ -137,6 +138,7 @@ class SimulatedRun:
     signs: tuple[Sign, ...] = ()
     samples: tuple[Sample, ...] = ()
     whereabouts: tuple[Found, ...] = ()
+    replays: tuple[Replayed, ...] = ()
     t0_ns: int | None = T0
 
     def __post_init__(self) -> None:

@@ -93,7 +93,6 @@ def test_a_mistake_is_told_at_its_place(refusal: Refusal, old: str, new: str, li
         ("order: per-key", "order: total", "channels.orders.readers.billing.order"),
         ('"orders/eu/*"', '"orders/eu/*", properties: [{name: a, equals: b}]', "audit.filter.properties"),
         ("{size: 1 KiB}", "{size: 1 KiB, priority: 3}", "load[0].message.priority"),
-        (EVENT, "{at: 8 s, do: replay, reader: billing, archive: a}", "timeline[0].do"),
         ("expect:", "users: {publishers: a}\nexpect:", "users"),
         ("expect:", "tls: {readers: true}\nexpect:", "tls"),
     ],
