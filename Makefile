@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait for brokers most of their time; each process has a Kafka and an emulator of its own.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo browser compose test check format bench soak docs lock lock-kafka wheel clean
@@ -61,7 +61,7 @@ compose: # Debian's docker-compose, which checks compose files without a daemon;
 test: check browser compose ## all checks and tests
 	@failed=0; \
 	$(BIN)/python -m pytest -m alone || failed=1; \
-	$(BIN)/python -m pytest -m "not alone" -n $(TEST_PROCESSES) --dist loadfile || failed=1; \
+	$(BIN)/python -m pytest -m "not alone" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder || failed=1; \
 	exit $$failed
 
 bench: install ## throughput of the engines as ratios to a bare client loop (under 20 minutes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,36 @@ from crep.harness.config.targets import Target
 from crep.harness.deployment import Deployment, deploy
 
 pytest_plugins = ["tests.emulator.conformance.collected"]
+
+
+_LONGEST = (
+    "end_to_end/test_chaos",
+    "end_to_end/test_cluster",
+    "enrichment/test_journey",
+    "end_to_end/test_clients",
+    "end_to_end/",
+    "enrichment/",
+    "method/",
+    "deployment/",
+    "faults/",
+    "runner/",
+    "workers/",
+    "brokers/",
+    "replay/",
+)
+"""Files and folders in the order in which processes take them: one that takes minutes must not begin as the last."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long first; within a file nothing moves."""
+    here = Path(__file__).parent
+
+    def turn(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        return next((turn for turn, beginning in enumerate(_LONGEST) if name.startswith(beginning)), len(_LONGEST))
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

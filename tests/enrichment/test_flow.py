@@ -74,7 +74,7 @@ ORDERS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     ORDERS,
     st.integers(0, 2**32),
