@@ -164,6 +164,49 @@ def test_microservices_of_ones_own_are_held_to_what_is_declared(targets: dict[st
     assert [one.verdict for one in document.results.expectations] == ["passed", "failed"]
 
 
+def test_what_was_captured_of_a_channel_comes_again_when_it_is_asked_for(
+    targets: dict[str, Target], tmp_path: Path
+) -> None:
+    """On both brokers in one run, and twice on one of them. A replay goes to none of the channel's readers."""
+    channel = {"topics": "orders/{region:eu,us}", "keys": 20, "readers": {"billing": {"share": "group"}}}
+    sites = ("internal", "external")
+    written = {
+        "scenario": "again",
+        "sites": list(sites),
+        "durability": {"copies": 1, "sync": "disk"},
+        "channels": {f"at-{site}": {**channel, "site": site} for site in sites},
+        "load": [
+            {"to": f"at-{site}", "message": {"size": "200 B"}, "rate": {"total": [{"hold": "100/s", "for": "3 s"}]}}
+            for site in sites
+        ],
+        "timeline": [
+            {"at": "500 ms", "do": "replay", "channel": "at-external", "last": "500 ms", "pace": "original"},
+            {"at": "2 s", "do": "replay", "channel": "at-internal", "last": "1500 ms"},
+            {"at": "2 s", "do": "replay", "channel": "at-external", "last": "1500 ms"},
+        ],
+        "measure": {"warm_up": "1 s", "lateness": "5 s", "carrier": "property"},
+        "expect": [f"at-{site}.replay.{what} == 0" for site in sites for what in ("missing", "unexpected")],
+    }
+    path = tmp_path / "again.yaml"
+    path.write_text(json.dumps(written))
+    document = _run(path, {"internal": targets["inside"], "external": targets["kafka"]}, tmp_path / "results")
+    results = document.results
+    assert results is not None
+    assert [one.verdict for one in results.expectations] == ["passed"] * 4
+    assert [(one.channel, one.number) for one in results.replays] == [
+        ("at-external", 1),
+        ("at-external", 2),
+        ("at-internal", 1),
+    ]
+    for one, part in zip(results.replays, document.replays, strict=True):
+        assert (one.missing, one.doubled, one.unexpected, one.trouble) == (0, 0, 0, "")
+        assert one.owed > (one.until_s - one.from_s) * 100 * 0.5  # a busy machine acknowledges late
+        assert part.ledger is not None
+        assert part.ledger["acknowledged"] == part.read == one.replayed >= one.owed
+    for reader in results.readers:
+        _exact(reader, most_doubled=0)
+
+
 def test_a_killed_crep_leaves_no_service(targets: dict[str, Target], tmp_path: Path) -> None:
     path = _written("int-f3-enrichment", tmp_path)
     crep = Crep(tmp_path, env={"CREP_TEST_ADMIN": os.environ["CREP_TEST_ADMIN"]})
