@@ -18,14 +18,13 @@ from collections import deque
 from threading import Event
 
 from crep.enrichment.failure import Failure, dead_letter
-from crep.enrichment.flow import BATCH, LOOK_EVERY_S, RESEND_AFTER_S, RETRY_LOOKUP_S
+from crep.enrichment.flow import BATCH, LOOK_EVERY_S, RESEND_AFTER_S
 from crep.enrichment.forwarding import DUPLICATE, SINK, Note, State
 from crep.enrichment.lanes import lanes
 from crep.enrichment.ledger import Ledger
-from crep.enrichment.lookups import LookupFailed
 from crep.enrichment.part import Part
 from crep.enrichment.pipeline import Pipeline, Processed
-from crep.enrichment.record import StepFailed
+from crep.enrichment.processing import Processing
 from crep.enrichment.seen import Seen
 from crep.harness.brokers.contract import BrokerError, Message
 from crep.harness.brokers.transactions import Refused, TransactionAborted, Transactions
@@ -63,10 +62,10 @@ class ExactlyOnceFlow:
         note: Note = lambda *_: None,
         at_once: Event | None = None,
     ) -> None:
-        self._pipeline, self._client = pipeline, client
+        self._client = client
         self._dead_topic, self._where, self._in_flight, self._note = dead_topic, where, in_flight, note
         self._stopping, self._at_once = Event(), at_once or Event()
-        self._lanes = lanes(self._process, workers, "-".join(where))
+        self._lanes = lanes(Processing(pipeline, note, self._at_once), workers, "-".join(where))
         self._condemned: dict[Origin, Failure] = {}  # what the broker refused in a transaction that was aborted
         self._seen = None if deduplicate_s is None else Seen(deduplicate_s)
         self._transaction = _Transaction()
@@ -132,19 +131,6 @@ class ExactlyOnceFlow:
             fresh = [one for one in messages if not self._seen.before(one, now) and transaction.is_new(one)]
             transaction.tally.filtered[DUPLICATE] += len(messages) - len(fresh)
         self._lanes.put([Part(message, now) for message in fresh])
-
-    def _process(self, part: Part) -> Part:
-        """In a lane; a lookup that does not answer holds up its lane, and the transaction with it."""
-        while True:
-            try:
-                part.result = self._pipeline.forward(part.source)
-            except StepFailed as failure:
-                part.result = Failure(failure.step, failure.reason)
-            except LookupFailed as failure:
-                self._note("lookup-failed", part.source, Failure("lookup", str(failure)))
-                if not self._at_once.wait(RETRY_LOOKUP_S):
-                    continue
-            return part
 
     def _send_results(self, timeout_s: float) -> None:
         for part in self._lanes.take(timeout_s):

@@ -20,17 +20,15 @@ from crep.enrichment.failure import Failure, dead_letter
 from crep.enrichment.forwarding import DUPLICATE, SINK, Note, State
 from crep.enrichment.lanes import lanes
 from crep.enrichment.ledger import Ledger
-from crep.enrichment.lookups import LookupFailed
 from crep.enrichment.part import Part
 from crep.enrichment.pipeline import Pipeline
-from crep.enrichment.record import StepFailed
+from crep.enrichment.processing import Processing
 from crep.enrichment.seen import Seen
 from crep.harness.brokers.contract import BrokerError, Message, Outcome
 from crep.harness.brokers.streams import Sink, Source
 
 BATCH = 100
 """Messages that go through each stage together: few enough to stay in the processor's cache from one to the next."""
-RETRY_LOOKUP_S = 0.2
 RESEND_AFTER_S = 0.1
 GIVE_BACK_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.2
@@ -67,13 +65,13 @@ class Flow:
         deduplicate_s: float | None = None,
         note: Note = lambda *_: None,
     ) -> None:
-        self._pipeline, self._source, self._sink, self._dead = pipeline, source, sink, dead
+        self._source, self._sink, self._dead = source, sink, dead
         self._clients: dict[str, Source | Sink] = {"source": source, "sink": sink}
         if dead is not sink:
             self._clients["dead letters"] = dead
         self._dead_topic, self._where, self._in_flight, self._note = dead_topic, where, in_flight, note
-        self._lanes = lanes(self._process, workers, "-".join(where))
         self._stopping, self._at_once = Event(), Event()
+        self._lanes = lanes(Processing(pipeline, note, self._at_once), workers, "-".join(where))
         self._taken = 0  # source messages that are not settled
         self._abandoned = 0  # of them, those that a lane gave up on, since the flow is to end at once
         self._waiting: deque[Part] = deque()  # in order, for room at their sinks
@@ -163,19 +161,6 @@ class Flow:
             self.ledger.filtered[DUPLICATE] += len(duplicates)
             self._source.accept(duplicates)
         return fresh
-
-    def _process(self, part: Part) -> Part:
-        """In a lane: a lookup that does not answer holds up its lane, and nothing is lost by waiting."""
-        while True:
-            try:
-                part.result = self._pipeline.forward(part.source)
-            except StepFailed as failure:
-                part.result = Failure(failure.step, failure.reason)
-            except LookupFailed as failure:
-                self._note("lookup-failed", part.source, Failure("lookup", str(failure)))
-                if not self._at_once.wait(RETRY_LOOKUP_S):
-                    continue
-            return part
 
     def _after_lanes(self, timeout_s: float) -> bool:
         done = self._lanes.take(timeout_s)
