@@ -9,5 +9,6 @@ Reading order: ``stored`` (a message in an archive), ``journal`` and ``segment``
 ``known`` and ``archive`` (all together, crash-safe), ``capture``; ``job`` (what is ordered), ``remap``, ``pacing`` and
 ``marking`` (pure rules), ``selection`` (which messages), ``checkpoint``, ``player`` (sends them, with a ledger that
 survives a kill), ``native`` (from a broker's own history), ``opening`` and ``capturing`` (by the names of targets);
-``service`` is the same over REST. May import brokers, deployment and config.
+``service`` is the same over REST, ``on_demand`` a capture that a run of crep asks for replays. May import brokers,
+deployment and config.
 """

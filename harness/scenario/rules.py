@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Set
 
 from crep.harness.config.suggest import nearest
 from crep.harness.config.yaml import Loc, Problem
+from crep.harness.scenario.actions.messages import Replay
 from crep.harness.scenario.assignment import cycle_counts
 from crep.harness.scenario.expectation import Expectation, parse_expectation
 from crep.harness.scenario.load_rules import load_problems
@@ -184,6 +185,8 @@ def _nothing_goes_wrong(metric: str, name: str, channel: Channel, definition: De
     loads = definition.loads_of(name)
     if metric in ("dead_lettered", "misplaced") and channel.dead_letters is None:
         return f"is always 0, because channel {name!r} has no dead_letters"
+    if metric == "replay" and not any(isinstance(one, Replay) and one.channel == name for one in definition.actions):
+        return f"needs a replay, and the timeline has none of channel {name!r}"
     if metric == "expired" and not any(load.message.ttl for load in loads):
         return f"is always 0, because no message of channel {name!r} has a ttl"
     if metric == "oversize_accepted" and not any(load.defects and load.defects.oversize for load in loads):
