@@ -33,10 +33,10 @@ def command() -> None:
     """Print scenarios, targets, mappings, faults, metrics or requirements."""
 
 
-def _print(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _print(headings: Sequence[str], rows: Iterable[Sequence[str]], *, first_in_one_line: bool = True) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading.upper(), overflow="fold")
+    for place, heading in enumerate(headings):  # names are there to be copied
+        table.add_column(heading.upper(), overflow="fold", no_wrap=place == 0 and first_in_one_line)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -96,7 +96,7 @@ def metrics() -> int:
         )
         for metric in METRICS
     ]
-    _print(("metric", "subject", "unit", "kind", "meaning"), rows)
+    _print(("metric", "subject", "unit", "kind", "meaning"), rows, first_in_one_line=False)
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crep.harness.cli import main
+from crep.harness.faults.registry import FAULTS
 from crep.harness.scenario.library import template
 from crep.harness.scenario.load import load_scenario
 
@@ -102,3 +103,12 @@ def test_a_mapping_that_does_not_fit_is_refused_before_a_broker_starts(
     assert code == 2
     assert said in text
     assert "starting" not in text
+
+
+def test_names_of_faults_are_in_one_line_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, said = _said(capsys, "list", "faults")
+    assert code == 0
+    assert set(FAULTS) <= {line.split(" ", 1)[0] for line in said.splitlines()}
