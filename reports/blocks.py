@@ -139,6 +139,12 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{rounded:,.{decimals}f}"
 
 
+def number(value: float, unit: str) -> str:
+    """What is counted is shown whole, ``12,345``; what is measured in three significant digits."""
+    counted = unit == "msg/s" or (unit == "messages" and value == int(value))
+    return f"{value:,.0f}" if counted else significant(value)
+
+
 def declared(seconds: float) -> str:
     """A time that somebody wrote down, as it was written: ``8 s``, ``0.5 s``."""
     return f"{seconds:,.10g} s"
@@ -148,7 +154,7 @@ def quantity(value: Quantity, *, unit: bool = True) -> str:
     """The value with its unit, or `NOTHING`."""
     if value.value is None:
         return NOTHING
-    text = f"{value.value:,.0f}" if value.unit == "msg/s" else significant(value.value)
+    text = number(value.value, value.unit)
     return f"{text} {value.unit}" if unit else text
 
 
@@ -156,9 +162,7 @@ def spread(value: Quantity) -> str:
     """``1.62 to 1.84`` over the runs; empty for one run."""
     if value.low is None or value.high is None or value.low == value.high:
         return ""
-    if value.unit == "msg/s":
-        return f"{value.low:,.0f} to {value.high:,.0f}"
-    return f"{significant(value.low)} to {significant(value.high)}"
+    return f"{number(value.low, value.unit)} to {number(value.high, value.unit)}"
 
 
 def plural(number: int, word: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from crep.harness.checks.results import Outage
 from crep.reports import lost
 from crep.reports.blocks import (
     NOTHING,
@@ -163,7 +164,11 @@ def _recovery_row(scenario: ScenarioComparison, f: FaultSummary, apart: Sequence
 
 
 def _keys_hit(f: FaultSummary) -> str:
-    return "" if not f.keys_hit.value else f"{f.keys_hit.value:.0%} of the keys"
+    share = f.keys_hit.value
+    if not share:
+        return ""
+    shown = "under 1%" if share < 0.01 else "over 99%" if 0.99 < share < 1 else f"{share:.0%}"
+    return f"{shown} of the keys"
 
 
 def _reconnected(f: FaultSummary) -> str:
@@ -289,8 +294,8 @@ def _fault_runs(scenario: ScenarioComparison) -> Table:
     for row in scenario.faults:
         f, subject = row.result, scenario.subject(row.subject)
         tone = tone_of(subject)
-        window = f"{s(f.publish.from_s)} to {s(f.publish.to_s)}" if f.publish else NOTHING
-        texts = (s(f.injected_s), s(f.confirmed_s), s(f.heal_started_s), s(f.healed_s), window, s(f.recovered_s))
+        windows = [_longest_silence([f.publish] if f.publish else []), _longest_silence(f.receive)]
+        texts = (s(f.injected_s), s(f.confirmed_s), s(f.heal_started_s), s(f.healed_s), *windows, s(f.recovered_s))
         on = f" ({f.subject or f.node})" if f.subject or f.node else ""
         shared = f", overlaps with {faults_named([i for i in f.group if i != f.index])}" if f.group else ""
         first = Cell(subject.title, tone, f"repetition {row.repetition}, #{f.index + 1} {f.action}{on}{shared}")
@@ -303,15 +308,26 @@ def _fault_runs(scenario: ScenarioComparison) -> Table:
         Column("Healing", "right", 2),
         Column("Healed", "right", 2),
         Column("No acknowledgement", "right", 3),
+        Column("No receipt", "right", 3),
         Column("Recovered", "right", 2),
         Column("Over", "right", 2),
         Column("Messages", "left", 3),
     )
     caption = (
         "Each fault of each run, seconds from the first measured message. Over: healed, and all as before for 5 s; "
-        "what comes later is none of its cost. Messages of faults that overlap are told above, together."
+        "what comes later is none of its cost. No acknowledgement, no receipt: the longest silence of a key, where it "
+        "was longer than usual. Messages of faults that overlap are told above, together."
     )
     return Table(caption, columns, tuple(rows))
+
+
+def _longest_silence(outages: Sequence[Outage]) -> str:
+    """From when to when, of the outages that any key felt."""
+    felt = [one for one in outages if one.keys_hit > 0]
+    if not felt:
+        return NOTHING
+    worst = max(felt, key=lambda one: one.longest_s)
+    return f"{worst.from_s:.2f} to {worst.to_s:.2f}"
 
 
 def _throughput(scenario: ScenarioComparison) -> Table:

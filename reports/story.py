@@ -18,9 +18,9 @@ from crep.reports.blocks import (
     count,
     declared,
     listed,
+    number,
     plural,
     quantity,
-    significant,
 )
 from crep.reports.comparison import (
     Comparison,
@@ -159,7 +159,7 @@ def _expectations(scenario: ScenarioComparison) -> Table:
         for cell, subject in zip(row.cells, scenario.subjects, strict=True):
             refused = subject.functional == "not-supported"
             words, tone = VERDICT_WORDS["not-supported" if refused else cell.verdict]
-            values = [f"{significant(r.value)} {r.unit}".strip() for r in cell.results if r.value is not None]
+            values = [f"{number(r.value, r.unit)} {r.unit}".strip() for r in cell.results if r.value is not None]
             seen = listed(list(dict.fromkeys(values)))
             below = "; ".join(part for part in (seen, cell.reason if cell.results else "") if part)
             cells.append(Cell(words, "muted" if tone == "muted" and subject.kind != "measured" else tone, below))

@@ -14,11 +14,12 @@ from crep.harness.checks.results import (
     FaultGroup,
     FaultResult,
     Found,
+    Outage,
     RunResults,
     Whereabouts,
 )
 from crep.reports import Comparison, compile_comparison
-from crep.reports.blocks import Cell, Group, Paragraph, Table
+from crep.reports.blocks import Cell, Group, Paragraph, Table, number
 from crep.reports.figures import figures
 from crep.reports.story import story
 from crep.reports.timelines import LINES_APART, _label
@@ -208,3 +209,30 @@ def _under_headings(table: Table) -> list[tuple[str, tuple[Cell, ...]]]:
         else:
             rows.append((heading, row))
     return rows
+
+
+def of_faults(comparison: Comparison) -> dict[str, str]:
+    """The one row of the table of each fault of each run, by column."""
+    table = next(table for table in tables(comparison) if table.caption.startswith("Each fault of each run"))
+    [row] = table.rows
+    assert not isinstance(row, Group)
+    return {column.title: cell.text for column, cell in zip(table.columns, row, strict=True)}
+
+
+def test_a_silence_that_is_usual_is_not_shown_as_one_of_the_fault() -> None:
+    quiet = Outage(where="orders", longest_s=0.1, control_s=1.0, outage_s=0.0, keys_hit=0.0, from_s=23.1, to_s=23.2)
+    row = of_faults(compiled(results(paused(publish=quiet))))
+    assert (row["No acknowledgement"], row["No receipt"]) == ("–", "8.00 to 11.40")
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.004, "under 1%"), (0.5, "50%"), (0.995, "over 99%"), (1.0, "100%")])
+def test_all_keys_are_said_to_be_hit_only_where_all_were(share: float, text: str) -> None:
+    felt = Outage(where="orders", longest_s=3.1, control_s=0.1, outage_s=3.0, keys_hit=share, from_s=8.0, to_s=11.1)
+    assert any(
+        cell.endswith(f"{text} of the keys") for cell in cells(recovery_table(compiled(results(paused(publish=felt)))))
+    )
+
+
+@pytest.mark.parametrize(("value", "text"), [(23, "23"), (12_345, "12,345"), (2.5, "2.50")])
+def test_messages_are_counted_to_the_last(value: float, text: str) -> None:
+    assert number(value, "messages") == text
