@@ -91,10 +91,13 @@ def _read(
     place = site.adapter.directions(site.endpoint, site.provisioned.objects[name], REPLAYED)
     source = site.adapter.source(
         SourceSpec(
-            place.endpoint, f"crep-{run_id}-{name}", (place.queue or place.topic or "",), place.group,
+            place.endpoint,
+            f"crep-{run_id}-{name}",
+            (place.queue or place.topic or "",),
+            place.group,
             topic_header=place.topic_header,
         )
-    )  # fmt: skip
+    )
     numbers = {f"order-{order.number}": order.number for order in orders}
     read, count = [np.empty(0, REPLAYED_RECORD)], 0
     source.open()
