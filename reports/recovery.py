@@ -302,21 +302,21 @@ def _fault_runs(scenario: ScenarioComparison) -> Table:
         over = Cell(s(f.over_s), tone)
         rows.append((first, *(Cell(text, tone) for text in texts), over, Cell(_counts(f.cost) if f.cost else "", tone)))
     columns = (
-        Column("Run", "left", 4),
-        Column("Injected", "right", 2),
-        Column("Confirmed", "right", 2),
-        Column("Healing", "right", 2),
-        Column("Healed", "right", 2),
-        Column("No acknowledgement", "right", 3),
-        Column("No receipt", "right", 3),
-        Column("Recovered", "right", 2),
-        Column("Over", "right", 2),
-        Column("Messages", "left", 3),
+        Column("Run", "left", 6),
+        Column("Injected", "right", 3),
+        Column("Confirmed", "right", 4),
+        Column("Healing", "right", 3),
+        Column("Healed", "right", 3),
+        Column("No acknowledgement", "right", 6),
+        Column("No receipt", "right", 5),
+        Column("Recovered", "right", 4),
+        Column("Over", "right", 3),
+        Column("Messages", "left", 5),
     )
     caption = (
         "Each fault of each run, seconds from the first measured message. Over: healed, and all as before for 5 s; "
-        "what comes later is none of its cost. No acknowledgement, no receipt: the longest silence of a key, where it "
-        "was longer than usual. Messages of faults that overlap are told above, together."
+        "what comes later is none of its cost. No acknowledgement, no receipt: the longest silence "
+        "of a key, where it was longer than usual. Messages of faults that overlap are told above, together."
     )
     return Table(caption, columns, tuple(rows))
 
