@@ -59,7 +59,7 @@ def detect(
         silences: by channel (of acknowledgements) or channel.reader (of receipts).
         usual_ns: the longest usual silence, by the same names.
         start_s: the injection.
-        until_s: the next fault, or the end.
+        until_s: the next fault; infinite: there is none, and what clients notice in the drain counts as well.
     """
     names = {channel.name for channel in channels}
     found = [
@@ -99,9 +99,8 @@ def _outcomes(channels: Sequence[ChannelRun], start_s: float, until_s: float) ->
 
 
 def _silence(of: Silences, longest_ns: int, what: str, start_s: float, until_s: float) -> Iterator[Detection]:
-    start, until = round(start_s * SECOND), round(until_s * SECOND)
     noticed = of.began_ns + longest_ns
     # One that was unusual before this fault came is no sign of it, and every later send falls into the same one.
-    these = (of.to_ns - of.began_ns > longest_ns) & (noticed >= start) & (noticed < until)
+    these = (of.to_ns - of.began_ns > longest_ns) & (noticed >= round(start_s * SECOND)) & (noticed < until_s * SECOND)
     if these.any():
         yield Detection(int(noticed[these].min()) / SECOND, f"{what} for {longest_ns / SECOND:.2g} s")

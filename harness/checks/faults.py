@@ -321,6 +321,7 @@ def _finding(
     measured_s = max((one.channel.measured_s for one in felt), default=at_s)
     later = [r.injected_s or 0.0 for r in injected if r is not record and (r.injected_s or 0.0) >= at_s]
     until_s = min([*(s for s in later if s > at_s), measured_s])
+    noticed_until_s = until_s if until_s < measured_s else FOREVER_S  # the drain is the last one's
     channels = [one.channel for one in felt]
     silences = {name: found for one in felt for name, found in one.silences.items()}
     usual_ns = {name: longest for one in felt for name, longest in one.usual_ns.items()}
@@ -332,7 +333,7 @@ def _finding(
         group=group,
         measured_s=measured_s,
         channels={one.channel.name: one.fault(at_s, until_s, ends_s) for one in felt},
-        detection=detect(channels, signs, silences, usual_ns, at_s, until_s),
+        detection=detect(channels, signs, silences, usual_ns, at_s, noticed_until_s),
         baseline=next((one.base.source for one in felt if one.base), ""),
     )
 

@@ -269,6 +269,17 @@ def test_what_a_client_is_told_while_it_is_disconnected_is_no_sign_of_the_next_f
     assert two.detected_by == "a publisher was told: error"
 
 
+def test_what_is_noticed_in_the_drain_is_a_sign_of_the_last_fault() -> None:
+    _, results = shaken(fault(0, 8.0), fault(1, 39.95, 45.0), outages=((8.0, 9.0), (39.95, 45.0)))
+    (_, last) = results.faults
+    assert last.publish is not None
+    assert last.publish.longest_s == pytest.approx(5.0, abs=0.25)
+    assert last.detected_s == pytest.approx(0.1, abs=0.05)
+    told = (Sign(40.02, "publisher-0", "publisher", "orders", "down"),)
+    _, results = shaken(fault(0, 39.95, 45.0), outages=((39.95, 45.0),), signs=told)
+    assert results.faults[0].detected_by == "a publisher was told: down"
+
+
 def test_a_fault_of_another_site_touches_nothing_here() -> None:
     _, results = shaken(fault(0, 8.0, site="external"), outages=((8.0, 9.0),), drop={(0, sequences_at(8.5, 8.6)[0])})
     (one,) = results.faults
