@@ -19,7 +19,7 @@ def endpoint_of(target: Target) -> Endpoint:
         deployment = AddressDeployment(target)
         deployment.start(lambda _: None)
         return deployment.endpoint()
-    attached = standing.attach(target)
+    attached = standing.attach(target, any_profile=True)
     if attached is None:
         raise EnvironmentFailure(
             f"target {target.name!r} does not run", hint=f"start it first: crep broker start {target.name}"

@@ -65,12 +65,18 @@ def product_of(target: Target, *, proxied: bool = False) -> Product | None:
     return None if make is None else make()
 
 
-def attach(target: Target) -> LocalDeployment | None:
-    """The standing broker of exactly this target (same profile, settings and port), if it runs."""
+def attach(target: Target, *, any_profile: bool = False) -> LocalDeployment | None:
+    """The standing broker of exactly this target (same profile, settings and port), if it runs.
+
+    Args:
+        target: what is looked for.
+        any_profile: also one that was started with another profile: enough for who measures nothing.
+    """
     found = _read(target.name)
-    if found is None or found[0] != target or not _runs(found[1]):
+    if found is None:
         return None
-    return found[1]
+    wanted = target.model_copy(update={"profile": found[0].profile}) if any_profile else target
+    return found[1] if found[0] == wanted and _runs(found[1]) else None
 
 
 def start_standing(target: Target, progress: Progress) -> StandingBroker:

@@ -19,6 +19,7 @@ from crep.harness.deployment import DeploymentError, UnknownNode, deploy, ports,
 from crep.harness.deployment.folders import filesystem_of, new_work_folder
 from crep.harness.deployment.local import LocalDeployment
 from crep.harness.deployment.ports import LOOPBACK, free_port, is_free
+from crep.harness.deployment.reach import endpoint_of
 from crep.harness.deployment.solace import EmulatorProduct
 from crep.harness.processes import ProcessIdentity
 
@@ -300,6 +301,14 @@ def test_a_standing_broker_of_another_profile_is_neither_attached_to_nor_replace
     assert standing.attach(quick) is None
     with pytest.raises(DeploymentError, match=r"profile default.*\n.*crep broker stop solace-emulator"):
         standing.start_standing(quick, silent)
+
+
+def test_bridge_and_replay_find_a_standing_broker_whatever_its_profile(state: Path) -> None:
+    quick = target().with_profile("quick")
+    started = standing.start_standing(quick, silent)
+    assert endpoint_of(target()).smf == endpoint_of(quick).smf == started.address.split()[0]
+    with pytest.raises(EnvironmentFailure, match="does not run"):
+        endpoint_of(target().model_copy(update={"port": 1}))
 
 
 def test_a_stopped_standing_broker_leaves_neither_process_nor_files(state: Path) -> None:
