@@ -19,7 +19,7 @@ from crep.replay.control import Control, Progress, State
 from crep.replay.job import Destination, Job
 from crep.replay.ledger import Ledger
 from crep.replay.native import Fetched, fetch, origin_endpoint
-from crep.replay.player import OnSent, Player
+from crep.replay.player import OnSent, Player, planned
 from crep.replay.selection import Reader, Summary, Times
 
 Reach = Callable[[str], Endpoint]
@@ -101,11 +101,14 @@ class Replay:
         else:
             folder = Path(job.origin.archive)
         reader = self._stack.enter_context(Reader(folder))
-        player = Player(job, reader, _sink(job, self._endpoint), self._checkpoint, times=times, sent=self._sent)
-        if self._checkpoint.durable is None:
-            require_names(self._endpoint.system, job.to, player.plan())
-        self._player = player
-        return player
+        topics = () if job.to.topic is None else (job.to.topic,)
+        if self._checkpoint.durable is None and not topics:
+            plan = planned(job, reader, times)
+            require_names(self._endpoint.system, job.to, plan)
+            topics = tuple(topic for topic, _ in plan.topics)
+        sink = _sink(job, self._endpoint, topics)
+        self._player = Player(job, reader, sink, self._checkpoint, times=times, sent=self._sent)
+        return self._player
 
 
 @contextmanager
@@ -142,12 +145,19 @@ def open_replay(
         checkpoint.close()
 
 
-def _sink(job: Job, endpoint: Endpoint) -> Sink:
+def _sink(job: Job, endpoint: Endpoint, topics: tuple[str, ...]) -> Sink:
     settings: dict[str, Any] = dict(job.to.settings)
     if endpoint.system == "kafka" and job.pace.timed:
         settings = {"linger.ms": 0, **settings}  # waiting for a fuller batch would shift what is sent in time
     return adapter(endpoint.system).sink(
-        SinkSpec(endpoint, f"crep-replay-{job.id}", settings, topic_header=job.to.topic_header, topic=job.to.topic)
+        SinkSpec(
+            endpoint,
+            f"crep-replay-{job.id}",
+            settings,
+            topic_header=job.to.topic_header,
+            topic=job.to.topic,
+            must_exist=topics,
+        )
     )
 
 

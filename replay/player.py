@@ -67,6 +67,17 @@ def selection_of(job: Job, times: Times) -> Selection:
     )
 
 
+def planned(job: Job, reader: Reader, times: Times) -> Summary:
+    """What a job selects; nothing is sent. Topics are those that it will be sent to."""
+    summary = reader.summary(selection_of(job, times))
+    remapping = Remapping([Rule(one.topic, one.to) for one in job.remap])
+    topics: dict[str, int] = {}
+    for topic, count in summary.topics:
+        new = job.to.topic or remapping(topic)
+        topics[new] = topics.get(new, 0) + count
+    return replace(summary, topics=tuple(sorted(topics.items(), key=lambda one: (-one[1], one[0]))))
+
+
 def _micro(time_of: datetime | None) -> int | None:
     return None if time_of is None else round(time_of.timestamp() * 1_000_000)
 
@@ -120,13 +131,8 @@ class Player:
         return self._progress
 
     def plan(self) -> Summary:
-        """What is selected; nothing is sent. Topics are those that it will be sent to."""
-        summary = self._reader.summary(selection_of(self._job, self._times))
-        topics: dict[str, int] = {}
-        for topic, count in summary.topics:
-            new = self._job.to.topic or self._remapping(topic)
-            topics[new] = topics.get(new, 0) + count
-        return replace(summary, topics=tuple(sorted(topics.items(), key=lambda one: (-one[1], one[0]))))
+        """See ``planned``."""
+        return planned(self._job, self._reader, self._times)
 
     # -- a run
 
@@ -138,19 +144,24 @@ class Player:
             EnvironmentFailure: broker, archive or checkpoint fail; the same id goes on later.
         """
         try:
-            books = self._begin()
+            books = self._known()
             if books.state == "done":
                 return self._end("done")
-            self._sink.open()
+            self._sink.open()  # before anything is written down: where it cannot, the id stays free
             try:
-                return self._play(control)
-            except CrepError:
-                self._keep()
-                raise
+                self._begin(books)
+                return self._play_and_keep(control)
             finally:
                 self._sink.close()
         except BaseException as error:
             self._tell("failed", str(error))
+            raise
+
+    def _play_and_keep(self, control: Control) -> Ledger:
+        try:
+            return self._play(control)
+        except CrepError:
+            self._keep()
             raise
 
     def _keep(self) -> None:
@@ -159,7 +170,8 @@ class Player:
         with suppress(EnvironmentFailure):  # the disk itself is what failed, or it fails too: a kill would do no less
             self._checkpoint.save(self._now(), self._lines)
 
-    def _begin(self) -> Recorded:
+    def _known(self) -> Recorded:
+        """The books as they are before this run."""
         known, job = self._checkpoint.durable, self._job.identity(self._reader.manifest.id)
         if known is None:
             plan = self.plan()
@@ -171,17 +183,17 @@ class Player:
             known = Recorded(job, plan.count, plan.first_us, plan.last_us, plan.end_sequence)
         self._require_same(known, job)
         self._books = known
-        if known.state == "done":
-            return known
         if known.state == "cancelled":
             raise UsageError(f"replay {self._job.id!r} was cancelled", hint="give another id to begin anew")
+        return known
+
+    def _begin(self, known: Recorded) -> None:
         self._settled = Settled(known.upto, known.beyond_sequences())
         self._taken = known.to_upto()
         self._reserved_before = known.reserved
         known = replace(known, runs=known.runs + 1, reserved=max(known.reserved, self._taken + self._job.window))
         self._books = known
         self._checkpoint.begin(known)
-        return known
 
     def _require_same(self, known: Recorded, job: dict[str, Any]) -> None:
         other = sorted(name for name in {*known.job, *job} if known.job.get(name) != job.get(name))

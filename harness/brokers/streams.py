@@ -100,6 +100,7 @@ class SinkSpec:
     topic: str | None = None  # Kafka: every message goes to this Kafka topic
     key_property: str = KEY_PROPERTY  # Solace: the user property that holds the key
     topic_prefix: str = ""  # Solace: put before the topic of every message
+    must_exist: tuple[str, ...] = ()  # Kafka: topics without which it does not open
 
 
 class Sent(NamedTuple):

@@ -72,6 +72,28 @@ def test_what_cannot_be_sent_is_exit_code_1_with_the_reason(kafka: Place, capsys
     assert json.loads(line)["sequence"] == 1
 
 
+@pytest.mark.kafka
+@pytest.mark.parametrize("where", [["--to-topic", "{}"], ["--remap", "orders={}"]])
+def test_a_topic_that_is_not_there_is_told_before_anything_is_sent_and_the_id_stays_free(
+    where: list[str], kafka: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = Archive(Path("archives/orders"), {"target": "here", "place": "orders", "system": "kafka"})
+    archive.append([(number, order("orders", number)) for number in range(3)])
+    archive.close()
+
+    def run(topic: str) -> tuple[int, str]:
+        option, value = where
+        return _shown(["run", "orders", "--to", "here", option, value.format(topic), "--id", "one"], capsys)
+
+    code, said = run(f"{kafka.name}-typo")
+    assert code == 3
+    assert f"has no topic '{kafka.name}-typo'" in said
+    assert not Path("archives/.replays/one").exists()
+    code, said = run(kafka.name)
+    assert code == 0
+    assert "3 selected = 3 acknowledged + 0 rejected" in said
+
+
 def test_a_mistake_in_a_job_file_is_told_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

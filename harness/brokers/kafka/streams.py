@@ -21,6 +21,8 @@ from crep.harness.brokers.streams import GiveBack, Sent, SinkSpec, SourceSpec
 COMMIT_EVERY_S = 0.2
 HOLD_AFTER_S = 1.0
 """A pause throws away what the library has fetched ahead, so a sink that is full for a moment causes none."""
+TOPICS_WITHIN_S = 2.0
+"""How long a sink's topics may be unknown to a broker that answers: of new ones it learns a moment later."""
 _LAST_COMMIT_S = 5.0
 _CLOSE_S = 0.005
 _ACKNOWLEDGED = Outcome.ACKNOWLEDGED
@@ -289,7 +291,7 @@ class KafkaSink:
         except KafkaException as error:
             raise BrokerError(f"the Kafka client refused its settings: {error.args[0].str()}") from error
         try:
-            await_cluster(self._producer, self._spec.endpoint, self._watch)
+            await_cluster(self._producer, self._spec.endpoint, self._watch, self._spec.must_exist, TOPICS_WITHIN_S)
         except BrokerError:
             self.close()
             raise
