@@ -101,7 +101,7 @@ class Replay:
         else:
             folder = Path(job.origin.archive)
         reader = self._stack.enter_context(Reader(folder))
-        topics = () if job.to.topic is None else (job.to.topic,)
+        topics: tuple[str, ...] = () if job.to.topic is None else (job.to.topic,)
         if self._checkpoint.durable is None and not topics:
             plan = planned(job, reader, times)
             require_names(self._endpoint.system, job.to, plan)
