@@ -19,7 +19,8 @@ import json, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print(json.dumps({"ledger": {"received": 3}}), flush=True), sys.exit(0)))
 print("beginning", flush=True)
 print(json.dumps({"ready": True}), flush=True)
-time.sleep(60)
+for _ in range(1200):
+    time.sleep(0.05)  # briefly: a signal between Python's look for signals and a long sleep would wait for its end
 """
 STUBBORN = ORDERLY.replace("lambda *_: (print", "lambda *_: None and (print")
 Make = Callable[[str], Service]

@@ -188,7 +188,8 @@ def test_a_job_is_watched_paused_changed_in_pace_and_resumed_and_its_ledger_is_e
     assert_arrived(queue.numbers(), doubled=0)
     listener.join(10)
     assert not listener.is_alive(), "the stream of a job ends with it"
-    assert listener.states == ["running", "pausing", "paused", "running", "completed"]
+    seen = [state for state in listener.states if state != "pausing"]  # as short a state as that may be passed over
+    assert seen == ["running", "paused", "running", "completed"]
     revisions = [event["revision"] for event in listener.events]
     assert revisions == sorted(set(revisions))
     late = Listener(served, f"{API}/jobs/{job_id}/events", **{"Last-Event-ID": str(revisions[-1])})
