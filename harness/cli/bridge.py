@@ -21,6 +21,7 @@ from crep.enrichment.placed import PlacedBridge, Placement
 from crep.enrichment.placed import placed as placed_route
 from crep.enrichment.service import BridgeService
 from crep.harness.cli.group import CommandGroup
+from crep.harness.cli.options import TARGETS
 from crep.harness.config.address import Address
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Target, find_target, load_targets
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 CONFIG = click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG")
 ON = click.option(
     "--on", "binding", metavar="SITE=TARGET,…", help="targets of the bridge's sites, instead of those in the file"
-)
-TARGETS = click.option(
-    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
 )
 
 

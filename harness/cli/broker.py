@@ -9,12 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from crep.harness.cli.group import CommandGroup
+from crep.harness.cli.options import TARGETS
 from crep.harness.config.targets import Profile, find_target, load_targets
 from crep.harness.deployment import standing
-
-TARGETS = click.option(
-    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
-)
 
 
 @click.group("broker", cls=CommandGroup)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from crep.harness.cli.inputs import campaign_from, parse_params
 from crep.harness.cli.judge import evaluate_folder
+from crep.harness.cli.options import TARGETS
 from crep.harness.config.errors import Interrupted, UsageError
 from crep.harness.config.targets import Profile
 from crep.harness.config.units import format_rate, parse_rate, parse_share
@@ -38,9 +39,7 @@ _EXIT = {"found": 0, "never-failed": 0, "never-held": 1, "out-of-probes": 4, "in
 @click.option("--probes", type=click.IntRange(min=1), default=40, show_default=True, help="most runs in all")
 @click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="set another parameter; repeat it")
 @click.option("--profile", type=click.Choice(["default", "quick"]), help="broker profile, instead of the target's own")
-@click.option(
-    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
-)
+@TARGETS
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="folder of all results"
 )

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from crep.harness.brokers.mapping import load_mapping, mapping_names
 from crep.harness.cli.group import CommandGroup
+from crep.harness.cli.options import TARGETS
 from crep.harness.config.targets import load_targets
 from crep.harness.faults.registry import FAULTS
 from crep.harness.scenario import library
@@ -54,7 +55,7 @@ def scenarios() -> int:
 
 
 @command.command("targets")
-@click.option("--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets")
+@TARGETS
 def targets(targets: Path | None) -> int:
     """The targets that `--on` takes."""
     rows = [

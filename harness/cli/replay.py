@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crep.harness.cli.group import CommandGroup
+from crep.harness.cli.options import ARCHIVES
 from crep.harness.cli.replay_capture import capture
 from crep.harness.cli.replay_run import run
 from crep.harness.config.errors import UsageError
@@ -41,15 +42,7 @@ def command() -> None:
 
 
 @command.command("archives")
-@click.option(
-    "--archives",
-    "root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("archives"),
-    show_default=True,
-    metavar="DIR",
-    help="folder that holds the archives",
-)
+@ARCHIVES
 @click.option("--verify", is_flag=True, help="compare every file with its check sum; exit code 1 if one is wrong")
 def archives(root: Path, verify: bool) -> int:
     """List the archives of a folder: what they hold, from where and of when."""

@@ -10,6 +10,7 @@ import rich_click as click
 from pydantic import ValidationError
 from rich.console import Console
 
+from crep.harness.cli.options import ARCHIVES, TARGETS
 from crep.harness.cli.replay_progress import ProgressLine
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import find_target, load_targets
@@ -43,20 +44,6 @@ def archive_path(root: Path, name: str) -> Path:
 def complaints(error: ValidationError) -> str:
     """What a model does not take, for people."""
     return "; ".join(str(one.get("ctx", {}).get("error", one["msg"])) for one in error.errors())
-
-
-ARCHIVES = click.option(
-    "--archives",
-    "root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("archives"),
-    show_default=True,
-    metavar="DIR",
-    help="folder that holds the archives",
-)
-TARGETS = click.option(
-    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
-)
 
 
 @click.command("capture")

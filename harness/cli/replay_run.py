@@ -12,7 +12,8 @@ import orjson
 import rich_click as click
 from rich.console import Console
 
-from crep.harness.cli.replay_capture import ARCHIVES, TARGETS, archive_path
+from crep.harness.cli.options import ARCHIVES, TARGETS
+from crep.harness.cli.replay_capture import archive_path
 from crep.harness.cli.replay_progress import ProgressLine
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import find_target, load_targets

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import rich_click as click
 
+from crep.harness.cli.options import ARCHIVES, TARGETS
 from crep.harness.config.address import Address
 from crep.harness.config.errors import EnvironmentFailure, UsageError
 from crep.harness.config.targets import load_targets
@@ -30,14 +31,7 @@ _LOOK_S = 0.5
 
 
 @click.command("serve")
-@click.option(
-    "--archives",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("archives"),
-    show_default=True,
-    metavar="DIR",
-    help="folder that holds the archives",
-)
+@ARCHIVES
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
@@ -62,11 +56,9 @@ _LOOK_S = 0.5
     show_default=True,
     help="go on at once with the jobs that the end of the service before interrupted",
 )
-@click.option(
-    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
-)
+@TARGETS
 def command(
-    archives: Path,
+    root: Path,
     state: Path | None,
     listen: str,
     token_file: Path | None,
@@ -82,7 +74,7 @@ def command(
     """
     address = Address.parse(listen, port=_PORT)
     text, generated = _token(token_file, address)
-    places = Places(_made(archives), _made(archives / ".service" if state is None else state), targets)
+    places = Places(_made(root), _made(root / ".service" if state is None else state), targets)
     known, changes = load_targets(targets), Changes()
     with Stop() as stop, ExitStack() as ends:
         store = JobStore(places.state / "jobs.sqlite", changed=changes.notify)

@@ -9,6 +9,7 @@ import rich_click as click
 
 from crep.harness.cli.conduct import Workers, conduct
 from crep.harness.cli.inputs import campaign_from
+from crep.harness.cli.options import TARGETS
 from crep.harness.config.errors import UsageError
 from crep.harness.config.targets import Profile
 
@@ -21,9 +22,7 @@ from crep.harness.config.targets import Profile
 @click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="set a parameter of the scenario; repeat it")
 @click.option("--repeat", type=click.IntRange(min=1), help="repetitions, instead of the scenario's own")
 @click.option("--profile", type=click.Choice(["default", "quick"]), help="broker profile, instead of the target's own")
-@click.option(
-    "--targets", type=click.Path(path_type=Path), metavar="FILE", help="more targets, beside the built-in ones"
-)
+@TARGETS
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="folder of all results"
 )

@@ -8,6 +8,7 @@ import rich_click as click
 from rich.console import Console
 
 from crep.harness.cli.inputs import campaign_from, check_services, parse_params
+from crep.harness.cli.options import TARGETS
 from crep.harness.scenario.campaign import is_campaign
 from crep.harness.scenario.library import scenario_path
 from crep.harness.scenario.load import load_variants
@@ -18,12 +19,7 @@ from crep.harness.scenario.plan import plan
 @click.command("validate")
 @click.argument("files", nargs=-1, required=True, metavar="SCENARIO|CAMPAIGN…")
 @click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="set a parameter of the scenario; repeat it")
-@click.option(
-    "--targets",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="more targets, beside the built-in ones",
-)
+@TARGETS
 def command(files: tuple[str, ...], params: tuple[str, ...], targets: Path | None) -> int:
     """Check scenario and campaign files; every problem is named with file, line and column."""
     console = Console()
