@@ -10,9 +10,10 @@ import numpy as np
 from crep.harness.brokers.contract import BrokerError
 from crep.harness.brokers.dead_letters import DeadLetter
 from crep.harness.checks.dead_letters import LETTER
-from crep.harness.load.stamp import Carrier, parse
+from crep.harness.load.stamp import Carrier
 from crep.harness.metrics.history import Records
 from crep.harness.runner.prepare import STAMP_PROPERTY, Site
+from crep.harness.runner.stamps import by_stamp
 from crep.harness.runs.document import DeadLetterPart
 from crep.harness.scenario.documents import Documents
 from crep.harness.scenario.plan import Plan
@@ -65,18 +66,7 @@ def identified(
     letters: Sequence[DeadLetter], carrier: Carrier, run_number: int, documents: Documents | None = None
 ) -> Records:
     """The letters by their stamps; ``documents`` as for ``stamp.parse``."""
-    nothing = np.zeros(len(letters), np.int64)
-    stamps = [letter.stamp or b"" for letter in letters] if carrier == "property" else None
-    read = parse(
-        [letter.body for letter in letters],
-        stamps,
-        run=run_number,
-        received_ns=nothing,
-        redelivered=nothing.astype(np.uint8),
-        documents=documents,
-    )
-    found = np.zeros(len(letters), LETTER)
-    for name in ("publisher", "sequence", "key", "key_sequence", "fault"):
-        found[name] = read[name]
+    bodies, stamps = [letter.body for letter in letters], [letter.stamp for letter in letters]
+    found = by_stamp(LETTER, bodies, stamps, carrier, run_number, documents)
     found["deliveries"] = [-1 if letter.deliveries is None else letter.deliveries for letter in letters]
     return found

@@ -12,9 +12,9 @@ from crep.harness.brokers.contract import BrokerError, Message
 from crep.harness.brokers.streams import SourceSpec
 from crep.harness.checks.replays import REPLAYED_RECORD
 from crep.harness.deployment.archivist import Archivist, Order
-from crep.harness.load.stamp import parse
 from crep.harness.metrics.history import Records, joined
 from crep.harness.runner.prepare import REPLAYED, STAMP_PROPERTY, Site, replayed_channel
+from crep.harness.runner.stamps import by_stamp
 from crep.harness.runs.document import ReplayPart
 from crep.harness.scenario.plan import Plan, ReplayPlan
 from crep.replay.marking import REPLAY_ID
@@ -120,20 +120,10 @@ def _read(
 def _identified(
     messages: Sequence[Message], plan: Plan, channel: str, run_number: int, numbers: Mapping[str, int]
 ) -> Records:
-    nothing = np.zeros(len(messages), np.int64)
-    parsed = parse(
-        [message.payload for message in messages],
-        [_bytes(message.properties.get(STAMP_PROPERTY)) for message in messages]
-        if plan.carrier == "property"
-        else None,
-        run=run_number,
-        received_ns=nothing,
-        redelivered=nothing.astype(np.uint8),
-        documents=plan.documents_before(channel),
-    )
-    found = np.zeros(len(messages), REPLAYED_RECORD)
-    for name in ("publisher", "sequence", "key", "key_sequence", "fault"):
-        found[name] = parsed[name]
+    bodies = [message.payload for message in messages]
+    stamps = [_bytes(message.properties.get(STAMP_PROPERTY)) for message in messages]
+    documents = plan.documents_before(channel)
+    found = by_stamp(REPLAYED_RECORD, bodies, stamps, plan.carrier, run_number, documents)
     found["number"] = [numbers.get(str(message.properties.get(REPLAY_ID)), 0) for message in messages]
     return found
 

@@ -22,8 +22,8 @@ from crep.harness.metrics.histogram import Histogram
 from crep.harness.monitor.lateness import RecentLateness
 from crep.harness.monitor.live import LiveView, Status
 from crep.harness.monitor.system import SystemWatch
+from crep.harness.runner.afterwards import keep_dead_letters, keep_replays, keep_whereabouts
 from crep.harness.runner.ceiling import judge_ceiling
-from crep.harness.runner.dead_letters import read_places
 from crep.harness.runner.drain import DrainWatch
 from crep.harness.runner.injector import Injector, schedule
 from crep.harness.runner.keeper import LedgerKeeper, keeps_records
@@ -41,15 +41,10 @@ from crep.harness.runner.record import (
     utc_now,
     worker_part,
 )
-from crep.harness.runner.replays import read_replays
 from crep.harness.runner.services import END_WITHIN_S, Services
 from crep.harness.runner.stop import Stop
-from crep.harness.runner.whereabouts import find_missing, in_words
-from crep.harness.runs.dead_letters import write_dead_letters
 from crep.harness.runs.folder import RunFolder
 from crep.harness.runs.ledger import LedgerFolder
-from crep.harness.runs.read import read_run
-from crep.harness.runs.replays import write_replayed
 from crep.harness.scenario.actions.clients import ENDS_CLIENTS
 from crep.harness.scenario.model import Scenario
 from crep.harness.scenario.plan import Plan, TimelineEvent
@@ -185,8 +180,9 @@ class _Run:
         engines.finish(FINISH_WITHIN_S)
         self._pump(engines, 0.0)
         self._end_services()
-        self._read_dead_letters()
-        self._read_replays()
+        keep_dead_letters(self._record, self._sites, self._plan, self._note)
+        if self._services is not None and self._plan.replays:
+            keep_replays(self._record, self._sites, self._plan, self._services.archivists, self._t0_ns)
         self._look_for_missing()
         self._record.end_phases(time.monotonic_ns())
 
@@ -235,7 +231,7 @@ class _Run:
             self._drain(engines, limit_s=INTERRUPTED_DRAIN_S, interrupted=True)
             engines.finish(FINISH_WITHIN_S)
             self._pump(engines, 0.0)
-            self._read_dead_letters()
+            keep_dead_letters(self._record, self._sites, self._plan, self._note)
         except CrepError as error:
             self._note(f"the orderly end failed: {error.message}", "yellow")
 
@@ -389,47 +385,10 @@ class _Run:
         self._note(f"drain ended: {ended.reason}", "" if ended.clean else "yellow")
 
     def _look_for_missing(self) -> None:
-        """Where was it lost? Asked while everything still stands, and only where loss is known."""
-        if self._keeper is None or self.drained is None or not self.drained.clean:
-            return
-        self._keeper.finish()
-        given_up = read_run(self._record.folder.path).given_up
-        run_number = int(self._record.document.run_id, 16)
-        found = find_missing(self._sites, self._keeper.tallies, given_up, run_number)
-        if found:
-            self._record.folder.write_whereabouts(found)
-            self._note(in_words(found), "yellow")
-
-    def _read_dead_letters(self) -> None:
-        """What was given up, from where it lies: the ledger counts what is there, not what should be."""
-        parts = []
-        for place in read_places(self._sites, self._plan, int(self._record.document.run_id, 16)):
-            part = place.part
-            if part.read:
-                folder = self._record.folder.ledger
-                write_dead_letters(folder, part.channel, part.reader, place.letters, place.reasons)
-            if part.trouble or not part.complete:
-                why = part.trouble or f"more than {part.read:,} messages"
-                self._note(f"the dead letters of {part.channel}.{part.reader} are not known: {why}", "yellow")
-            parts.append(part)
-        if parts:
-            self._record.change(dead_letters=tuple(parts))
-
-    def _read_replays(self) -> None:
-        """What came again, from where it lies, as the dead letters."""
-        if self._services is None or not self._plan.replays:
-            return
-        t0_ns = self._t0_ns
-        found = read_replays(
-            self._sites,
-            self._plan,
-            self._record.document.run_id,
-            self._services.archivists,
-            lambda at_ns: (at_ns - t0_ns) / 1e9,
-        )
-        for came in found:
-            write_replayed(self._record.folder.ledger, came.channel, came.records)
-        self._record.change(replays=tuple(part for came in found for part in came.parts))
+        """Asked only where loss is known."""
+        if self._keeper is not None and self.drained is not None and self.drained.clean:
+            self._keeper.finish()
+            keep_whereabouts(self._record, self._sites, self._keeper.tallies, self._note)
 
     def _observe(self, watch: DrainWatch) -> None:
         for site in self._sites:
