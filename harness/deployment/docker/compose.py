@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from crep.harness.deployment.contract import DeploymentError
@@ -25,12 +23,10 @@ class Compose:
     Args:
         file: the compose file.
         profile: which of its profiles.
-        environment: variables for the file, beside those of this process.
     """
 
-    def __init__(self, file: Path, profile: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, file: Path, profile: str) -> None:
         self.file, self.profile = file, profile
-        self._environment = {**environment, **os.environ}
         self._containers: dict[str, str] = {}
         self._command: list[str] | None = None
 
@@ -72,7 +68,7 @@ class Compose:
         container = self.container(service)
         if container is None:
             return None
-        ended = _run(["docker", "inspect", "--format", "{{json .State}}", container], _LOOK_WITHIN_S, self._environment)
+        ended = _run(["docker", "inspect", "--format", "{{json .State}}", container], _LOOK_WITHIN_S)
         if ended.returncode:
             self._containers.pop(service, None)  # it was removed, by whomever
             return None
@@ -93,7 +89,7 @@ class Compose:
         Raises:
             DeploymentError: it failed, or did not end in time.
         """
-        return _checked(["docker", *arguments], within_s, self._environment)
+        return _checked(["docker", *arguments], within_s)
 
     def logs(self, service: str, lines: int) -> str:
         """The last lines of a service's log."""
@@ -101,37 +97,37 @@ class Compose:
         if container is None:
             return ""
         command = ["docker", "logs", "--tail", str(lines), container]
-        ended = _run(command, _ANSWER_WITHIN_S, self._environment)
+        ended = _run(command, _ANSWER_WITHIN_S)
         return ended.stdout + ended.stderr
 
     def _compose(self, *arguments: str, within_s: float) -> str:
         if self._command is None:
-            self._command = _compose_command(self._environment)
+            self._command = _compose_command()
         place = ["--file", str(self.file), "--project-name", self.project, "--profile", self.profile]
-        return _checked([*self._command, *place, *arguments], within_s, self._environment)
+        return _checked([*self._command, *place, *arguments], within_s)
 
 
-def _compose_command(environment: Mapping[str, str]) -> list[str]:
+def _compose_command() -> list[str]:
     """The plugin of Docker (v2), else the program of its own (v1.28 and later know profiles).
 
     Asked first: whether there is Docker at all and a daemon behind it, which compose tells in its own words only.
     """
-    if shutil.which("docker", path=environment.get("PATH")) is None:
+    if shutil.which("docker") is None:
         raise DeploymentError(
             "Docker is not installed (no command 'docker')",
             hint="install Docker Engine with its compose plugin, or take a target that needs none: "
             "kafka-local, solace-emulator, or one with source 'address'",
         )
-    served = _run(["docker", "version", "--format", "{{.Server.Version}}"], _LOOK_WITHIN_S, environment)
+    served = _run(["docker", "version", "--format", "{{.Server.Version}}"], _LOOK_WITHIN_S)
     if served.returncode:
         raise DeploymentError(
             f"Docker's daemon does not answer: {(served.stderr or served.stdout).strip()}",
             hint="start it (systemctl start docker, or Docker Desktop), and see that this user may use it "
             "(group docker)",
         )
-    if _run(["docker", "compose", "version"], _LOOK_WITHIN_S, environment).returncode == 0:
+    if _run(["docker", "compose", "version"], _LOOK_WITHIN_S).returncode == 0:
         return ["docker", "compose"]
-    if shutil.which("docker-compose", path=environment.get("PATH")) is not None:
+    if shutil.which("docker-compose") is not None:
         return ["docker-compose"]
     raise DeploymentError(
         "Docker has no compose here (neither 'docker compose' nor 'docker-compose')",
@@ -139,17 +135,17 @@ def _compose_command(environment: Mapping[str, str]) -> list[str]:
     )
 
 
-def _run(command: list[str], within_s: float, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], within_s: float) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within_s, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise DeploymentError(f"{' '.join(command[:3])} … did not end within {within_s:.0f} s") from error
     except OSError as error:
         raise DeploymentError(f"{command[0]} cannot be run: {error}") from error
 
 
-def _checked(command: list[str], within_s: float, environment: Mapping[str, str]) -> str:
-    ended = _run(command, within_s, environment)
+def _checked(command: list[str], within_s: float) -> str:
+    ended = _run(command, within_s)
     if ended.returncode:
         said = "\n".join((ended.stderr or ended.stdout).strip().splitlines()[-_LAST_LINES:])
         raise DeploymentError(f"{' '.join(command)} failed with exit code {ended.returncode}", hint=said)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from crep.harness.brokers.contract import Endpoint, NotSupported
+from crep.harness.brokers.contract import NotSupported
 from crep.harness.config.errors import UsageError
 from crep.harness.config.resources import resource
 from crep.harness.config.targets import Target
@@ -25,46 +25,22 @@ _PROBE_WITHIN_S = 0.5
 _LOOK_EVERY_S = 1.0
 
 
-class DockerDeployment:
-    """One compose profile as a broker. See `contract.Deployment` for the methods.
+class DockerDeployment(AddressDeployment):
+    """One compose profile as a broker: an address whose processes crep has a hand on, through Docker.
 
     Containers that run when this starts are somebody's: `stop` leaves them alone. Signals go through Docker, so the
     time that `kill_node` and the others return is that before the command, which takes some 50 ms to act.
     """
 
-    links = None
-    outlives_us = True
-    certificates: tuple[str, ...] = ()
-
     def __init__(self, target: Target) -> None:
         if target.docker is None:
             raise DeploymentError(f"target {target.name!r} has no 'docker:' block")
-        self._target, self._docker = target, target.docker
-        self._address = AddressDeployment(target)
+        super().__init__(target)
+        self._docker = target.docker
+        self.nodes = tuple(target.docker.nodes)  # services of the compose file
         file = resource(COMPOSE_FILE) if self._docker.compose is None else Path(self._docker.compose).resolve()
-        self._compose = Compose(file, self._docker.profile, {})
+        self._compose = Compose(file, self._docker.profile)
         self._ours = False
-        self._started = False
-
-    @property
-    def system(self) -> str:
-        """See `contract.Deployment`."""
-        return self._target.system
-
-    @property
-    def target(self) -> str:
-        """See `contract.Deployment`."""
-        return self._target.name
-
-    @property
-    def profile(self) -> str:
-        """See `contract.Deployment`."""
-        return self._target.profile
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """See `contract.Deployment`: the services of the compose file."""
-        return tuple(self._docker.nodes)
 
     @property
     def allow_faults(self) -> bool:
@@ -88,7 +64,7 @@ class DockerDeployment:
 
     def start(self, progress: Progress) -> None:
         """Start the containers that do not run, wait until the broker serves, and settle it."""
-        if self._started:
+        if self._endpoint is not None:
             return
         endpoint = endpoint_of(self._target)  # a missing password is told before anything starts
         for name in self._docker.needs:
@@ -103,16 +79,11 @@ class DockerDeployment:
             self._wait(progress)
             if self.system == "solace":
                 settle(endpoint, self._docker.vpns, progress)
-            self._address.start(progress)
+            super().start(progress)
         except BaseException:  # Ctrl-C too: nothing that was started may stay behind
             if self._ours:
                 self._compose.down()
             raise
-        self._started = True
-
-    def endpoint(self) -> Endpoint:
-        """See `contract.Deployment`."""
-        return self._address.endpoint()
 
     def kill_node(self, node: str) -> int:
         """See `contract.Deployment`."""
@@ -165,7 +136,7 @@ class DockerDeployment:
         """Provenance: images with digests, the compose file, Docker's version, and the address."""
         version = self._compose.docker("version", "--format", "{{.Server.Version}} {{.Server.Os}}/{{.Server.Arch}}")
         return {
-            **self._address.describe(),
+            **super().describe(),
             "nodes": {
                 node: {"image": self._compose.image(node), "roles": list(self.roles(node))} for node in self.nodes
             },
@@ -178,10 +149,9 @@ class DockerDeployment:
 
     def stop(self) -> None:
         """Remove the containers and their data, where this deployment started them."""
-        self._address.stop()
-        if self._ours and self._started:
+        if self._ours and self._endpoint is not None:
             self._compose.down()
-        self._started = False
+        super().stop()
 
     @property
     def address(self) -> str:
@@ -239,7 +209,7 @@ class DockerDeployment:
                 return httpx.get(address, timeout=_PROBE_WITHIN_S, trust_env=False).status_code == httpx.codes.OK
             except httpx.TransportError:
                 return False
-        return self._address.reaches(self._addresses()[index], _PROBE_WITHIN_S)
+        return self.reaches(self._addresses()[index], _PROBE_WITHIN_S)
 
     def _addresses(self) -> list[str]:
         if self._target.kafka is not None:
