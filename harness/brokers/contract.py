@@ -9,7 +9,8 @@ Inspect     look into the broker: find a stored message by its identity
 
 The contract knows no adapter, adapters never import each other; ``registry`` finds them by system name. Times are
 CLOCK_MONOTONIC nanoseconds (``time.monotonic_ns``). Every wait is bounded. Failures raise ``BrokerError`` with the
-address and what to check; *refusals of one message* are outcomes, never exceptions.
+address and what to check; *refusals of one message* are outcomes, never exceptions. It is one page, and so somewhat
+longer than files here are: whoever writes an adapter reads this and nothing else.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from crep.harness.runs.read import read_run
 from crep.harness.scenario.assignment import Assignment
 from crep.harness.scenario.defects import Defects, Poison
 from crep.harness.scenario.plan import Plan
+from tests.checks.judging import accused
 from tests.checks.simulated import a_plan
-from tests.checks.test_ledger import accused
 from tests.fakes.lying_broker import Lies, LyingBroker
 from tests.runs.example import document, new_folder
 
